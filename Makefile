@@ -1,0 +1,33 @@
+# The commands of the project. `make` alone lists them.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.complete ## make .venv with everything from the lock file
+
+$(VENV)/.complete: requirements.lock pyproject.toml scripts/setup
+	@scripts/setup
+
+demo: setup ## the main job end to end; KEEP=1 leaves it running
+	@$(BIN)/rco demo $(if $(KEEP),--keep)
+
+check: setup ## format, lint, types, floors, unit tests: under a minute
+	@scripts/check
+
+test: setup ## every test this machine can run
+	@$(BIN)/pytest -q
+
+bench: setup ## the figures of this machine; OUT=FILE writes them as JSON
+	@$(BIN)/python -m bench $(if $(OUT),--out $(OUT))
+
+lock: setup ## renew the lock file
+	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --group dev --all-extras pyproject.toml -o requirements.lock --quiet
+
+clean: ## remove what was built and what ran
+	rm -rf .rco .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
+
+.PHONY: help setup demo check test bench lock clean

@@ -1,0 +1,1 @@
+"""Small tools with no product noun in them."""

@@ -1,0 +1,48 @@
+"""The one door for time. Nothing else in RCO asks the operating system what time it is."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+__all__ = ["Clock", "SystemClock", "iso", "parse_iso"]
+
+MICROS = 1_000_000
+
+
+class Clock(Protocol):
+    """Wall time for records, monotonic time for deadlines."""
+
+    def now_us(self) -> int:
+        """Microseconds since the Unix epoch, UTC. May step when the system clock is set."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start. Never goes back."""
+        ...
+
+
+class SystemClock:
+    """The operating system's clock."""
+
+    __slots__ = ()
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def iso(at_us: int) -> str:
+    """RFC 3339 in UTC with microseconds, e.g. ``2026-11-21T10:00:00.000000Z``."""
+    return datetime.fromtimestamp(at_us / MICROS, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_iso(text: str) -> int:
+    """Microseconds since the epoch from an RFC 3339 time. Raises ``ValueError`` when it is not one or has no zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write e.g. 2026-11-21T10:00:00Z")
+    return round(moment.timestamp() * MICROS)

@@ -1,0 +1,29 @@
+"""The one door for hashing inside RCO: BLAKE3-256. What a provider signs with stays inside its verifier."""
+
+from __future__ import annotations
+
+from blake3 import blake3
+
+__all__ = ["DIGEST_BYTES", "content_address", "digest", "keyed_digest", "length_prefixed"]
+
+DIGEST_BYTES = 32
+
+
+def digest(data: bytes) -> bytes:
+    """BLAKE3-256 of ``data``: 32 bytes."""
+    return blake3(data).digest()
+
+
+def keyed_digest(key: bytes, data: bytes) -> bytes:
+    """Keyed BLAKE3-256. ``key`` is exactly 32 bytes."""
+    return blake3(data, key=key).digest()
+
+
+def content_address(data: bytes) -> str:
+    """``b3:`` and 64 hexadecimal digits."""
+    return "b3:" + blake3(data).hexdigest()
+
+
+def length_prefixed(*parts: bytes) -> bytes:
+    """Each part behind its length as 4 bytes big-endian, so that no two lists of parts give the same bytes."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

@@ -1,0 +1,86 @@
+"""Journal records: what a run did, in the order in which its owner saw it.
+
+A record is ``(kind, key, at_us, fingerprint, body)``. ``key`` is the step key that the caller of an engine primitive
+gave; together with ``fingerprint`` it tells on replay whether the code still asks for the same thing. Records of one
+run that were flushed together are one *segment*: each record as MessagePack behind its length in 4 bytes.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+__all__ = ["Kind", "Record", "decode_segment", "encode_record"]
+
+
+class Kind(IntEnum):
+    """Kinds of record. A number is never used again for something else."""
+
+    START = 1
+    """body: workflow, version, input, actor, corr_id, trace, parent, parent_key, event_id."""
+    STEP_INTENT = 2
+    """Written and committed before an effect that may not be repeated. body: attempt."""
+    STEP_END = 3
+    """body: [ok, value or error, attempts]."""
+    STEP_RETRY = 4
+    """An attempt failed; the next is due. body: attempt, due_us, error."""
+    TIMER_SET = 5
+    """body: due_us."""
+    TIMER_FIRED = 6
+    WAIT = 7
+    """body: what is waited for."""
+    MESSAGE = 8
+    """A message was taken. body: [message id, name, value]."""
+    CHILD = 9
+    """A child run was opened. body: [child run id, workflow]."""
+    EMIT = 10
+    """body: [event id, type, subject]."""
+    STATE = 11
+    """body: [name, value]."""
+    CANCEL = 12
+    """body: reason, actor."""
+    COMPENSATE = 13
+    """Compensations begin. body: cause."""
+    IN_DOUBT = 14
+    """body: why."""
+    SETTLED = 15
+    """A person or a probe settled what was in doubt. body: verdict, value, reason, actor."""
+    OWNER = 16
+    """A new owner loaded the run. body: epoch."""
+    CLOSE = 17
+    """body: [outcome, value or error]."""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One journal record. ``body`` is plain data: what MessagePack can carry."""
+
+    kind: int
+    key: str
+    at_us: int
+    fp: bytes = b""
+    body: Any = None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+def encode_record(record: Record) -> bytes:
+    """The record as it stands in a segment. Raises ``TypeError`` for what has no plain form."""
+    packed = _encode(record)
+    return len(packed).to_bytes(4, "big") + packed
+
+
+def decode_segment(data: bytes) -> list[Record]:
+    """The records of a segment. Raises ``ValueError`` when the bytes are not whole."""
+    records: list[Record] = []
+    at, end = 0, len(data)
+    while at < end:
+        stop = at + 4 + int.from_bytes(data[at : at + 4], "big")
+        if stop > end or at + 4 > end:
+            raise ValueError(f"journal segment is cut at byte {at} of {end}")
+        records.append(_decode(data[at + 4 : stop]))
+        at = stop
+    return records

@@ -1,0 +1,24 @@
+"""A subscription: who wants which events, and what happens then."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Subscription"]
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """Starts ``workflow`` for each event that matches.
+
+    ``type`` and ``source`` match exactly, or by prefix when they end in ``*``; ``where`` is a jq expression over the
+    event (``.data``, ``.type``, ``.subject`` ...) that must give a value other than ``false`` and ``null``.
+    ``key`` is a jq expression giving the idempotency key of the start; without it the event's source and id are used.
+    """
+
+    name: str
+    workflow: str
+    type: str
+    source: str = "*"
+    where: str | None = None
+    key: str | None = None
+    namespace: str = "default"

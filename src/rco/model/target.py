@@ -1,0 +1,100 @@
+"""A target: a downstream API that we may call, and under which rules."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from rco.kit.backoff import Backoff
+
+__all__ = ["Breaker", "CallRequest", "CallResult", "Credential", "Fallback", "Repeat", "Rule", "Target"]
+
+
+class Repeat(StrEnum):
+    """Whether an effect may be done again when it is not known whether it was done."""
+
+    SAFE = "safe"
+    """Reads: repeat at will."""
+    KEYED = "keyed"
+    """The other side drops repeats by idempotency key: repeat with the same key."""
+    NEVER = "never"
+    """Written down before it is tried; after a crash or a lost answer it is *in doubt*."""
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One allowed kind of request. ``path`` may hold ``*`` for one segment and end in ``/**`` for the rest."""
+
+    methods: list[str]
+    path: str
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Opens when ``failure_ratio`` of at least ``min_calls`` within ``window_s`` failed; tries again after ``open_s``."""
+
+    failure_ratio: float = 0.5
+    min_calls: int = 20
+    window_s: float = 30.0
+    open_s: float = 5.0
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is put on a request at send time. ``secret`` is a reference: ``env:NAME`` or ``file:/path``, never a value."""
+
+    secret: str
+    header: str = "Authorization"
+    scheme: str = "Bearer"
+
+
+class Fallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands in when a call fails for good: a fixed answer (JSON). Its use is visible in run, metrics and audit."""
+
+    status: int = 200
+    body: object = None
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A downstream API. Everything that is not allowed here is refused before a socket opens."""
+
+    name: str
+    base_url: str
+    allow: list[Rule]
+    timeout_s: float = 10.0
+    attempts: int = 5
+    backoff: Backoff = Backoff()
+    rate_per_s: float | None = None
+    burst: int | None = None
+    concurrency: int = 64
+    breaker: Breaker = Breaker()
+    credential: Credential | None = None
+    idempotency_header: str | None = "Idempotency-Key"
+    """The header by which the other side drops repeats; ``None``: it does not, so unsafe calls are never repeated."""
+    fallback: Fallback | None = None
+    allow_private: list[str] = []
+    """Networks (CIDR) this target may reach although they are private or loopback."""
+    max_response_bytes: int = 1 << 20
+    redact: list[str] = []
+    """Names of JSON fields and headers whose values are replaced before anything is stored."""
+
+
+class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One governed request, as a workflow asks for it."""
+
+    target: str
+    method: str
+    path: str
+    json: object = None
+    query: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    timeout_s: float | None = None
+
+
+class CallResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a governed request, redacted. ``fallback`` tells that the target's fallback stood in."""
+
+    status: int
+    headers: dict[str, str]
+    body: object
+    fallback: bool = False
+    b3: str = ""
+    """Digest of the body as it came over the wire."""

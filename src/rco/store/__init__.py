@@ -1,0 +1,1 @@
+"""Keeping: one contract, several keepers."""

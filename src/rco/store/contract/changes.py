@@ -1,0 +1,163 @@
+"""What one transaction writes.
+
+The owner of runs adds to the ``Changes`` that its writer is collecting; all that is added without an ``await`` in
+between is committed together or not at all. Plain lists of plain tuples: this is the hot path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rco.model.decision import Decision
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.model.message import Message
+from rco.model.run import Mode, Outcome, RunRow
+
+__all__ = ["Admission", "Admitted", "Changes", "Claim", "Draft", "Ended", "Moved", "StartKey", "Waiter"]
+
+
+class Draft:
+    """The segment of one run's journal that is being collected: one row when it is flushed."""
+
+    __slots__ = ("first_seq", "parts", "run_id")
+
+    def __init__(self, run_id: bytes, first_seq: int) -> None:
+        self.run_id = run_id
+        self.first_seq = first_seq
+        self.parts: list[bytes] = []
+
+
+class Moved(msgspec.Struct, frozen=True, gc=False):
+    """An open run changes its mode. ``due_us`` is when a parked run must be woken at the latest."""
+
+    run_id: bytes
+    mode: Mode
+    due_us: int | None = None
+    detail: bytes | None = None
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """A run closes. Its row leaves the open runs, its unread messages and its waits are removed."""
+
+    run_id: bytes
+    outcome: Outcome
+    closed_us: int
+    detail: bytes | None = None
+
+
+class Waiter(msgspec.Struct, frozen=True, gc=False):
+    """A run waits for an event. Events that match and were received since ``since_us`` count as well."""
+
+    run_id: bytes
+    key: str
+    namespace: str
+    type: str
+    subject: str | None
+    since_us: int
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """The right to accept a delivery, given once: ``digest`` is unique until ``expires_us``."""
+
+    digest: bytes
+    corr_id: str
+    expires_us: int
+
+
+class StartKey(msgspec.Struct, frozen=True, gc=False):
+    """An idempotency key of a start. The same key with the same ``request`` digest is the same run."""
+
+    namespace: str
+    key: str
+    request: bytes
+    run_id: bytes
+
+
+class Admitted(msgspec.Struct, frozen=True, gc=False):
+    """What became of an admission.
+
+    ``status``: ``accepted``; ``duplicate`` (``corr_id`` of the first delivery, or ``run_id`` of the first start);
+    ``conflict`` (the start key stands for another request, ``run_id`` says which run); ``closed`` (a message's run is
+    not open). Nothing of the admission was written unless it was accepted, except the decision that goes with it.
+    """
+
+    status: str
+    corr_id: str = ""
+    run_id: bytes = b""
+
+
+class Admission(msgspec.Struct, kw_only=True):
+    """Something from outside that is written only if its conditions hold, together with all that follows from it.
+
+    Order of the conditions: the claim, the start keys, the runs of the messages. ``done`` is called on the writer's
+    loop after the commit, or ``failed`` with the error when the transaction could not be committed.
+    """
+
+    done: Callable[[Admitted], None]
+    failed: Callable[[BaseException], None]
+    claim: Claim | None = None
+    start_keys: list[StartKey] = []
+    event: Event | None = None
+    opened: list[tuple[RunRow, bytes]] = []
+    """Runs to open, each with its first segment (the START record)."""
+    messages: list[Message] = []
+    letters: list[DeadLetter] = []
+    accepted: list[Decision] = []
+    duplicate: list[Decision] = []
+    otherwise: list[Decision] = []
+    """Decisions for conflict and closed."""
+
+
+class Changes:
+    """Everything one transaction writes. Lists are in the order of adding."""
+
+    __slots__ = (
+        "admissions",
+        "decisions",
+        "drafts",
+        "ended",
+        "events",
+        "letters",
+        "letters_replayed",
+        "messages",
+        "moved",
+        "opened",
+        "records",
+        "size_bytes",
+        "start_keys",
+        "taken",
+        "then",
+        "waiters",
+        "waiters_gone",
+    )
+
+    def __init__(self) -> None:
+        self.drafts: list[Draft] = []
+        """Journal segments of runs this node owns."""
+        self.opened: list[RunRow] = []
+        """Children; their START records come as drafts."""
+        self.ended: list[Ended] = []
+        self.moved: list[Moved] = []
+        self.start_keys: list[StartKey] = []
+        """Keys known to be free (of children); admissions bring their own."""
+        self.messages: list[Message] = []
+        """For runs that may be anywhere; dropped when the run is not open."""
+        self.taken: list[tuple[bytes, str]] = []
+        """(run id, message id) of messages whose taking is in a draft."""
+        self.waiters: list[Waiter] = []
+        self.waiters_gone: list[tuple[bytes, str]] = []
+        self.events: list[Event] = []
+        """Emitted events. A matching waiter gets a message in the same transaction."""
+        self.letters: list[DeadLetter] = []
+        self.letters_replayed: list[tuple[bytes, int]] = []
+        self.decisions: list[Decision] = []
+        self.admissions: list[Admission] = []
+        self.then: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        """Called in order on the writer's loop after the commit."""
+        self.records = 0
+        """Journal records and rows so far, for the bound on one flush."""
+        self.size_bytes = 0

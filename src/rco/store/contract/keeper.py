@@ -1,0 +1,32 @@
+"""A keeper: a store that passes the conformance suite."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rco.store.contract.reader import Reader
+from rco.store.contract.writer import Writer
+
+__all__ = ["Keeper"]
+
+
+class Keeper(Protocol):
+    """Opens, owns, writes and reads one database."""
+
+    @property
+    def writer(self) -> Writer: ...
+
+    @property
+    def reader(self) -> Reader: ...
+
+    @property
+    def epoch(self) -> int:
+        """The epoch this process owns the database's shards under."""
+        ...
+
+    async def start(self) -> None:
+        """Take ownership and be ready. Raises ``StoreLocked`` when another process holds it, ``SchemaOutdated`` when
+        migrations are missing."""
+        ...
+
+    async def stop(self) -> None: ...

@@ -1,0 +1,135 @@
+"""The reading side of a keeper, by family. Reads see committed state and never wait for the writer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.model.message import Message
+from rco.model.principal import Principal
+from rco.model.run import Mode, Outcome, RunRow
+from rco.store.contract.writer import Seal
+
+__all__ = [
+    "AuditReader",
+    "EventReader",
+    "JournalReader",
+    "LetterReader",
+    "MessageReader",
+    "Principals",
+    "Reader",
+    "RunFilter",
+    "RunReader",
+    "Segment",
+    "TimerReader",
+]
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """One stored journal row. ``n`` is the commit that wrote it."""
+
+    run_id: bytes
+    first_seq: int
+    n: int
+    data: bytes
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs to list, newest first. ``after`` is the last run id of the page before."""
+
+    namespace: str = "default"
+    workflow: str | None = None
+    mode: Mode | None = None
+    outcome: Outcome | None = None
+    corr_id: str | None = None
+    after: bytes | None = None
+    limit: int = 50
+
+
+class RunReader(Protocol):
+    async def run(self, run_id: bytes) -> RunRow | None:
+        """The run, open or closed, or ``None``."""
+        ...
+
+    async def runs(self, where: RunFilter) -> list[RunRow]: ...
+
+    async def open_runs(self, mode: Mode, after: bytes | None, limit: int) -> list[RunRow]:
+        """Open runs in ``mode`` by id upwards, for an owner that loads them."""
+        ...
+
+    async def count_open(self) -> dict[Mode, int]: ...
+
+    async def key_holder(self, namespace: str, key: str) -> bytes | None:
+        """The run that a start key stands for."""
+        ...
+
+
+class JournalReader(Protocol):
+    async def journal(self, run_id: bytes) -> list[Segment]:
+        """The run's segments in order. Empty when it never was or retention dropped it."""
+        ...
+
+    async def segments(self, first_n: int, last_n: int) -> list[Segment]:
+        """Segments written by the commits ``first_n`` to ``last_n``, for export."""
+        ...
+
+
+class TimerReader(Protocol):
+    async def due(self, before_us: int, limit: int) -> list[tuple[int, bytes]]:
+        """(due_us, run id) of parked runs due before ``before_us``, soonest first."""
+        ...
+
+
+class MessageReader(Protocol):
+    async def messages(self, run_id: bytes) -> list[Message]:
+        """Messages not yet taken, in the order of their arrival."""
+        ...
+
+
+class EventReader(Protocol):
+    async def event(self, namespace: str, event_id: str) -> Event | None: ...
+
+    async def events(self, namespace: str, type: str | None, after_us: int | None, limit: int) -> list[Event]:
+        """Events, newest first; ``after_us`` is ``received_us`` of the last one of the page before."""
+        ...
+
+
+class LetterReader(Protocol):
+    async def letter(self, letter_id: bytes) -> DeadLetter | None: ...
+
+    async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]: ...
+
+
+class AuditReader(Protocol):
+    async def seals(self, first_n: int, limit: int) -> list[Seal]:
+        """Links of the chain from ``first_n`` upwards."""
+        ...
+
+    async def head(self) -> Seal | None: ...
+
+
+class Principals(Protocol):
+    async def principal(self, token_digest: bytes) -> Principal | None: ...
+
+    async def principals(self) -> list[Principal]: ...
+
+    async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
+        """Idempotent by ``principal_id``: a second call replaces name, role and token."""
+        ...
+
+
+class Reader(
+    RunReader,
+    JournalReader,
+    TimerReader,
+    MessageReader,
+    EventReader,
+    LetterReader,
+    AuditReader,
+    Principals,
+    Protocol,
+):
+    """All families together: what ``app`` hands out, each room taking the part it needs."""

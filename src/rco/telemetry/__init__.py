@@ -1,0 +1,1 @@
+"""What can be observed: one catalogue, and exporters for metrics and logs."""
