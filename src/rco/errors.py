@@ -208,9 +208,7 @@ class StepFailed(WorkflowError):
 
     code = "step_failed"
 
-    def __init__(
-        self, message: str, *, kind: str = "", step: str = "", attempts: int = 1, data: Any = None
-    ) -> None:
+    def __init__(self, message: str, *, kind: str = "", step: str = "", attempts: int = 1, data: Any = None) -> None:
         self.kind, self.step, self.attempts, self.data = kind, step, attempts, data
         super().__init__(message)
 

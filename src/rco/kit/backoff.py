@@ -22,9 +22,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (
-            self.first_s > 0 and self.factor >= 1 and self.cap_s >= self.first_s and 0 <= self.jitter <= 1
-        ):
+        if not (self.first_s > 0 and self.factor >= 1 and self.cap_s >= self.first_s and 0 <= self.jitter <= 1):
             raise ValueError(f"{self}: needs first_s > 0, factor >= 1, cap_s >= first_s and 0 <= jitter <= 1")
 
     def delay_s(self, attempt: int, random: Callable[[], float]) -> float:

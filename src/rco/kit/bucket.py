@@ -14,9 +14,7 @@ class TokenBucket:
 
     def __init__(self, rate_per_s: float, burst: float, clock: Clock) -> None:
         if rate_per_s <= 0 or burst < 1:
-            raise ValueError(
-                f"rate {rate_per_s}/s, burst {burst}: the rate must be above 0 and the burst at least 1"
-            )
+            raise ValueError(f"rate {rate_per_s}/s, burst {burst}: the rate must be above 0 and the burst at least 1")
         self.rate_per_s, self.burst = rate_per_s, burst
         self._clock = clock
         self._tokens = burst
