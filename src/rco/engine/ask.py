@@ -1,0 +1,32 @@
+"""What is asked of the engine, and what it answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["StartAsk", "Started"]
+
+
+class StartAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """Start ``workflow`` with ``input`` (plain data).
+
+    ``key``: the same key with the same workflow and input is the same run; with another input it is a ``Conflict``.
+    """
+
+    workflow: str
+    input: Any = None
+    key: str | None = None
+    namespace: str = "default"
+    actor: str = ""
+    corr_id: str = ""
+    trace: str = ""
+    event_id: str = ""
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The run, and whether this asking opened it."""
+
+    run_id: bytes
+    created: bool
