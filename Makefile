@@ -8,6 +8,7 @@ help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(VENV)/.complete ## make .venv with everything from the lock file
+	@:
 
 $(VENV)/.complete: requirements.lock pyproject.toml scripts/setup
 	@scripts/setup
@@ -25,7 +26,8 @@ bench: setup ## the figures of this machine; OUT=FILE writes them as JSON
 	@$(BIN)/python -m bench $(if $(OUT),--out $(OUT))
 
 lock: setup ## renew the lock file
-	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --group dev --all-extras pyproject.toml -o requirements.lock --quiet
+	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--all-extras --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## remove what was built and what ran
 	rm -rf .rco .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
