@@ -1,0 +1,8 @@
+"""Settings: read once from file, environment and flags into one frozen value, and poured in by ``rco.app``."""
+
+from rco.config.explain import Change, Explained, diff, explain
+from rco.config.load import Loaded, load, problems
+from rco.config.secrets import Secrets
+from rco.config.settings import Settings
+
+__all__ = ["Change", "Explained", "Loaded", "Secrets", "Settings", "diff", "explain", "load", "problems"]

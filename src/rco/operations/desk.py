@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rco.kit.clock import Clock
@@ -35,5 +35,5 @@ class Desk:
     metrics: Any
     log: logging.Logger
     namespace: str = "default"
-    info: Mapping[str, str] = {}  # noqa: RUF008
+    info: Mapping[str, str] = field(default_factory=dict)
     """What this node says of itself: ``node``, ``version``."""

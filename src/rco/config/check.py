@@ -1,0 +1,144 @@
+"""What types cannot say about settings: addresses, URLs, rules, networks, names that must fit together."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import msgspec
+
+from rco.config.bind import file_key
+from rco.config.settings import ServerSettings, Settings
+from rco.model.subscription import Subscription
+from rco.model.target import Credential, Rule, Target
+
+__all__ = ["check_address", "check_settings"]
+
+Report = Callable[[str, str, str], None]
+"""``(key, message, cure)``"""
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+"""RFC 9110 section 5.6.2: what a header's name is made of."""
+_NOT_SETTABLE = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade"})
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()+,;=:@%*-]*)+")
+
+
+def check_address(text: str) -> tuple[str, int]:
+    """``(host, port)`` from ``127.0.0.1:8080``, ``[::1]:8080`` or ``localhost:8080``. Raises ``ValueError``."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address; write host:port, e.g. 127.0.0.1:8080")
+    if host.startswith("[") and host.endswith("]"):
+        return str(ipaddress.IPv6Address(host[1:-1])), int(port)
+    if ":" in host or any(char.isspace() or char == "/" for char in host):
+        raise ValueError(f"{text!r} is not an address; write host:port, and an IPv6 host in brackets")
+    return host, int(port)
+
+
+def check_settings(settings: Settings, report: Report) -> None:
+    """Report everything that is wrong with ``settings``, each under its dotted key."""
+    _server(settings.server, report)
+    for field in msgspec.structs.fields(settings.engine):
+        if getattr(settings.engine, field.name) <= 0:
+            report(f"engine.{file_key(field.name)}", "must be above 0", "")
+    for name, target in settings.targets.items():
+        _target(target, f"targets.{name}", report)
+    seen: dict[str, int] = {}
+    for index, subscription in enumerate(settings.subscriptions):
+        key = f"subscriptions[{index}]"
+        if subscription.name in seen:
+            report(f"{key}.name", f"{subscription.name!r} is taken", "Give each subscription a name of its own.")
+        seen[subscription.name] = index
+        _subscription(subscription, key, report)
+
+
+def _server(server: ServerSettings, report: Report) -> None:
+    places: dict[tuple[str, int], str] = {}
+    for field in ("bind_addr", "metrics_addr"):
+        try:
+            place = check_address(getattr(server, field))
+        except ValueError as error:
+            report(f"server.{field}", str(error), "")
+            continue
+        if place[1] and place in places:
+            report(f"server.{field}", f"is the same as {places[place]}", "Give each its own port.")
+        places[place] = field
+
+
+def _target(target: Target, key: str, report: Report) -> None:
+    try:
+        url = urlsplit(target.base_url)
+        port = url.port
+    except ValueError:
+        report(f"{key}.base_url", "is not a URL", "Write e.g. https://api.example.com/v2.")
+        return
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+        report(f"{key}.base_url", "needs http or https and a host", "Write e.g. https://api.example.com/v2.")
+    if url.username is not None or url.password is not None:
+        report(f"{key}.base_url", "holds a user or a password", "Use credential with a reference instead.")
+    if url.query or url.fragment:
+        report(f"{key}.base_url", "holds a query or a fragment", "Give queries with each call.")
+    if not target.allow:
+        report(f"{key}.allow", "allows nothing", "List methods and paths, e.g. {methods: [GET], path: /orders/*}.")
+    for index, rule in enumerate(target.allow):
+        _rule(rule, f"{key}.allow[{index}]", report)
+    for index, network in enumerate(target.allow_private):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            report(f"{key}.allow_private[{index}]", "is not a network", "Write e.g. 10.1.0.0/16 or 127.0.0.1/32.")
+    for field, low, high in (
+        ("timeout_s", 0.001, 3600),
+        ("attempts", 1, 100),
+        ("concurrency", 1, 10_000),
+        ("max_response_bytes", 1, 256 << 20),
+    ):
+        if not low <= getattr(target, field) <= high:
+            name = field.removesuffix("_s").removesuffix("_bytes")
+            report(f"{key}.{name}", f"must be between {low} and {high}, is {getattr(target, field)}", "")
+    if target.rate_per_s is not None and not 0 < target.rate_per_s <= 1_000_000:
+        report(f"{key}.rate_per_s", f"must be above 0 and at most 1000000, is {target.rate_per_s}", "")
+    if target.burst is not None and (target.rate_per_s is None or target.burst < 1):
+        report(f"{key}.burst", "needs rate_per_s beside it and must be at least 1", "")
+    breaker = target.breaker
+    if not 0 < breaker.failure_ratio <= 1 or breaker.min_calls < 1 or breaker.window_s <= 0 or breaker.open_s <= 0:
+        report(f"{key}.breaker", "needs 0 < failure_ratio <= 1 and everything else above 0", "")
+    if target.credential is not None:
+        _credential(target.credential, f"{key}.credential", report)
+    if target.idempotency_header is not None:
+        _header(target.idempotency_header, f"{key}.idempotency_header", report)
+    if target.fallback is not None and not 100 <= target.fallback.status <= 599:
+        report(f"{key}.fallback.status", f"is {target.fallback.status}, not an HTTP status", "")
+
+
+def _rule(rule: Rule, key: str, report: Report) -> None:
+    if not rule.methods:
+        report(f"{key}.methods", "is empty", "List at least one method.")
+    for method in rule.methods:
+        if method not in METHODS:
+            report(f"{key}.methods", "holds what is not a method", f"Use {', '.join(METHODS)}.")
+    segments = rule.path.split("/")
+    wild = [part for part in segments[:-1] if part == "**"] or [part for part in segments if "*" in part.strip("*")]
+    bad_star = any("*" in part and part not in ("*", "**") for part in segments)
+    if not _PATH.fullmatch(rule.path) or wild or bad_star or "." in segments or ".." in segments:
+        report(f"{key}.path", "is not a path", "Write /orders, /orders/* or /orders/**.")
+
+
+def _header(name: str, key: str, report: Report) -> None:
+    if not _TOKEN.fullmatch(name) or name.lower() in _NOT_SETTABLE:
+        report(key, "is not a header that can be set", "Write a header's name, e.g. Authorization.")
+
+
+def _credential(credential: Credential, key: str, report: Report) -> None:
+    _header(credential.header, f"{key}.header", report)
+    if credential.scheme and not _TOKEN.fullmatch(credential.scheme):
+        report(f"{key}.scheme", "is not one word", "Write e.g. Bearer, or leave it empty.")
+
+
+def _subscription(subscription: Subscription, key: str, report: Report) -> None:
+    for field in ("name", "workflow", "type", "source"):
+        if not getattr(subscription, field):
+            report(f"{key}.{field}", "is empty", "")

@@ -1,0 +1,67 @@
+"""Secrets by reference: ``env:NAME`` and ``file:/path``. Poured into egress and the bridge as a function."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+
+from rco.config.bind import REFERENCE
+from rco.errors import ConfigInvalid
+
+__all__ = ["SECRET_BYTES_MAX", "Secrets"]
+
+SECRET_BYTES_MAX = 64 * 1024
+
+
+class Secrets:
+    """Resolves references against one environment and the file system.
+
+    A file is read again when it changed (a mounted secret that is rotated), so a caller asks at the time of use and
+    keeps nothing. Raises ``ConfigInvalid`` that names the reference, never what is behind it.
+    """
+
+    __slots__ = ("_environ", "_files")
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._files: dict[str, tuple[tuple[int, int, int], str]] = {}
+
+    def __call__(self, reference: str) -> str:
+        """The secret behind ``reference``, without the newline at its end. Never empty."""
+        if not REFERENCE.fullmatch(reference):
+            raise ConfigInvalid("this is not a reference to a secret", cure="Write env:NAME or file:/path.")
+        kind, _, where = reference.partition(":")
+        found = self._environ.get(where, "") if kind == "env" else self._file(reference, where)
+        if not found:
+            cure = f"Set the variable {where}." if kind == "env" else "Write the secret into the file."
+            raise ConfigInvalid(f"the secret {reference} is empty or absent", cure=cure)
+        return found
+
+    def _file(self, reference: str, path: str) -> str:
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                seen = os.fstat(handle)
+                if not stat.S_ISREG(seen.st_mode) or seen.st_size > SECRET_BYTES_MAX:
+                    raise ConfigInvalid(
+                        f"the secret {reference} is not a file of at most {SECRET_BYTES_MAX} bytes",
+                        cure="Name the file that holds the secret and nothing else.",
+                    )
+                mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+                held = self._files.get(path)
+                if held is not None and held[0] == mark:
+                    return held[1]
+                text = os.read(handle, SECRET_BYTES_MAX).decode("utf-8").rstrip("\r\n")
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise ConfigInvalid(
+                f"the secret {reference} cannot be read: {error.strerror}", cure="Check the path and its mode."
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigInvalid(
+                f"the secret {reference} is not UTF-8 text", cure="Encode it, e.g. as base64."
+            ) from None
+        self._files[path] = (mark, text)
+        return text
