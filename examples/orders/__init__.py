@@ -1,0 +1,1 @@
+"""Orders: the application of the demo, and the demo itself."""
