@@ -1,0 +1,67 @@
+"""What a check of evidence found."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rco.errors import EvidenceBroken
+
+__all__ = ["MAX_PROBLEMS", "Problem", "Verdict"]
+
+MAX_PROBLEMS = 100
+"""A check stops after this many."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is not as it must be. ``line`` counts from 1, and is 0 for the export as a whole."""
+
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.what}" if self.line else self.what
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What was checked and what was wrong with it."""
+
+    ok: bool
+    first: int
+    """Number of the first link; 0 when there is none."""
+    last: int
+    head: str
+    """Hash of the last link, hexadecimal: compare it with one you noted elsewhere."""
+    links: int
+    decisions: int
+    segments: int
+    """Journal segments in the export whose digest is in their link."""
+    absent: int
+    """Leaves whose segment is not in this export: left out, of another run, or removed by retention."""
+    run: str | None
+    anchored: bool
+    """Whether it begins at the first link of all. Otherwise what stands before the first is taken on trust."""
+    head_expected: bool
+    """Whether the head was compared with one that did not come from the export itself."""
+    problems: tuple[Problem, ...] = ()
+
+    def must_hold(self) -> None:
+        """Raises ``EvidenceBroken`` with the first problem unless all is well."""
+        if not self.ok:
+            raise EvidenceBroken(f"{self.problems[0]} ({len(self.problems)} problem(s) in all)")
+
+    def text(self) -> str:
+        """The verdict for people: problems first, then what was checked and what that does not prove."""
+        lines = [str(problem) for problem in self.problems]
+        if len(lines) >= MAX_PROBLEMS:
+            lines.append(f"stopped after {MAX_PROBLEMS} problems")
+        lines.append("verified" if self.ok else "NOT verified")
+        lines.append(f"  links      {self.links} ({self.first} to {self.last}), head {self.head}")
+        lines.append(f"  decisions  {self.decisions}")
+        lines.append(f"  segments   {self.segments} in their links, {self.absent} not in this export")
+        if self.run is not None:
+            lines.append(f"  run        {self.run}")
+        if not self.anchored:
+            lines.append(f"  note: begins at link {self.first}; what stands before it is taken on trust")
+        if not self.head_expected:
+            lines.append("  note: the head is the export's own word; give --expect-head to rule out a shortened chain")
+        return "\n".join(lines) + "\n"
