@@ -1,0 +1,227 @@
+"""Bodies of the control API, version 1: what travels between ``rco.server.api`` and ``rco.client``.
+
+Times are RFC 3339 in UTC, durations milliseconds, identities the text of a UUID. A field may be added in a minor
+version; a reader ignores fields that it does not know, the server refuses those it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+__all__ = [
+    "Accepted",
+    "CancelAsk",
+    "EventBrief",
+    "EventPage",
+    "EventView",
+    "LetterPage",
+    "LetterView",
+    "NodeInfo",
+    "Problem",
+    "Replayed",
+    "RunBrief",
+    "RunPage",
+    "RunView",
+    "SettleAsk",
+    "SignalAsk",
+    "StartRun",
+    "State",
+    "TargetPage",
+    "TargetView",
+    "TimelineEntry",
+]
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Reason = Annotated[str, Meta(max_length=1000)]
+State = Literal["running", "waiting", "blocked", "in_doubt", "completed", "failed", "cancelled", "terminated"]
+"""Where a run is. The first four are open, the last four closed."""
+
+
+class _Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request's body: unknown fields are refused."""
+
+
+class _View(msgspec.Struct, frozen=True, kw_only=True):
+    """A response's body."""
+
+
+class Problem(_View, frozen=True, kw_only=True):
+    """Every answer that is not 2xx. ``reason`` is one of a closed set, ``error`` a sentence."""
+
+    error: str
+    reason: str
+    corr_id: str
+
+
+class StartRun(_Ask, frozen=True, kw_only=True):
+    """Start ``workflow`` with ``input``. The same ``key`` with the same request is the same run."""
+
+    workflow: Name
+    input: Any = None
+    key: Name | None = None
+
+
+class SignalAsk(_Ask, frozen=True, kw_only=True):
+    """Send signal ``name``. A second one with the same ``message_id`` has no effect."""
+
+    name: Name
+    value: Any = None
+    message_id: Name | None = None
+
+
+class CancelAsk(_Ask, frozen=True, kw_only=True):
+    """Cancel the run; its compensations run first."""
+
+    reason: Reason = ""
+
+
+class SettleAsk(_Ask, frozen=True, kw_only=True):
+    """Settle the step ``key`` that is in doubt: it was ``done`` (with ``value``), it ``failed``, or do it ``again``."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=1000)]
+    verdict: Literal["done", "failed", "again"]
+    value: Any = None
+    reason: Reason = ""
+
+
+class Accepted(_View, frozen=True, kw_only=True):
+    """The request is durable. ``accepted`` false: it was a repeat, and nothing was done."""
+
+    accepted: bool
+    run_id: str
+
+
+class RunBrief(_View, frozen=True, kw_only=True):
+    """One run in a list."""
+
+    id: str
+    workflow: str
+    version: str
+    state: State
+    opened_at: str
+    closed_at: str | None = None
+    key: str | None = None
+    parent: str | None = None
+    corr_id: str = ""
+    namespace: str = "default"
+
+
+class RunPage(_View, frozen=True, kw_only=True):
+    """Runs, newest first. ``next`` is the ``after`` of the following page, or null on the last."""
+
+    items: list[RunBrief]
+    next: str | None = None
+
+
+class TimelineEntry(_View, frozen=True, kw_only=True):
+    """One thing that a run did or waits for, made from its journal. Holds no inputs, results or payloads.
+
+    ``kind``: start, step, timer, wait, child, emit, state, cancel, compensate, settle, owner or close. ``outcome``:
+    done, failed, waiting, retrying, in_doubt, timed_out, or how the run closed. ``duration_ms`` of a step counts from
+    when its branch last moved on.
+    """
+
+    at: str
+    kind: str
+    outcome: str
+    key: str = ""
+    attempts: int = 0
+    duration_ms: float | None = None
+    note: str = ""
+
+
+class RunView(RunBrief, frozen=True, kw_only=True):
+    """One run with everything that may be shown of it. ``error`` says why it failed, is blocked or in doubt."""
+
+    result: Any = None
+    error: dict[str, Any] | None = None
+    timeline: list[TimelineEntry] = []
+    timeline_cut: bool = False
+    """Whether older or newer entries were left out because there are too many."""
+
+
+class EventBrief(_View, frozen=True, kw_only=True):
+    """One accepted event in a list: its CloudEvents attributes without its data."""
+
+    id: str
+    source: str
+    type: str
+    received_at: str
+    time: str
+    corr_id: str
+    subject: str | None = None
+    origin: str = ""
+
+
+class EventPage(_View, frozen=True, kw_only=True):
+    """Events, newest first."""
+
+    items: list[EventBrief]
+    next: str | None = None
+
+
+class EventView(EventBrief, frozen=True, kw_only=True):
+    """One event with its data, as it was verified."""
+
+    data: Any = None
+
+
+class LetterView(_View, frozen=True, kw_only=True):
+    """One dead letter."""
+
+    id: str
+    subscription: str
+    cause: str
+    at: str
+    event: EventBrief
+    replayed_at: str | None = None
+
+
+class LetterPage(_View, frozen=True, kw_only=True):
+    """Dead letters, newest first."""
+
+    items: list[LetterView]
+
+
+class Replayed(_View, frozen=True, kw_only=True):
+    """What a replay led to: the runs that took the event, and how many of them it opened."""
+
+    runs: list[str]
+    opened: int
+    unmatched: bool = False
+    """Nobody wants this event."""
+
+
+class TargetView(_View, frozen=True, kw_only=True):
+    """One target and its state. ``breaker``: closed, open or half_open."""
+
+    name: str
+    base_url: str
+    allow: list[str]
+    breaker: str
+    in_flight: int = 0
+    concurrency: int = 0
+    rate_per_s: float | None = None
+    closed_until: str | None = None
+    fallback: bool = False
+
+
+class TargetPage(_View, frozen=True, kw_only=True):
+    """Every declared target, by name."""
+
+    items: list[TargetView]
+
+
+class NodeInfo(_View, frozen=True, kw_only=True):
+    """What this node says of itself."""
+
+    version: str
+    node: str
+    epoch: int
+    namespace: str
+    workflows: list[str]
+    open_runs: dict[str, int]
+    backlog: int

@@ -1,0 +1,31 @@
+"""Hand out evidence."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from rco.audit.export import export, export_run
+from rco.model.principal import Principal, Role
+from rco.operations.access import require
+from rco.operations.desk import Desk
+from rco.operations.inspect_runs import find_run
+
+__all__ = ["export_evidence", "export_run_evidence"]
+
+
+def export_evidence(
+    desk: Desk, principal: Principal, *, first_n: int = 1, last_n: int | None = None, journal: bool = False
+) -> AsyncIterator[bytes]:
+    """The chain as JSON lines, as ``rco.audit.verify`` checks them. ``journal`` adds what runs did, payloads included.
+
+    Needs the administrator's role: the chain spans namespaces. Raises ``Forbidden`` at once, the rest while iterated.
+    """
+    require(principal, Role.ADMIN)
+    return export(desk.reader, first_n=first_n, last_n=last_n, journal=journal)
+
+
+async def export_run_evidence(desk: Desk, principal: Principal, run_id: bytes) -> AsyncIterator[bytes]:
+    """The proof of one run. Needs the administrator's role; ``NotFound`` before the first line."""
+    require(principal, Role.ADMIN)
+    await find_run(desk, principal, run_id)
+    return export_run(desk.reader, run_id)

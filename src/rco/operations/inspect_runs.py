@@ -1,0 +1,81 @@
+"""Look at runs. Reading leaves no record; only decisions do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import msgspec
+
+from rco.errors import NotFound
+from rco.kit.ids import id_text
+from rco.model.journal import Record, decode_segment
+from rco.model.principal import Principal, Role
+from rco.model.run import RunRow
+from rco.model.wire import RunPage, RunView, TimelineEntry
+from rco.operations.access import require
+from rco.operations.desk import Desk
+from rco.operations.timeline import timeline
+from rco.operations.view import run_brief, run_detail
+from rco.store.contract.reader import RunFilter, Segment
+
+__all__ = ["ENTRIES_MAX", "PAGE_MAX", "WAIT_S_MAX", "find_run", "list_runs", "show_run", "wait_run"]
+
+PAGE_MAX = 500
+ENTRIES_MAX = 2_000
+WAIT_S_MAX = 60.0
+
+
+async def find_run(desk: Desk, principal: Principal, run_id: bytes) -> RunRow:
+    """The run's row. Raises ``NotFound`` also for a run of another namespace: its existence is not ours to tell."""
+    row = await desk.reader.run(run_id)
+    if row is None or row.namespace != principal.namespace:
+        raise NotFound(f"no run {id_text(run_id)}.", cure="rco run list shows those there are.")
+    return row
+
+
+async def list_runs(desk: Desk, principal: Principal, where: RunFilter) -> RunPage:
+    """One page of the principal's namespace, newest first; at most ``PAGE_MAX`` of them. Needs the viewer's role."""
+    require(principal, Role.VIEWER)
+    limit = max(1, min(where.limit, PAGE_MAX))
+    # One more than asked for tells whether there is a next page.
+    rows = await desk.reader.runs(msgspec.structs.replace(where, namespace=principal.namespace, limit=limit + 1))
+    following = id_text(rows[limit - 1].run_id) if len(rows) > limit else None
+    return RunPage(items=[run_brief(row) for row in rows[:limit]], next=following)
+
+
+async def show_run(desk: Desk, principal: Principal, run_id: bytes) -> RunView:
+    """The run with its result and its timeline: of more than ``ENTRIES_MAX`` entries the first and last halves."""
+    require(principal, Role.VIEWER)
+    row = await find_run(desk, principal, run_id)
+    segments = await desk.reader.journal(run_id)
+    # Decoding a long journal takes milliseconds that the owner's loop does not have.
+    entries = await asyncio.to_thread(_entries, segments) if len(segments) > 64 else _entries(segments)
+    cut = len(entries) > ENTRIES_MAX
+    if cut:
+        entries = entries[: ENTRIES_MAX // 2] + entries[-ENTRIES_MAX // 2 :]
+    result, error = run_detail(row)
+    brief = msgspec.structs.asdict(run_brief(row))
+    return RunView(**brief, result=result, error=error, timeline=entries, timeline_cut=cut)
+
+
+async def wait_run(desk: Desk, principal: Principal, run_id: bytes, timeout_s: float) -> RunView:
+    """The run once it has closed, or as it is after ``timeout_s`` (at most ``WAIT_S_MAX``): its state tells which.
+
+    Carries no timeline; a second call waits again.
+    """
+    require(principal, Role.VIEWER)
+    row = await find_run(desk, principal, run_id)
+    if row.outcome is None and timeout_s > 0:
+        with contextlib.suppress(TimeoutError):
+            await desk.engine.result(run_id, min(timeout_s, WAIT_S_MAX))
+        row = await find_run(desk, principal, run_id)
+    result, error = run_detail(row)
+    return RunView(**msgspec.structs.asdict(run_brief(row)), result=result, error=error)
+
+
+def _entries(segments: list[Segment]) -> list[TimelineEntry]:
+    records: list[Record] = []
+    for segment in segments:
+        records.extend(decode_segment(segment.data))
+    return timeline(records)

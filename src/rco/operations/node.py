@@ -1,0 +1,26 @@
+"""What this node says of itself."""
+
+from __future__ import annotations
+
+from rco.model.principal import Principal, Role
+from rco.model.run import Mode
+from rco.model.wire import NodeInfo
+from rco.operations.access import require
+from rco.operations.desk import Desk
+
+__all__ = ["node_info"]
+
+
+async def node_info(desk: Desk, principal: Principal) -> NodeInfo:
+    """Version, workflows and load. Needs the viewer's role."""
+    require(principal, Role.VIEWER)
+    counts = await desk.reader.count_open()
+    return NodeInfo(
+        version=desk.info.get("version", ""),
+        node=desk.info.get("node", ""),
+        epoch=int(desk.info.get("epoch", "0")),
+        namespace=principal.namespace,
+        workflows=list(desk.engine.programs.names()),
+        open_runs={Mode(mode).name.lower(): count for mode, count in counts.items()},
+        backlog=desk.writer.backlog,
+    )
