@@ -1,0 +1,123 @@
+"""The catalogue: every signal there is, and the only place where one is declared.
+
+Names are what operators' dashboards use: ``svc_interop_*`` for the bridge, ``rco_*`` for the rest. Labels take their
+values from finite sets; no request, user or payload value is ever one. A name ends in its unit; counters in ``_total``.
+"""
+
+from __future__ import annotations
+
+from rco.telemetry.signal import Kind, Signal
+
+__all__ = ["CATALOGUE"]
+
+# 350 ms is the objective for p95, so it is a bound: the share under it is read off, not interpolated.
+_REQUEST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0)
+_INTEROP_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.12, 0.25, 0.3, 0.5, 1.0, 2.0, 5.0)
+_CALL_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_COMMIT_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+_LATENESS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0)
+_RUN_S = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 86400.0)
+
+
+def _counter(name: str, help: str, *labels: str) -> Signal:
+    return Signal(name=name, kind=Kind.COUNTER, help=help, labels=labels)
+
+
+def _gauge(name: str, help: str, *labels: str) -> Signal:
+    return Signal(name=name, kind=Kind.GAUGE, help=help, labels=labels)
+
+
+def _histogram(name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Signal:
+    return Signal(name=name, kind=Kind.HISTOGRAM, help=help, labels=labels, buckets=buckets)
+
+
+# The service.
+REQUEST_LATENCY = _histogram("rco_request_latency_seconds", "Time from request to answer, all routes.", _REQUEST_S)
+REQUESTS = _counter("rco_requests_total", "Requests answered, by HTTP status.", "code")
+INFLIGHT_REQUESTS = _gauge("rco_inflight_requests", "Requests now being worked on.")
+DOWNSTREAM_FAILURES = _counter(
+    "rco_downstream_failures_total", "Attempts of governed calls that failed, by target.", "target"
+)
+INFO = _gauge("rco_info", "Always 1; the label tells which version runs.", "version")
+READY = _gauge("rco_ready", "1 when the service takes new work, else 0.")
+LOG_LINES_LOST = _counter("rco_log_lines_lost_total", "Log lines that could not be written.")
+
+# Runs and steps.
+RUNS_STARTED = _counter("rco_runs_started_total", "Runs opened, by workflow.", "workflow")
+RUNS_CLOSED = _counter(
+    "rco_runs_closed_total",
+    "Runs closed, by workflow and outcome (completed, failed, cancelled, terminated).",
+    "workflow",
+    "outcome",
+)
+RUN_DURATION = _histogram("rco_run_duration_seconds", "Time from start to close of a run.", _RUN_S, "workflow")
+OPEN_RUNS = _gauge("rco_open_runs", "Open runs, by mode (hot, parked, blocked, in_doubt).", "mode")
+RUNS_REFUSED = _counter("rco_runs_refused_total", "Starts refused because too many runs are open.")
+STEPS = _counter("rco_steps_total", "Steps finished, by outcome (ok, failed, in_doubt).", "outcome")
+STEP_RETRIES = _counter("rco_step_retries_total", "Attempts of steps that failed and will be made again.")
+SIGNALS = _counter("rco_signals_total", "Signals to runs, by outcome (accepted, duplicate, closed).", "outcome")
+SIGNALS_TAKEN = _counter("rco_signals_taken_total", "Signals and awaited events that a run has taken.")
+TIMER_LATENESS = _histogram("rco_timer_lateness_seconds", "How long after its due time a timer fired.", _LATENESS_S)
+REPLAYS = _counter(
+    "rco_replays_total", "Runs replayed from their journal, by outcome (ok, blocked, failed).", "outcome"
+)
+COMPENSATIONS = _counter("rco_compensations_total", "Compensations run, by outcome (ok, failed).", "outcome")
+
+# The writer.
+COMMIT_DURATION = _histogram("rco_commit_seconds", "Time of one commit, from begin to durable.", _COMMIT_S)
+COMMIT_RECORDS = _counter("rco_commit_records_total", "Journal records and rows committed.")
+COMMIT_SIZE = _counter("rco_commit_bytes_total", "Bytes of journal committed.")
+COMMITS = _counter("rco_commits_total", "Commits.")
+WRITER_BACKLOG = _gauge("rco_writer_backlog", "Rows collected and not yet committed.")
+
+# Governed calls.
+CALLS = _counter(
+    "rco_calls_total",
+    "Attempts of governed calls, by target and outcome (ok, error, refused, timeout, fallback).",
+    "target",
+    "outcome",
+)
+CALL_LATENCY = _histogram("rco_call_latency_seconds", "Time of one attempt of a governed call.", _CALL_S, "target")
+CALLS_INFLIGHT = _gauge("rco_calls_inflight", "Governed calls now under way.", "target")
+CALLS_LIMITED = _counter(
+    "rco_call_limited_total",
+    "Calls held back or refused by a limit (rate, concurrency, breaker, closed_until).",
+    "target",
+    "limit",
+)
+BREAKER_STATE = _gauge("rco_breaker_state", "Circuit breaker of a target: 0 closed, 1 half open, 2 open.", "target")
+
+# Events.
+EVENTS = _counter("rco_events_total", "Events accepted, by origin (webhook, api, run).", "origin")
+EVENT_MATCHES = _counter("rco_event_matches_total", "Subscriptions that an accepted event matched.", "subscription")
+DEAD_LETTERS = _counter("rco_dead_letters_total", "Events that a subscription could not take.", "subscription")
+LETTERS_REPLAYED = _counter("rco_dead_letters_replayed_total", "Dead letters that were sent again.")
+
+# The bridge, by the names of its contract.
+INTEROP_REQUESTS = _counter("svc_interop_requests_total", "Requests answered.", "route", "method", "status")
+INTEROP_LATENCY = _histogram(
+    "svc_interop_latency_seconds", "Time from request to answer.", _INTEROP_S, "route", "method"
+)
+INTEROP_INFLIGHT = _gauge("svc_interop_inflight", "Requests now being worked on.", "route")
+INTEROP_REJECTED = _counter("svc_interop_rejected_total", "Requests refused, by reason.", "reason")
+INTEROP_BUSY = _counter(
+    "svc_interop_busy_rejections_total", "Requests refused because a queue or the connections were full.", "endpoint"
+)
+INTEROP_QUOTA = _counter("svc_interop_quota_exhaustions_total", "Requests refused by a token bucket.", "scope")
+INTEROP_AUDIT_EMITTED = _counter("svc_interop_audit_emitted_total", "Decisions recorded, by sink.", "sink")
+INTEROP_AUDIT_DROPPED = _counter("svc_interop_audit_drop_total", "Decisions dropped because the queue was full.")
+INTEROP_QUEUE_DEPTH = _gauge("svc_interop_queue_depth", "Entries waiting in a bounded queue.", "queue")
+INTEROP_QUEUE_DROPPED = _counter("svc_interop_queue_dropped_total", "Entries dropped from a bounded queue.", "queue")
+INTEROP_VERIFY = _counter(
+    "svc_interop_webhook_verify_total",
+    "Webhook verifications, by provider and result (ok, or the detail of the refusal).",
+    "provider",
+    "result",
+)
+INTEROP_AUTH_FAILURES = _counter("svc_interop_auth_failures_total", "Requests without valid proof of who sends them.")
+INTEROP_CONFIG_RELOADS = _counter(
+    "svc_interop_config_reloads_total", "Reloads of the configuration, by result (ok, refused).", "result"
+)
+
+CATALOGUE: tuple[Signal, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Signal))
+"""Every signal, in the order of this file."""
