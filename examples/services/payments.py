@@ -26,5 +26,19 @@ def charge(_: dict[str, str], body: dict[str, Any], __: Ledger) -> Answered:
     return Answered(201, {"charge": f"ch-{order}", "amount_cents": amount}, "charged", order)
 
 
+def refund(parameters: dict[str, str], _: dict[str, Any], ledger: Ledger) -> Answered:
+    """Give an order's money back. When nothing was charged there is nothing to do, which is a success too."""
+    order = parameters["order"]
+    holds = ("charged", order) in ledger.effects and ("refunded", order) not in ledger.effects
+    return Answered(200, {"refunded": holds}, "refunded" if holds else "", order)
+
+
 if __name__ == "__main__":
-    run_service("payments", [("GET", "/customers/{customer}", customer), ("POST", "/charges", charge)])
+    run_service(
+        "payments",
+        [
+            ("GET", "/customers/{customer}", customer),
+            ("POST", "/charges", charge),
+            ("DELETE", "/charges/{order}", refund),
+        ],
+    )
