@@ -1,0 +1,332 @@
+"""The SQL of one transaction: a batch of changes in, a link of the chain and the fate of each admission out."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rco.errors import Fenced
+from rco.kit.clock import Clock
+from rco.model.decision import Decision
+from rco.model.event import Event
+from rco.model.message import Message
+from rco.model.run import Mode, RunRow
+from rco.store.contract.changes import Admitted, Changes, StartKey
+from rco.store.contract.writer import Flushed, Sealer
+from rco.store.sqlite import match, rows
+from rco.store.sqlite.admit import judge, open_among
+from rco.store.sqlite.bulk import Bulk
+
+__all__ = ["Batch", "Chore", "Committed", "Committer"]
+
+_JOURNAL = Bulk("INSERT INTO journal (run_id, first_seq, n, data) VALUES ", "(?,?,?,?)")
+_OPEN = Bulk(f"INSERT INTO run ({rows.RUN_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?,?,?,?)")
+_MOVE = Bulk(
+    "UPDATE run SET mode = m.column2, detail = m.column3 FROM (VALUES ",
+    "(?,?,?)",
+    ") AS m WHERE run.run_id = m.column1",
+)
+_CLOSE = Bulk(
+    "INSERT INTO closed_run (run_id, namespace, workflow, version, key, parent, corr_id, opened_us, closed_us, outcome,"
+    " detail) SELECT r.run_id, r.namespace, r.workflow, r.version, r.key, r.parent, r.corr_id, r.opened_us, e.column2,"
+    " e.column3, e.column4 FROM (VALUES ",
+    "(?,?,?,?)",
+    ") AS e CROSS JOIN run AS r ON r.run_id = e.column1",
+)
+_LEAVE = {
+    table: Bulk(f"DELETE FROM {table} WHERE run_id IN (VALUES ", "(?)", ")")
+    for table in ("run", "timer", "message", "waiter")
+}
+_TIMERS = Bulk("INSERT OR REPLACE INTO timer (run_id, due_us) VALUES ", "(?,?)")
+# A key of a child is free, or it is the same child's from before: either way the first stands.
+_START_KEYS = Bulk("INSERT OR IGNORE INTO start_key (namespace, key, request, run_id) VALUES ", "(?,?,?,?)")
+_CLAIMS = Bulk("INSERT OR REPLACE INTO claim (digest, corr_id, expires_us) VALUES ", "(?,?,?)")
+_MESSAGES = Bulk(
+    "INSERT OR IGNORE INTO message (run_id, message_id, kind, name, at_us, arrival, body) VALUES ", "(?,?,?,?,?,?,?)"
+)
+_TAKEN = Bulk("DELETE FROM message WHERE (run_id, message_id) IN (VALUES ", "(?,?)", ")")
+_WAITERS = Bulk(
+    "INSERT OR IGNORE INTO waiter (run_id, key, namespace, type, subject_match, since_us) VALUES ", "(?,?,?,?,?,?)"
+)
+_WAITERS_GONE = Bulk("DELETE FROM waiter WHERE (run_id, key) IN (VALUES ", "(?,?)", ")")
+_EVENTS = Bulk(f"INSERT INTO event ({rows.EVENT_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?,?,?,?,?)")
+_LETTERS = Bulk(f"INSERT INTO dead_letter ({rows.LETTER_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?)")
+_REPLAYED = Bulk(
+    "UPDATE dead_letter SET replayed_us = m.column2 FROM (VALUES ",
+    "(?,?)",
+    ") AS m WHERE dead_letter.letter_id = m.column1",
+)
+# The fence stands in the same statement: under a lease of another epoch no link is written, and nothing is committed.
+_SEAL = (
+    f"INSERT INTO seal ({rows.SEAL_COLUMNS}, segments) SELECT ?,?,?,?,?,?,?,?,?"
+    " WHERE NOT EXISTS (SELECT 1 FROM lease WHERE epoch <> ?)"
+)
+_FIRST = bytes(32)
+_COUNTED = ("message", "timer", "waiter")
+
+
+class Chore(msgspec.Struct, frozen=True):
+    """A statement from outside the changes (principals), with what to call after the commit."""
+
+    sql: str
+    values: tuple[Any, ...]
+    done: Callable[[None], None]
+    failed: Callable[[BaseException], None]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What goes into one transaction."""
+
+    changes: Changes
+    notes: list[Decision]
+    chores: list[Chore]
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What came of it. ``admitted`` has the order of the batch's admissions."""
+
+    admitted: list[Admitted]
+    flushed: Flushed
+
+
+class Committer:
+    """Writes batches, one transaction each, under one epoch. Lives in the writer's thread."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, *, sealer: Sealer, clock: Clock, writer: str, epoch: int
+    ) -> None:
+        """Reads the head of the chain and what the tables hold. Raises ``sqlite3.Error``."""
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._sealer, self._clock, self._writer, self._epoch = sealer, clock, writer, epoch
+        head = connection.execute("SELECT n, hash FROM seal ORDER BY n DESC LIMIT 1").fetchone()
+        self._n: int = head[0] if head else 0
+        self._prev: bytes = head[1] if head else _FIRST
+        # Known sizes let most commits skip the statements that would find nothing.
+        self._held = {
+            table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in _COUNTED
+        }
+
+    def commit(self, batch: Batch) -> Committed:
+        """Write the batch or nothing of it. May be called again with the same batch after an error.
+
+        Raises ``Fenced`` when a newer owner has taken over, ``sqlite3.Error`` for what SQLite refuses, and whatever a
+        malformed value brings.
+        """
+        started = self._clock.monotonic()
+        held = self._held.copy()
+        cursor = self._cursor
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            work = _Work(cursor, batch, self._held, n=self._n + 1, at_us=self._clock.now_us())
+            leaves, segments = work.write(self._sealer)
+            seal = self._sealer.seal(
+                writer=self._writer,
+                n=work.n,
+                epoch=self._epoch,
+                at_us=work.at_us,
+                prev=self._prev,
+                leaves=leaves,
+                decisions=work.decisions,
+            )
+            cursor.execute(_SEAL, (*rows.seal_values(seal), segments, self._epoch))
+            if cursor.rowcount != 1:
+                raise Fenced(
+                    f"The database has a newer owner than epoch {self._epoch}.",
+                    cure="Stop this process; the newer one goes on with its runs.",
+                )
+            cursor.execute("COMMIT")
+        except BaseException:
+            self._held = held
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        self._n, self._prev = seal.n, seal.hash
+        took_s = self._clock.monotonic() - started
+        flushed = Flushed(work.n, work.records, work.size_bytes, took_s, tuple(work.woken))
+        return Committed(work.admitted, flushed)
+
+
+class _Work:
+    """One transaction while it is being written."""
+
+    def __init__(self, cursor: sqlite3.Cursor, batch: Batch, held: dict[str, int], *, n: int, at_us: int) -> None:
+        self._cursor, self._batch, self._held = cursor, batch, held
+        self.n, self.at_us = n, at_us
+        self.records = self.size_bytes = self._arrivals = 0
+        self.decisions = batch.changes.decisions.copy()
+        self.admitted: list[Admitted] = []
+        self.woken: dict[bytes, None] = {}
+        self._opened = batch.changes.opened
+        self._starts: list[tuple[bytes, bytes]] = []
+        self._events = batch.changes.events
+        self._letters = batch.changes.letters
+        self._keys = batch.changes.start_keys
+        self._messages = batch.changes.messages
+
+    def write(self, sealer: Sealer) -> tuple[bytes, bytes]:
+        """Everything but the link itself. Returns its leaves and where their segments are."""
+        changes = self._batch.changes
+        if changes.admissions:
+            self._admit(changes)
+        elif self._messages:
+            stay = open_among(self._cursor, {message.run_id for message in self._messages}, changes)
+            self._messages = [message for message in self._messages if message.run_id in stay]
+        sealed = self._journal(changes, sealer)
+        self._runs(changes)
+        self._inbox(changes)
+        if changes.ended:
+            self._end(changes)
+        self._rest(changes)
+        self.decisions += self._batch.notes
+        return sealed
+
+    def _admit(self, changes: Changes) -> None:
+        waiting = {message.run_id for admission in changes.admissions for message in admission.messages}
+        waiting.update(message.run_id for message in self._messages)
+        stay = open_among(self._cursor, waiting, changes)
+        messages = [message for message in self._messages if message.run_id in stay]
+        self.admitted = judge(self._cursor, changes, stay, self.at_us)
+        claims: list[Any] = []
+        opened: list[RunRow] = []
+        events: list[Event] = []
+        keys: list[StartKey] = []
+        letters = self._letters.copy()
+        for admission, verdict in zip(changes.admissions, self.admitted, strict=True):
+            if verdict.status != "accepted":
+                self.decisions += admission.duplicate if verdict.status == "duplicate" else admission.otherwise
+                continue
+            self.decisions += admission.accepted
+            if (claim := admission.claim) is not None:
+                claims += (claim.digest, claim.corr_id, claim.expires_us)
+            if admission.event is not None:
+                events.append(admission.event)
+            for row, first in admission.opened:
+                opened.append(row)
+                self._starts.append((row.run_id, first))
+            keys += admission.start_keys
+            messages += admission.messages
+            letters += admission.letters
+        if claims:
+            _CLAIMS.run(self._cursor, claims)
+        self._opened, self._events = self._opened + opened, self._events + events
+        self._keys, self._letters, self._messages = self._keys + keys, letters, messages
+
+    def _journal(self, changes: Changes, sealer: Sealer) -> tuple[bytes, bytes]:
+        n, leaf = self.n, sealer.leaf
+        flat: list[Any] = []
+        leaves: list[bytes] = []
+        places: list[bytes] = []
+        records = size_bytes = 0
+        for draft in changes.drafts:
+            parts = draft.parts
+            if not parts:
+                continue
+            data = b"".join(parts)
+            run_id, first_seq = draft.run_id, draft.first_seq
+            flat += (run_id, first_seq, n, data)
+            leaves.append(leaf(run_id, first_seq, data))
+            places += (run_id, first_seq.to_bytes(8, "big"))
+            records += len(parts)
+            size_bytes += len(data)
+        for run_id, data in self._starts:
+            flat += (run_id, 0, n, data)
+            leaves.append(leaf(run_id, 0, data))
+            places += (run_id, bytes(8))
+            records += 1
+            size_bytes += len(data)
+        if flat:
+            _JOURNAL.run(self._cursor, flat)
+        self.records, self.size_bytes = records, size_bytes
+        return b"".join(leaves), b"".join(places)
+
+    def _runs(self, changes: Changes) -> None:
+        cursor = self._cursor
+        if self._opened:
+            _OPEN.run(cursor, [value for row in self._opened for value in rows.run_values(row)])
+        if self._keys:
+            flat = [part for key in self._keys for part in (key.namespace, key.key, key.request, key.run_id)]
+            _START_KEYS.run(cursor, flat)
+        if not changes.moved:
+            return
+        # Where a run ended up is what counts; it may have moved several times since the last commit.
+        last = {moved.run_id: moved for moved in changes.moved}
+        _MOVE.run(cursor, [part for moved in last.values() for part in (moved.run_id, int(moved.mode), moved.detail)])
+        timers: list[Any] = []
+        if self._held["timer"]:
+            self._held["timer"] -= _LEAVE["timer"].run(cursor, list(last))
+        for moved in last.values():
+            if moved.mode is Mode.PARKED and moved.due_us is not None:
+                timers += (moved.run_id, moved.due_us)
+        if timers:
+            self._held["timer"] += _TIMERS.run(cursor, timers)
+
+    def _inbox(self, changes: Changes) -> None:
+        cursor, held = self._cursor, self._held
+        messages = self._messages
+        if changes.waiters_gone and held["waiter"]:
+            held["waiter"] -= _WAITERS_GONE.run(cursor, [part for pair in changes.waiters_gone for part in pair])
+        # Given up in the batch that began it: it must not stay behind.
+        gone = set(changes.waiters_gone)
+        gone_runs = {ended.run_id for ended in changes.ended}
+        waiters = [
+            waiter
+            for waiter in changes.waiters
+            if waiter.run_id not in gone_runs and (waiter.run_id, waiter.key) not in gone
+        ]
+        if self._events:
+            # Before the new waiters are in: they look back over these events by their own time.
+            found = match.messages_for_events(cursor, self._events, self.at_us) if held["waiter"] else []
+            messages = messages + [message for message in found if message.run_id not in gone_runs]
+            _EVENTS.run(cursor, [value for event in self._events for value in rows.event_values(event)])
+        if waiters:
+            flat = [value for waiter in waiters for value in rows.waiter_values(waiter)]
+            held["waiter"] += _WAITERS.run(cursor, flat)
+            messages = messages + match.messages_for_waiters(cursor, waiters, self.at_us)
+        if messages:
+            self._put(messages)
+        # After putting: a repeat of a message that is being taken goes with it.
+        if changes.taken and held["message"]:
+            held["message"] -= _TAKEN.run(cursor, [part for pair in changes.taken for part in pair])
+
+    def _put(self, messages: list[Message]) -> None:
+        flat: list[Any] = []
+        base = self.n << 20
+        for place, message in enumerate(messages):
+            self.woken[message.run_id] = None
+            flat += (
+                message.run_id,
+                message.message_id,
+                message.kind,
+                message.name,
+                message.at_us,
+                base + place,
+                message.body,
+            )
+        self._held["message"] += _MESSAGES.run(self._cursor, flat)
+
+    def _end(self, changes: Changes) -> None:
+        cursor, held = self._cursor, self._held
+        flat = [
+            part
+            for ended in changes.ended
+            for part in (ended.run_id, ended.closed_us, ended.outcome.value, ended.detail)
+        ]
+        _CLOSE.run(cursor, flat)
+        ids = [ended.run_id for ended in changes.ended]
+        _LEAVE["run"].run(cursor, ids)
+        for table in _COUNTED:
+            if held[table]:
+                held[table] -= _LEAVE[table].run(cursor, ids)
+
+    def _rest(self, changes: Changes) -> None:
+        cursor = self._cursor
+        if self._letters:
+            _LETTERS.run(cursor, [value for letter in self._letters for value in rows.letter_values(letter)])
+        if changes.letters_replayed:
+            _REPLAYED.run(cursor, [part for pair in changes.letters_replayed for part in pair])
+        for chore in self._batch.chores:
+            cursor.execute(chore.sql, chore.values)

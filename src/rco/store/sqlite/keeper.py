@@ -1,0 +1,108 @@
+"""The SQLite keeper: one file, one owner, one writer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from pathlib import Path
+
+from rco.errors import StoreError
+from rco.kit.clock import Clock
+from rco.kit.ids import Ids
+from rco.store import migrate
+from rco.store.contract.writer import Sealer
+from rco.store.sqlite.commit import Committer
+from rco.store.sqlite.connection import open_writer
+from rco.store.sqlite.options import SqliteOptions
+from rco.store.sqlite.ownership import FileLock, take_over
+from rco.store.sqlite.reader import SqliteReader
+from rco.store.sqlite.writer import SqliteWriter
+
+__all__ = ["SqliteKeeper"]
+
+
+class SqliteKeeper:
+    """Implements ``rco.store.contract.keeper.Keeper`` on a local file.
+
+    ``node`` is the name of this process, as it stands in the node table and in the links of the audit chain. Beside
+    ``path`` lie SQLite's ``-wal`` and ``-shm`` and the lock ``<path>.lock``. A keeper lives once: after ``stop`` make
+    another.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        clock: Clock,
+        ids: Ids,
+        sealer: Sealer,
+        node: str,
+        options: SqliteOptions | None = None,
+    ) -> None:
+        self._path = Path(path)
+        self._clock, self._ids, self._sealer, self._node = clock, ids, sealer, node
+        self._options = options or SqliteOptions()
+        self._lock = FileLock(self._path)
+        self._epoch = 0
+        self._writer = SqliteWriter(clock=clock, options=self._options)
+        self._reader = SqliteReader(self._path, self._writer, self._options)
+
+    @property
+    def writer(self) -> SqliteWriter:
+        return self._writer
+
+    @property
+    def reader(self) -> SqliteReader:
+        return self._reader
+
+    @property
+    def epoch(self) -> int:
+        """The epoch taken at the start; 0 before it."""
+        return self._epoch
+
+    async def start(self) -> None:
+        """Lock the file, check its schema, raise the epoch, start the writer's thread and the readers.
+
+        Raises ``StoreLocked`` naming the process that holds the database, ``SchemaOutdated`` when migrations are
+        missing or the schema is newer than the code, ``StoreError`` when the file cannot be used. After an error
+        nothing is held.
+        """
+        self._lock.acquire(os.getpid())
+        try:
+            connection, committer = await asyncio.to_thread(self._open)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._writer.begin(committer, connection.close)
+        self._reader.begin()
+
+    async def stop(self) -> None:
+        """Flush, end the threads, give the lock back. May be called before the start and twice."""
+        # Readers first: the last connection to close folds the write-ahead log back and removes it.
+        await self._reader.stop()
+        await self._writer.stop()
+        self._lock.release()
+
+    def _open(self) -> tuple[sqlite3.Connection, Committer]:
+        migrate.private_file(self._path)
+        connection = open_writer(self._path, self._options)
+        try:
+            migrate.check(connection)
+            self._epoch = take_over(
+                connection,
+                node=self._node,
+                boot_id=self._ids.uuid7(),
+                pid=os.getpid(),
+                now_us=self._clock.now_us(),
+            )
+            committer = Committer(
+                connection, sealer=self._sealer, clock=self._clock, writer=self._node, epoch=self._epoch
+            )
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreError(f"The database {self._path} cannot be used: {error}.") from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection, committer

@@ -1,0 +1,51 @@
+"""Reading events and the letters that could not be delivered."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.store.sqlite import rows
+
+__all__ = ["event", "events", "letter", "letters"]
+
+
+def event(connection: sqlite3.Connection, namespace: str, event_id: str) -> Event | None:
+    found = connection.execute(
+        f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE namespace = ? AND id = ? ORDER BY seq DESC LIMIT 1",
+        (namespace, event_id),
+    ).fetchone()
+    return None if found is None else rows.event(found)
+
+
+def events(
+    connection: sqlite3.Connection, namespace: str, type: str | None, after_us: int | None, limit: int
+) -> list[Event]:
+    text = "namespace = ?" if type is None else "namespace = ? AND type = ?"
+    values: list[str | int] = [namespace] if type is None else [namespace, type]
+    if after_us is not None:
+        text += " AND received_us < ?"
+        values.append(after_us)
+    found = connection.execute(
+        f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE {text} ORDER BY received_us DESC, seq DESC LIMIT ?",
+        (*values, limit),
+    )
+    return [rows.event(row) for row in found]
+
+
+def letter(connection: sqlite3.Connection, letter_id: bytes) -> DeadLetter | None:
+    found = connection.execute(
+        f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE letter_id = ?", (letter_id,)
+    ).fetchone()
+    return None if found is None else rows.letter(found)
+
+
+def letters(connection: sqlite3.Connection, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
+    which = "NOT NULL" if replayed else "NULL"
+    found = connection.execute(
+        f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE namespace = ? AND replayed_us IS {which}"
+        " ORDER BY letter_id DESC LIMIT ?",
+        (namespace, limit),
+    )
+    return [rows.letter(row) for row in found]

@@ -1,0 +1,105 @@
+"""Reading runs and what belongs to one: its journal, its inbox, its timer."""
+
+from __future__ import annotations
+
+import sqlite3
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from rco.model.message import Message
+from rco.model.run import Mode, RunRow
+from rco.store.contract.reader import RunFilter, Segment
+from rco.store.sqlite import rows
+
+__all__ = ["count_open", "due", "journal", "key_holder", "messages", "open_runs", "run", "runs"]
+
+
+def run(connection: sqlite3.Connection, run_id: bytes) -> RunRow | None:
+    found = connection.execute(f"SELECT {rows.RUN_COLUMNS} FROM run WHERE run_id = ?", (run_id,)).fetchone()
+    if found is not None:
+        return rows.open_run(found)
+    found = connection.execute(f"SELECT {rows.CLOSED_COLUMNS} FROM closed_run WHERE run_id = ?", (run_id,)).fetchone()
+    return None if found is None else rows.closed_run(found)
+
+
+def runs(connection: sqlite3.Connection, where: RunFilter, limit: int) -> list[RunRow]:
+    """Open and closed together, newest first. A mode of open runs leaves out the closed ones, an outcome the open."""
+    newest: list[list[RunRow]] = []
+    if where.outcome is None and where.mode is not Mode.CLOSED:
+        text, values = _filter(where, mode=where.mode)
+        found = connection.execute(
+            f"SELECT {rows.RUN_COLUMNS} FROM run WHERE {text} ORDER BY run_id DESC LIMIT ?", (*values, limit)
+        )
+        newest.append([rows.open_run(row) for row in found])
+    if where.mode is None or where.mode is Mode.CLOSED:
+        text, values = _filter(where, mode=None)
+        found = connection.execute(
+            f"SELECT {rows.CLOSED_COLUMNS} FROM closed_run WHERE {text} ORDER BY run_id DESC LIMIT ?", (*values, limit)
+        )
+        newest.append([rows.closed_run(row) for row in found])
+    return list(islice(merge(*newest, key=lambda row: row.run_id, reverse=True), limit))
+
+
+def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
+    parts, values = ["namespace = ?"], [where.namespace]
+    asked: dict[str, Any] = {
+        "workflow = ?": where.workflow,
+        "mode = ?": None if mode is None else int(mode),
+        "corr_id = ?": where.corr_id or None,
+        "run_id < ?": where.after,
+        "outcome = ?": None if where.outcome is None else where.outcome.value,
+    }
+    for text, value in asked.items():
+        if value is not None:
+            parts.append(text)
+            values.append(value)
+    # Said again in the words of the partial indexes, or the planner may not use them.
+    if where.corr_id:
+        parts.append("corr_id <> ''")
+    if where.outcome is not None and where.outcome.value != "completed":
+        parts.append("outcome <> 'completed'")
+    return " AND ".join(parts), values
+
+
+def open_runs(connection: sqlite3.Connection, mode: Mode, after: bytes | None, limit: int) -> list[RunRow]:
+    found = connection.execute(
+        f"SELECT {rows.RUN_COLUMNS} FROM run WHERE run_id > ? AND mode = ? ORDER BY run_id LIMIT ?",
+        (after or b"", int(mode), limit),
+    )
+    return [rows.open_run(row) for row in found]
+
+
+def count_open(connection: sqlite3.Connection) -> dict[Mode, int]:
+    counts: dict[Mode, int] = {mode: 0 for mode in Mode if mode is not Mode.CLOSED}
+    for mode, count in connection.execute("SELECT mode, count(*) FROM run GROUP BY mode"):
+        counts[Mode(mode)] = count
+    return counts
+
+
+def key_holder(connection: sqlite3.Connection, namespace: str, key: str) -> bytes | None:
+    found = connection.execute(
+        "SELECT run_id FROM start_key WHERE namespace = ? AND key = ?", (namespace, key)
+    ).fetchone()
+    return None if found is None else bytes(found[0])
+
+
+def journal(connection: sqlite3.Connection, run_id: bytes) -> list[Segment]:
+    found = connection.execute(
+        f"SELECT {rows.SEGMENT_COLUMNS} FROM journal WHERE run_id = ? ORDER BY first_seq", (run_id,)
+    )
+    return [rows.segment(row) for row in found]
+
+
+def messages(connection: sqlite3.Connection, run_id: bytes) -> list[Message]:
+    found = connection.execute(
+        f"SELECT {rows.MESSAGE_COLUMNS} FROM message WHERE run_id = ? ORDER BY arrival", (run_id,)
+    )
+    return [rows.message(row) for row in found]
+
+
+def due(connection: sqlite3.Connection, before_us: int, limit: int) -> list[tuple[int, bytes]]:
+    found = connection.execute(
+        "SELECT due_us, run_id FROM timer WHERE due_us < ? ORDER BY due_us, run_id LIMIT ?", (before_us, limit)
+    )
+    return [(row[0], row[1]) for row in found]

@@ -1,0 +1,149 @@
+"""The reading side: a few threads, each with a connection that cannot write."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from rco.errors import StoreError
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.model.message import Message
+from rco.model.principal import Principal
+from rco.model.run import Mode, RunRow
+from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.writer import Seal
+from rco.store.sqlite import read_evidence, read_intake, read_runs
+from rco.store.sqlite.connection import open_reader
+from rco.store.sqlite.options import SqliteOptions
+from rco.store.sqlite.writer import SqliteWriter
+
+__all__ = ["SqliteReader"]
+
+T = TypeVar("T")
+
+# A token that already stands for somebody else is refused by the unique index rather than taken over.
+_ADD_PRINCIPAL = (
+    "INSERT INTO principal (principal_id, name, role, namespace, token_digest) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (principal_id) DO UPDATE SET name = excluded.name, role = excluded.role,"
+    " namespace = excluded.namespace, token_digest = excluded.token_digest"
+)
+
+
+class SqliteReader:
+    """Implements ``rco.store.contract.reader.Reader``.
+
+    Every read is one snapshot of committed state. A page holds at most ``options.read_limit`` rows, whatever was asked
+    for. After ``stop`` every read raises ``StoreError``.
+    """
+
+    def __init__(self, path: Path, writer: SqliteWriter, options: SqliteOptions) -> None:
+        self._path, self._writer, self._options = path, writer, options
+        self._pool: ThreadPoolExecutor | None = None
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    def begin(self) -> None:
+        """Ready to read; connections are opened when they are first needed."""
+        self._pool = ThreadPoolExecutor(self._options.readers, thread_name_prefix="rco-sqlite-reader")
+
+    async def stop(self) -> None:
+        """Wait for reads under way, then close. May be called before ``begin`` and twice."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await asyncio.to_thread(pool.shutdown)
+            while self._opened:
+                self._opened.pop().close()
+
+    async def _ask(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        if self._pool is None:
+            raise StoreError("The database is not open for reading.", cure="Call the keeper's start().")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, read)
+
+    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+            if connection is None:
+                connection = self._local.connection = open_reader(self._path, self._options)
+                self._opened.append(connection)
+            # One transaction: a run that closes between two statements would be seen twice or not at all.
+            connection.execute("BEGIN")
+            try:
+                return read(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreError(f"The database could not be read: {error}.") from error
+
+    def _bounded(self, limit: int) -> int:
+        return max(0, min(limit, self._options.read_limit))
+
+    async def run(self, run_id: bytes) -> RunRow | None:
+        return await self._ask(lambda connection: read_runs.run(connection, run_id))
+
+    async def runs(self, where: RunFilter) -> list[RunRow]:
+        limit = self._bounded(where.limit)
+        return await self._ask(lambda connection: read_runs.runs(connection, where, limit))
+
+    async def open_runs(self, mode: Mode, after: bytes | None, limit: int) -> list[RunRow]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: read_runs.open_runs(connection, mode, after, limit))
+
+    async def count_open(self) -> dict[Mode, int]:
+        """Every mode of an open run is in it, with 0 where there is none."""
+        return await self._ask(read_runs.count_open)
+
+    async def key_holder(self, namespace: str, key: str) -> bytes | None:
+        return await self._ask(lambda connection: read_runs.key_holder(connection, namespace, key))
+
+    async def journal(self, run_id: bytes) -> list[Segment]:
+        return await self._ask(lambda connection: read_runs.journal(connection, run_id))
+
+    async def segments(self, first_n: int, last_n: int) -> list[Segment]:
+        """In the order of the commits and, within one, of its leaves. A row that retention dropped is left out."""
+        return await self._ask(lambda connection: read_evidence.segments(connection, first_n, last_n))
+
+    async def due(self, before_us: int, limit: int) -> list[tuple[int, bytes]]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: read_runs.due(connection, before_us, limit))
+
+    async def messages(self, run_id: bytes) -> list[Message]:
+        return await self._ask(lambda connection: read_runs.messages(connection, run_id))
+
+    async def event(self, namespace: str, event_id: str) -> Event | None:
+        """The newest one when several sources used the same id."""
+        return await self._ask(lambda connection: read_intake.event(connection, namespace, event_id))
+
+    async def events(self, namespace: str, type: str | None, after_us: int | None, limit: int) -> list[Event]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: read_intake.events(connection, namespace, type, after_us, limit))
+
+    async def letter(self, letter_id: bytes) -> DeadLetter | None:
+        return await self._ask(lambda connection: read_intake.letter(connection, letter_id))
+
+    async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: read_intake.letters(connection, namespace, replayed, limit))
+
+    async def seals(self, first_n: int, limit: int) -> list[Seal]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: read_evidence.seals(connection, first_n, limit))
+
+    async def head(self) -> Seal | None:
+        return await self._ask(read_evidence.head)
+
+    async def principal(self, token_digest: bytes) -> Principal | None:
+        return await self._ask(lambda connection: read_evidence.principal(connection, token_digest))
+
+    async def principals(self) -> list[Principal]:
+        return await self._ask(read_evidence.principals)
+
+    async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
+        """Written by the writer, in its next transaction."""
+        values = (principal.principal_id, principal.name, principal.role.value, principal.namespace, token_digest)
+        await self._writer.chore(_ADD_PRINCIPAL, values)

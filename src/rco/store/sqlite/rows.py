@@ -1,0 +1,196 @@
+"""Between structs and rows, both ways, so that no other file knows the order of columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.model.message import Message
+from rco.model.principal import Principal, Role
+from rco.model.run import Mode, Outcome, RunRow
+from rco.store.contract.changes import Waiter
+from rco.store.contract.reader import Segment
+from rco.store.contract.writer import Seal
+from rco.store.sqlite.match import subject_match
+
+__all__ = [
+    "CLOSED_COLUMNS",
+    "EVENT_COLUMNS",
+    "LETTER_COLUMNS",
+    "MESSAGE_COLUMNS",
+    "PRINCIPAL_COLUMNS",
+    "RUN_COLUMNS",
+    "SEAL_COLUMNS",
+    "SEGMENT_COLUMNS",
+    "closed_run",
+    "event",
+    "event_values",
+    "letter",
+    "letter_values",
+    "message",
+    "open_run",
+    "principal",
+    "run_values",
+    "seal",
+    "seal_values",
+    "segment",
+    "waiter_values",
+]
+
+Row = tuple[Any, ...]
+
+RUN_COLUMNS = "run_id, namespace, workflow, version, mode, key, parent, corr_id, opened_us, detail"
+CLOSED_COLUMNS = "run_id, namespace, workflow, version, key, parent, corr_id, opened_us, closed_us, outcome, detail"
+EVENT_COLUMNS = "namespace, id, source, type, subject, time_us, received_us, corr_id, origin, trace, data"
+LETTER_COLUMNS = "letter_id, namespace, subscription, cause, at_us, replayed_us, event"
+MESSAGE_COLUMNS = "run_id, message_id, kind, name, body, at_us"
+SEAL_COLUMNS = "writer, n, epoch, at_us, prev, leaves, decisions, hash"
+SEGMENT_COLUMNS = "run_id, first_seq, n, data"
+PRINCIPAL_COLUMNS = "principal_id, name, role, namespace"
+
+_pack = msgspec.msgpack.Encoder().encode
+_event = msgspec.msgpack.Decoder(Event).decode
+
+
+def run_values(row: RunRow) -> Row:
+    return (
+        row.run_id,
+        row.namespace,
+        row.workflow,
+        row.version,
+        int(row.mode),
+        row.key,
+        row.parent,
+        row.corr_id,
+        row.opened_us,
+        row.detail,
+    )
+
+
+def open_run(row: Row) -> RunRow:
+    run_id, namespace, workflow, version, mode, key, parent, corr_id, opened_us, detail = row
+    return RunRow(
+        run_id=run_id,
+        namespace=namespace,
+        workflow=workflow,
+        version=version,
+        mode=Mode(mode),
+        key=key,
+        parent=parent,
+        corr_id=corr_id,
+        opened_us=opened_us,
+        detail=detail,
+    )
+
+
+def closed_run(row: Row) -> RunRow:
+    run_id, namespace, workflow, version, key, parent, corr_id, opened_us, closed_us, outcome, detail = row
+    return RunRow(
+        run_id=run_id,
+        namespace=namespace,
+        workflow=workflow,
+        version=version,
+        mode=Mode.CLOSED,
+        key=key,
+        parent=parent,
+        corr_id=corr_id,
+        opened_us=opened_us,
+        closed_us=closed_us,
+        outcome=Outcome(outcome),
+        detail=detail,
+    )
+
+
+def waiter_values(waiter: Waiter) -> Row:
+    return (
+        waiter.run_id,
+        waiter.key,
+        waiter.namespace,
+        waiter.type,
+        subject_match(waiter.subject),
+        waiter.since_us,
+    )
+
+
+def event_values(event: Event) -> Row:
+    return (
+        event.namespace,
+        event.id,
+        event.source,
+        event.type,
+        event.subject,
+        event.time_us,
+        event.received_us,
+        event.corr_id,
+        event.origin,
+        event.trace,
+        event.data,
+    )
+
+
+def event(row: Row) -> Event:
+    namespace, id, source, type, subject, time_us, received_us, corr_id, origin, trace, data = row
+    return Event(
+        id=id,
+        source=source,
+        type=type,
+        data=data,
+        time_us=time_us,
+        received_us=received_us,
+        corr_id=corr_id,
+        subject=subject,
+        namespace=namespace,
+        origin=origin,
+        trace=trace,
+    )
+
+
+def letter_values(letter: DeadLetter) -> Row:
+    return (
+        letter.letter_id,
+        letter.event.namespace,
+        letter.subscription,
+        letter.cause,
+        letter.at_us,
+        letter.replayed_us,
+        _pack(letter.event),
+    )
+
+
+def letter(row: Row) -> DeadLetter:
+    letter_id, _, subscription, cause, at_us, replayed_us, packed = row
+    return DeadLetter(
+        letter_id=letter_id,
+        event=_event(packed),
+        subscription=subscription,
+        cause=cause,
+        at_us=at_us,
+        replayed_us=replayed_us,
+    )
+
+
+def message(row: Row) -> Message:
+    run_id, message_id, kind, name, body, at_us = row
+    return Message(run_id, message_id, kind, name, body, at_us)
+
+
+def segment(row: Row) -> Segment:
+    run_id, first_seq, n, data = row
+    return Segment(run_id, first_seq, n, data)
+
+
+def seal_values(seal: Seal) -> Row:
+    return (seal.writer, seal.n, seal.epoch, seal.at_us, seal.prev, seal.leaves, seal.decisions, seal.hash)
+
+
+def seal(row: Row) -> Seal:
+    writer, n, epoch, at_us, prev, leaves, decisions, hash = row
+    return Seal(writer=writer, n=n, epoch=epoch, at_us=at_us, prev=prev, leaves=leaves, decisions=decisions, hash=hash)
+
+
+def principal(row: Row) -> Principal:
+    principal_id, name, role, namespace = row
+    return Principal(principal_id=principal_id, name=name, role=Role(role), namespace=namespace)
