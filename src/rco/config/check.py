@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from rco.bridge import rules as bridge
 from rco.config.bind import file_key
 from rco.config.settings import ServerSettings, Settings
+from rco.egress.rules import Rules
+from rco.errors import ConfigInvalid
 from rco.model.subscription import Subscription
 from rco.model.target import Credential, Rule, Target
 
@@ -19,11 +22,9 @@ __all__ = ["check_address", "check_settings"]
 Report = Callable[[str, str, str], None]
 """``(key, message, cure)``"""
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 """RFC 9110 section 5.6.2: what a header's name is made of."""
 _NOT_SETTABLE = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade"})
-_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()+,;=:@%*-]*)+")
 
 
 def check_address(text: str) -> tuple[str, int]:
@@ -44,6 +45,11 @@ def check_settings(settings: Settings, report: Report) -> None:
     for field in msgspec.structs.fields(settings.engine):
         if getattr(settings.engine, field.name) <= 0:
             report(f"engine.{file_key(field.name)}", "must be above 0", "")
+    for name, provider in settings.providers.items():
+        try:
+            bridge.check_settings(provider)
+        except ConfigInvalid as problem:
+            report(_as_written(problem.key) or f"providers.{name}", _bare(problem), problem.cure)
     for name, target in settings.targets.items():
         _target(target, f"targets.{name}", report)
     seen: dict[str, int] = {}
@@ -53,6 +59,15 @@ def check_settings(settings: Settings, report: Report) -> None:
             report(f"{key}.name", f"{subscription.name!r} is taken", "Give each subscription a name of its own.")
         seen[subscription.name] = index
         _subscription(subscription, key, report)
+
+
+def _as_written(key: str) -> str:
+    head, dot, last = key.rpartition(".")
+    return f"{head}{dot}{file_key(last)}"
+
+
+def _bare(problem: ConfigInvalid) -> str:
+    return problem.message.removeprefix(f"{problem.key}: ")
 
 
 def _server(server: ServerSettings, report: Report) -> None:
@@ -117,14 +132,10 @@ def _target(target: Target, key: str, report: Report) -> None:
 def _rule(rule: Rule, key: str, report: Report) -> None:
     if not rule.methods:
         report(f"{key}.methods", "is empty", "List at least one method.")
-    for method in rule.methods:
-        if method not in METHODS:
-            report(f"{key}.methods", "holds what is not a method", f"Use {', '.join(METHODS)}.")
-    segments = rule.path.split("/")
-    wild = [part for part in segments[:-1] if part == "**"] or [part for part in segments if "*" in part.strip("*")]
-    bad_star = any("*" in part and part not in ("*", "**") for part in segments)
-    if not _PATH.fullmatch(rule.path) or wild or bad_star or "." in segments or ".." in segments:
-        report(f"{key}.path", "is not a path", "Write /orders, /orders/* or /orders/**.")
+    try:
+        Rules([rule])
+    except ValueError as error:
+        report(key, str(error), "Write e.g. {methods: [GET], path: /orders/*}.")
 
 
 def _header(name: str, key: str, report: Report) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from rco.bridge.contract import ProviderSettings
 from rco.config.bind import Binder, field_kinds
 from rco.config.check import check_settings
 from rco.config.settings import Settings
@@ -19,7 +20,7 @@ from rco.model.target import Target
 __all__ = ["PREFIX", "SECTIONS", "Loaded", "load", "problems"]
 
 PREFIX = "RCO_"
-NAMED: dict[str, type] = {"targets": Target}
+NAMED: dict[str, type] = {"providers": ProviderSettings, "targets": Target}
 """Sections whose keys are names that the operator chose."""
 SECTIONS = tuple(
     name

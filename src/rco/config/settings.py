@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from rco.bridge.contract import ProviderSettings
 from rco.engine.options import EngineOptions
 from rco.model.subscription import Subscription
 from rco.model.target import Target
@@ -71,5 +72,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     engine: EngineOptions = EngineOptions()
     logging: LogSettings = LogSettings()
+    providers: dict[str, ProviderSettings] = {}
     targets: dict[str, Target] = {}
     subscriptions: list[Subscription] = []

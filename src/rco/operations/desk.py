@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rco.engine.engine import Engine
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Writer
+from rco.telemetry.logs import Log
+from rco.telemetry.metrics import Metrics
 
 __all__ = ["Desk"]
 
@@ -22,8 +24,7 @@ class Desk:
     It is a value: a configuration change makes a new desk (``dataclasses.replace``), it never edits one.
     """
 
-    engine: Any
-    """``rco.engine``: open, wake and await runs."""
+    engine: Engine
     writer: Writer
     reader: Reader
     router: Any
@@ -32,8 +33,8 @@ class Desk:
     """``rco.egress.client.Egress``: the targets and their state."""
     clock: Clock
     ids: Ids
-    metrics: Any
-    log: logging.Logger
+    metrics: Metrics
+    log: Log
     namespace: str = "default"
     info: Mapping[str, str] = field(default_factory=dict)
     """What this node says of itself: ``node``, ``version``."""

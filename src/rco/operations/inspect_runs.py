@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import msgspec
 
@@ -67,8 +66,7 @@ async def wait_run(desk: Desk, principal: Principal, run_id: bytes, timeout_s: f
     require(principal, Role.VIEWER)
     row = await find_run(desk, principal, run_id)
     if row.outcome is None and timeout_s > 0:
-        with contextlib.suppress(TimeoutError):
-            await desk.engine.result(run_id, min(timeout_s, WAIT_S_MAX))
+        await desk.engine.result(run_id, min(timeout_s, WAIT_S_MAX))
         row = await find_run(desk, principal, run_id)
     result, error = run_detail(row)
     return RunView(**msgspec.structs.asdict(run_brief(row)), result=result, error=error)

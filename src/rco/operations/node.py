@@ -20,7 +20,7 @@ async def node_info(desk: Desk, principal: Principal) -> NodeInfo:
         node=desk.info.get("node", ""),
         epoch=int(desk.info.get("epoch", "0")),
         namespace=principal.namespace,
-        workflows=list(desk.engine.programs.names()),
+        workflows=desk.engine.workflows(),
         open_runs={Mode(mode).name.lower(): count for mode, count in counts.items()},
         backlog=desk.writer.backlog,
     )

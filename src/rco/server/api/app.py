@@ -1,0 +1,74 @@
+"""The control API, version 1: one ASGI application under ``/v1``, and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, License, SecurityScheme, Tag
+
+from rco import __version__
+from rco.operations.access import Access
+from rco.operations.desk import Desk
+from rco.server.api import audit, dead_letters, events, node, runs, targets
+from rco.server.api.faults import answer
+from rco.server.api.guard import ASGI, Guard
+
+__all__ = ["BODY_LIMIT_BYTES", "control_api", "document"]
+
+BODY_LIMIT_BYTES = 1 << 20
+API_VERSION = "1.0.0"
+_RESOURCES = (runs, events, dead_letters, targets, audit, node)
+_TAGS = {
+    "runs": "Executions of workflows",
+    "events": "Verified events that were accepted",
+    "dead letters": "Events that a subscription could not take",
+    "targets": "Downstream APIs that may be called",
+    "audit": "Evidence",
+    "node": "The process that answers",
+}
+
+
+def control_api(desk: Callable[[], Desk], access: Access, *, body_limit_bytes: int = BODY_LIMIT_BYTES) -> ASGI:
+    """The application. ``desk`` is asked at each request, so a reload takes effect at once.
+
+    Every route, the description included, needs ``Authorization: Bearer TOKEN``. It sends and expects no lifespan
+    messages; whoever mounts it owns the lives of what is on the desk.
+    """
+    app = _litestar(body_limit_bytes)
+    app.state["desk"] = desk
+    return Guard(app, desk, access)
+
+
+def document() -> bytes:
+    """The OpenAPI 3.1 description as JSON, the same bytes at each call."""
+    schema = _litestar(BODY_LIMIT_BYTES).openapi_schema.to_schema()
+    return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=1) + b"\n"
+
+
+def _litestar(body_limit_bytes: int) -> Litestar:
+    return Litestar(
+        route_handlers=[handler for resource in _RESOURCES for handler in resource.ROUTES],
+        exception_handlers={Exception: answer, RecursionError: answer},
+        request_max_body_size=body_limit_bytes,
+        logging_config=None,
+        debug=False,
+        state=State(),
+        openapi_config=OpenAPIConfig(
+            title="RCO control API",
+            version=API_VERSION,
+            description=f"Runs, events, targets and evidence of the Remote-Call Orchestrator {__version__}.",
+            license=License(name="Apache-2.0", identifier="Apache-2.0"),
+            path="/v1",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            use_handler_docstrings=True,
+            create_examples=False,
+            tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
+            components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
+            security=[{"bearer": []}],
+        ),
+    )

@@ -1,0 +1,49 @@
+"""/v1/events: list, show, replay."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import Parameter
+
+from rco.errors import Reason, Refused
+from rco.model.wire import EventPage, EventView, Replayed
+from rco.operations.inspect_events import PAGE_MAX, list_events, show_event
+from rco.operations.replay_event import replay_event
+from rco.server.api.asked import ERRORS, Ask, asked
+
+__all__ = ["ROUTES"]
+
+
+@get("/v1/events", tags=["events"], operation_id="listEvents", responses=ERRORS)
+async def events(
+    request: Ask,
+    type: Annotated[str | None, Parameter(max_length=200)] = None,
+    after: Annotated[str | None, Parameter(max_length=20)] = None,
+    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = 50,
+) -> EventPage:
+    """Accepted events, newest first, without their data; ``after`` is the ``next`` of the page before."""
+    desk, principal, _, _ = asked(request)
+    if after is not None and not (after.isascii() and after.isdecimal()):
+        raise Refused(Reason.MALFORMED, "bad_cursor", "after: not the next of a page.")
+    return await list_events(desk, principal, type=type, after_us=int(after) if after else None, limit=limit)
+
+
+@get("/v1/events/{event_id:str}", tags=["events"], operation_id="showEvent", responses=ERRORS)
+async def event(request: Ask, event_id: str) -> EventView:
+    """One event with its data. Needs the operator's role."""
+    desk, principal, _, _ = asked(request)
+    return await show_event(desk, principal, event_id)
+
+
+@post(
+    "/v1/events/{event_id:str}/replay", tags=["events"], operation_id="replayEvent", status_code=202, responses=ERRORS
+)
+async def replay(request: Ask, event_id: str) -> Replayed:
+    """Give the event to its subscriptions again. Those that took it already are not started twice."""
+    desk, principal, _, _ = asked(request)
+    return await replay_event(desk, principal, event_id)
+
+
+ROUTES = [events, event, replay]

@@ -1,0 +1,87 @@
+"""The door of the control API: a correlation id for everything, a bearer token before anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+from rco.errors import RcoError, Reason, Refused
+from rco.kit.ids import well_formed_corr_id
+from rco.model.wire import Problem
+from rco.operations.access import Access
+from rco.operations.desk import Desk
+from rco.server.api.faults import Fault, fault_of
+from rco.telemetry.signals import INTEROP_AUTH_FAILURES
+
+__all__ = ["ASGI", "Guard"]
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[Any], Awaitable[None]]
+ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Guard:
+    """Wraps the API. Without a known token nothing behind it is reached, not even to learn which routes exist."""
+
+    __slots__ = ("_access", "_app", "_desk")
+
+    def __init__(self, app: ASGI, desk: Callable[[], Desk], access: Access) -> None:
+        self._app, self._desk, self._access = app, desk, access
+
+    async def __call__(self, scope: Scope, receive: Any, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = _once(scope)
+        corr_id = str(scope.get("corr_id") or "") or headers.get(b"x-corr-id", "")
+        if not well_formed_corr_id(corr_id):
+            corr_id = self._desk().ids.ulid()
+        scope["corr_id"] = corr_id
+        stamp = (b"x-corr-id", corr_id.encode())
+
+        async def stamped(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), stamp]
+            await send(message)
+
+        try:
+            kind = headers.get(b"content-type", "application/json").partition(";")[0].strip().lower()
+            if scope["method"] in ("POST", "PUT", "PATCH") and kind != "application/json":
+                raise Refused(Reason.MEDIA_TYPE, "media_type", "Send application/json.")
+            scope["user"] = await self._access.principal(headers.get(b"authorization"))
+        except RcoError as error:
+            fault = fault_of(error)
+            desk = self._desk()
+            if fault.status == 401:
+                desk.metrics.counter(INTEROP_AUTH_FAILURES).add()
+            desk.log.warning(
+                "api.refused", corr_id=corr_id, reason=fault.reason.word, detail=fault.detail, status=fault.status
+            )
+            await _refuse(stamped, fault, corr_id)
+            return
+        await self._app(scope, receive, stamped)
+
+
+def _once(scope: Scope) -> dict[bytes, str]:
+    """Headers by name. One that comes twice counts as absent: which of the two is meant cannot be known."""
+    found: dict[bytes, str] = {}
+    twice: set[bytes] = set()
+    for name, value in scope["headers"]:
+        if name in found:
+            twice.add(name)
+        found[name] = value.decode("latin-1")
+    for name in twice:
+        del found[name]
+    return found
+
+
+async def _refuse(send: Send, fault: Fault, corr_id: str) -> None:
+    body = msgspec.json.encode(Problem(error=fault.message, reason=fault.reason.word, corr_id=corr_id))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if fault.status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="rco"'))
+    if fault.retry_after_s is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(fault.retry_after_s))).encode()))
+    await send({"type": "http.response.start", "status": fault.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

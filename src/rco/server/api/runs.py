@@ -1,0 +1,131 @@
+"""/v1/runs: start, list, show, wait, signal, cancel, settle, retry."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+
+from rco.engine.ask import StartAsk
+from rco.kit.ids import id_text
+from rco.model.run import Mode, Outcome
+from rco.model.wire import (
+    Accepted,
+    CancelAsk,
+    RunPage,
+    RunView,
+    SettleAsk,
+    SignalAsk,
+    StartedRun,
+    StartRun,
+    State,
+)
+from rco.operations.cancel import cancel
+from rco.operations.inspect_runs import PAGE_MAX, WAIT_S_MAX, list_runs, show_run, wait_run
+from rco.operations.retry import retry
+from rco.operations.settle import settle
+from rco.operations.signal import signal
+from rco.operations.start import start
+from rco.server.api.asked import ERRORS, Ask, asked, identity
+from rco.store.contract.reader import RunFilter
+
+__all__ = ["ROUTES"]
+
+_MODES = {"running": Mode.HOT, "waiting": Mode.PARKED, "blocked": Mode.BLOCKED, "in_doubt": Mode.IN_DOUBT}
+_SAME = {200: ResponseSpec(StartedRun, description="The key stands for this run already", generate_examples=False)}
+
+
+@post("/v1/runs", tags=["runs"], operation_id="startRun", responses={**ERRORS, **_SAME})
+async def start_run(request: Ask, data: StartRun) -> Response[StartedRun]:
+    """Start a run. 201: opened; 200: the key stands for this run already; 409: for another request."""
+    desk, principal, corr_id, trace = asked(request)
+    ask = StartAsk(
+        workflow=data.workflow,
+        input=data.input,
+        key=data.key,
+        namespace=principal.namespace,
+        actor=principal.name,
+        corr_id=corr_id,
+        trace=trace,
+    )
+    started = await start(desk, principal, ask)
+    body = StartedRun(id=id_text(started.run_id), created=started.created)
+    return Response(body, status_code=201 if started.created else 200)
+
+
+@get("/v1/runs", tags=["runs"], operation_id="listRuns", responses=ERRORS)
+async def runs(
+    request: Ask,
+    workflow: Annotated[str | None, Parameter(max_length=200)] = None,
+    run_state: Annotated[State | None, Parameter(query="state")] = None,
+    corr_id: Annotated[str | None, Parameter(max_length=64)] = None,
+    after: str | None = None,
+    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = 50,
+) -> RunPage:
+    """Runs, newest first; ``after`` is the ``next`` of the page before."""
+    desk, principal, _, _ = asked(request)
+    where = RunFilter(
+        workflow=workflow,
+        mode=_MODES.get(run_state) if run_state else None,
+        outcome=Outcome(run_state) if run_state and run_state not in _MODES else None,
+        corr_id=corr_id,
+        after=identity(after, "after") if after else None,
+        limit=limit,
+    )
+    return await list_runs(desk, principal, where)
+
+
+@get("/v1/runs/{run_id:str}", tags=["runs"], operation_id="showRun", responses=ERRORS)
+async def run(request: Ask, run_id: str) -> RunView:
+    """One run with its result and its timeline."""
+    desk, principal, _, _ = asked(request)
+    return await show_run(desk, principal, identity(run_id, "run_id"))
+
+
+@get("/v1/runs/{run_id:str}/wait", tags=["runs"], operation_id="waitRun", responses=ERRORS)
+async def wait(
+    request: Ask,
+    run_id: str,
+    timeout_s: Annotated[float, Parameter(query="timeout", ge=0, le=WAIT_S_MAX)] = 30.0,
+) -> RunView:
+    """The run once it has closed, or as it is after ``timeout`` seconds; without a timeline."""
+    desk, principal, _, _ = asked(request)
+    return await wait_run(desk, principal, identity(run_id, "run_id"), timeout_s)
+
+
+@post("/v1/runs/{run_id:str}/signal", tags=["runs"], operation_id="signalRun", status_code=202, responses=ERRORS)
+async def signal_run(request: Ask, run_id: str, data: SignalAsk) -> Accepted:
+    """Send a signal. ``accepted`` false: this ``message_id`` was taken before."""
+    desk, principal, _, _ = asked(request)
+    message_id = data.message_id or id_text(desk.ids.uuid7())
+    new = await signal(desk, principal, identity(run_id, "run_id"), data.name, data.value, message_id)
+    return Accepted(accepted=new, run_id=run_id)
+
+
+@post("/v1/runs/{run_id:str}/cancel", tags=["runs"], operation_id="cancelRun", status_code=202, responses=ERRORS)
+async def cancel_run(request: Ask, run_id: str, data: CancelAsk) -> Accepted:
+    """Ask the run to cancel. Its compensations run before it closes."""
+    desk, principal, _, _ = asked(request)
+    await cancel(desk, principal, identity(run_id, "run_id"), data.reason)
+    return Accepted(accepted=True, run_id=run_id)
+
+
+@post("/v1/runs/{run_id:str}/settle", tags=["runs"], operation_id="settleRun", status_code=202, responses=ERRORS)
+async def settle_run(request: Ask, run_id: str, data: SettleAsk) -> Accepted:
+    """Say what became of a step that is in doubt."""
+    desk, principal, _, _ = asked(request)
+    await settle(desk, principal, identity(run_id, "run_id"), data.key, data.verdict, data.value, data.reason)
+    return Accepted(accepted=True, run_id=run_id)
+
+
+@post("/v1/runs/{run_id:str}/retry", tags=["runs"], operation_id="retryRun", status_code=202, responses=ERRORS)
+async def retry_run(request: Ask, run_id: str) -> Accepted:
+    """Try again: a blocked run goes on, a failed one is started anew. ``run_id`` is the run that goes on."""
+    desk, principal, _, _ = asked(request)
+    going = await retry(desk, principal, identity(run_id, "run_id"))
+    return Accepted(accepted=True, run_id=id_text(going))
+
+
+ROUTES = [start_run, runs, run, wait, signal_run, cancel_run, settle_run, retry_run]
