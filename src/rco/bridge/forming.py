@@ -1,0 +1,98 @@
+"""From a verified request to a delivery."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rco.bridge.contract import Expression, ProviderSettings
+from rco.errors import RcoError, Reason, Refused
+from rco.kit.digest import content_address
+from rco.model.delivery import Delivery
+from rco.model.event import Event
+
+__all__ = ["SIGNED_TIME_HORIZON_S", "UNSIGNED_TIME_HORIZON_S", "Forming", "type_of"]
+
+SIGNED_TIME_HORIZON_S = 7 * 86400.0
+"""Senders retry for up to three days; each retry is signed anew with the same identity."""
+UNSIGNED_TIME_HORIZON_S = 30 * 86400.0
+"""Where no time is signed, a stolen request stays good for as long as its claim is not remembered."""
+NAME_CAP_CHARS = 256
+
+
+def type_of(data: dict[str, Any], field: str) -> str:
+    """The event type in a top-level field. Raises ``Refused``: ``type_missing`` or ``type_malformed``."""
+    found = data.get(field)
+    if found is None:
+        raise Refused(Reason.MALFORMED, "type_missing")
+    if type(found) is not str or not 0 < len(found) <= NAME_CAP_CHARS or not found.isprintable():
+        raise Refused(Reason.MALFORMED, "type_malformed")
+    return found
+
+
+class Forming:
+    """What is the same for all deliveries of one provider."""
+
+    __slots__ = ("_expression", "_name", "_namespace", "_sig_alg", "_source", "_ttl_s")
+
+    def __init__(
+        self, settings: ProviderSettings, sig_alg: str, expression: Expression | None, default_horizon_s: float
+    ) -> None:
+        self._name, self._namespace = settings.name, settings.namespace
+        self._source = settings.source if settings.source is not None else f"/webhooks/{settings.name}"
+        self._sig_alg, self._expression = sig_alg, expression
+        horizon_s = default_horizon_s if settings.retry_horizon_s is None else settings.retry_horizon_s
+        # A claim must outlive the window in which its request can be replayed.
+        self._ttl_s = max(horizon_s, settings.age_limit_s + settings.skew_limit_s)
+
+    def delivery(
+        self,
+        *,
+        data: dict[str, Any],
+        body: bytes,
+        event_id: str,
+        event_type: str,
+        time_us: int,
+        now_us: int,
+        corr_id: str,
+        trace: str,
+        claim: bytes,
+        secret_id: str,
+    ) -> Delivery:
+        """The delivery. Raises ``Refused`` (``MALFORMED``): ``subject_malformed`` or ``subject_failed``, when the
+        provider's expression does not give a subject from this body."""
+        return Delivery(
+            provider=self._name,
+            event=Event(
+                id=event_id,
+                source=self._source,
+                type=event_type,
+                data=body,
+                time_us=time_us,
+                received_us=now_us,
+                corr_id=corr_id,
+                subject=None if self._expression is None else _subject(self._expression, data),
+                namespace=self._namespace,
+                origin=self._name,
+                trace=trace,
+            ),
+            claim=claim,
+            claim_ttl_s=self._ttl_s,
+            secret_id=secret_id,
+            sig_alg=self._sig_alg,
+            b3=content_address(body),
+        )
+
+
+def _subject(expression: Expression, data: dict[str, Any]) -> str | None:
+    try:
+        found = expression(data)
+    except (RcoError, ValueError, TypeError, KeyError, ArithmeticError) as error:
+        # Without a subject the event would be accepted and find nobody; the sender should hear of it instead.
+        raise Refused(Reason.MALFORMED, "subject_failed") from error
+    if found is None:
+        return None
+    if type(found) is int:
+        return str(found)
+    if type(found) is not str or not 0 < len(found) <= NAME_CAP_CHARS or not found.isprintable():
+        raise Refused(Reason.MALFORMED, "subject_malformed")
+    return found

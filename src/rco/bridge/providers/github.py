@@ -1,0 +1,107 @@
+"""GitHub (https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries).
+
+``X-Hub-Signature-256: sha256=<hex of HMAC-SHA256(secret, body)>``. The SHA-1 header beside it is never looked at.
+Neither a time nor the delivery's identity is signed, so repeats are recognised by the body itself.
+"""
+
+from __future__ import annotations
+
+import binascii
+import uuid
+from typing import Any
+
+from rco.bridge.claim import claim_of_bytes
+from rco.bridge.contract import Expression, Headers, ProviderSettings
+from rco.bridge.decode import decode_object
+from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming
+from rco.bridge.rules import key_of
+from rco.bridge.secrets import Secret
+from rco.bridge.signature import TRACEPARENT, gather, matching_secret, trace_of, unauth, well_formed
+from rco.errors import ConfigInvalid, Reason, Refused
+from rco.model.delivery import Delivery
+
+__all__ = ["GitHub", "build", "key_from"]
+
+KEY_MIN_BYTES = 16
+_SIGNATURE, _EVENT, _DELIVERY = b"x-hub-signature-256", b"x-github-event", b"x-github-delivery"
+_WANTED = frozenset((_SIGNATURE, _EVENT, _DELIVERY, TRACEPARENT))
+_EVENT_CHARS = b"abcdefghijklmnopqrstuvwxyz0123456789_"
+ACTION_CAP_CHARS = 128
+
+
+def key_from(text: bytes) -> bytes:
+    """The secret as it is. Raises ``ValueError`` when it is too short to be one."""
+    if len(text) < KEY_MIN_BYTES:
+        raise ValueError(f"it has {len(text)} bytes; use at least {KEY_MIN_BYTES}")
+    return text
+
+
+class GitHub:
+    """Verifies one GitHub webhook."""
+
+    __slots__ = ("_forming", "_name", "_secrets", "_status", "_type")
+
+    def __init__(self, settings: ProviderSettings, secrets: tuple[Secret, ...], subject: Expression | None) -> None:
+        self._name, self._secrets = settings.name, secrets
+        self._status, self._type = settings.bad_signature_status, settings.type
+        self._forming = Forming(settings, "github:hmac-sha256", subject, UNSIGNED_TIME_HORIZON_S)
+
+    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery:
+        """See ``Verifier.verify``."""
+        status = self._status
+        found = gather(headers, _WANTED)
+        signature = found.get(_SIGNATURE)
+        if not signature:
+            raise unauth("sig_missing", status)
+        candidate = signature[7:]
+        if signature[:7] != b"sha256=" or not well_formed(candidate, 32, base64=False):
+            raise unauth("sig_malformed", status)
+        secret_id = matching_secret(self._secrets, now_us, body, "sha256", binascii.hexlify, (candidate,), status)
+        data = decode_object(body)
+        claim = claim_of_bytes(self._name, body)
+        return self._forming.delivery(
+            data=data,
+            body=body,
+            event_id=_identity(found.get(_DELIVERY, b"")) or claim.hex(),
+            event_type=self._type or _type(found.get(_EVENT, b""), data),
+            time_us=now_us,
+            now_us=now_us,
+            corr_id=corr_id,
+            trace=trace_of(found),
+            claim=claim,
+            secret_id=secret_id,
+        )
+
+
+def _identity(delivery: bytes) -> str:
+    """The delivery's UUID in its usual text, or nothing when it is not one."""
+    if len(delivery) != 36 or not delivery.isascii():
+        return ""
+    text = delivery.decode("ascii").lower()
+    try:
+        return text if str(uuid.UUID(text)) == text else ""
+    except ValueError:
+        return ""
+
+
+def _type(event: bytes, data: dict[str, Any]) -> str:
+    if not event:
+        raise Refused(Reason.MALFORMED, "type_missing")
+    if len(event) > 64 or event.translate(None, _EVENT_CHARS):
+        raise Refused(Reason.MALFORMED, "type_malformed")
+    name = "github." + event.decode("ascii")
+    action = data.get("action")
+    if type(action) is str and 0 < len(action) <= ACTION_CAP_CHARS and action.isascii() and action.isprintable():
+        return f"{name}.{action}"
+    return name
+
+
+def build(settings: ProviderSettings, secrets: tuple[Secret, ...], subject: Expression | None) -> GitHub:
+    """The verifier of one provider. Raises ``ConfigInvalid`` for settings of another kind."""
+    if settings.scheme is not None or settings.type_header is not None:
+        raise ConfigInvalid(
+            "scheme and type_header belong to kind hmac",
+            cure="Leave them out: GitHub fixes its own headers.",
+            key=key_of(settings, "scheme"),
+        )
+    return GitHub(settings, secrets, subject)

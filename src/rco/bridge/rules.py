@@ -1,0 +1,155 @@
+"""What provider settings must keep to, whatever their kind."""
+
+from __future__ import annotations
+
+import re
+
+from rco.bridge.contract import ProviderSettings
+from rco.errors import ConfigInvalid
+
+__all__ = ["MEDIA_TYPE", "check_settings", "header_name", "key_of"]
+
+MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_SECRET_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_PRINTABLE = re.compile(r"[\x21-\x7e]{1,256}")
+
+WINDOW_CAP_S = 300.0
+BODY_CAP_BYTES = 64 << 20
+HORIZON_CAP_S = 366 * 86400.0
+SECRETS_CAP = 8
+# 410 is not among them on purpose: senders that see it switch the endpoint off.
+BAD_SIGNATURE_STATUSES = (400, 401, 403)
+
+
+def key_of(settings: ProviderSettings, *parts: str) -> str:
+    """The configuration key of a part of these settings, for messages."""
+    return ".".join(("providers", settings.name, *parts))
+
+
+def header_name(text: str, key: str) -> bytes:
+    """A configured header name in the form in which requests carry it. Raises ``ConfigInvalid`` (RFC 9110, token)."""
+    lowered = text.lower()
+    if _HEADER.fullmatch(lowered) is None:
+        raise ConfigInvalid(f"{text!r} is not a header name", cure="Write e.g. X-Signature.", key=key)
+    return lowered.encode()
+
+
+def check_settings(settings: ProviderSettings) -> None:
+    """Raises ``ConfigInvalid`` for the first thing that does not hold; says where, what and the cure."""
+    if _NAME.fullmatch(settings.name) is None:
+        raise ConfigInvalid(
+            f"{settings.name!r} is not a provider name",
+            cure="Use 1 to 63 lower-case letters, digits, hyphens or underscores, starting with a letter or digit.",
+            key="providers",
+        )
+    _check_secrets(settings)
+    for name, seconds, least in (
+        ("age_limit_s", settings.age_limit_s, 1.0),
+        ("skew_limit_s", settings.skew_limit_s, 0.0),
+    ):
+        if not least <= seconds <= WINDOW_CAP_S:
+            raise ConfigInvalid(
+                f"{seconds} s is outside of {least:g} to {WINDOW_CAP_S:g}",
+                cure="A longer window only lengthens the life of a stolen request.",
+                key=key_of(settings, name),
+            )
+    if settings.bad_signature_status not in BAD_SIGNATURE_STATUSES:
+        raise ConfigInvalid(
+            f"{settings.bad_signature_status} cannot be the answer to a bad signature",
+            cure="Choose 400, 401 or 403.",
+            key=key_of(settings, "bad_signature_status"),
+        )
+    if not 1 <= settings.body_limit_bytes <= BODY_CAP_BYTES:
+        raise ConfigInvalid(
+            f"{settings.body_limit_bytes} bytes is outside of 1 to {BODY_CAP_BYTES}",
+            cure="Most senders stay under 1048576 (1 MiB).",
+            key=key_of(settings, "body_limit_bytes"),
+        )
+    horizon_s = settings.retry_horizon_s
+    if horizon_s is not None and not 1 <= horizon_s <= HORIZON_CAP_S:
+        raise ConfigInvalid(
+            f"{horizon_s} s is outside of 1 to {HORIZON_CAP_S:g}",
+            cure="Give the time over which the sender retries, e.g. 604800 (7 days).",
+            key=key_of(settings, "retry_horizon_s"),
+        )
+    _check_admission(settings)
+    _check_event(settings)
+
+
+def _check_secrets(settings: ProviderSettings) -> None:
+    key = key_of(settings, "secrets")
+    if not 1 <= len(settings.secrets) <= SECRETS_CAP:
+        raise ConfigInvalid(
+            f"{len(settings.secrets)} secrets; there must be 1 to {SECRETS_CAP}",
+            cure="Without a secret nothing can be verified; during a rotation name the old and the new one.",
+            key=key,
+        )
+    seen: set[str] = set()
+    for secret in settings.secrets:
+        if _SECRET_ID.fullmatch(secret.secret_id) is None or secret.secret_id in seen:
+            raise ConfigInvalid(
+                f"secret_id {secret.secret_id!r} is malformed or used twice",
+                cure="Give each secret an identity of its own of letters, digits, dots, hyphens or underscores.",
+                key=key,
+            )
+        seen.add(secret.secret_id)
+        scheme, _, rest = secret.ref.partition(":")
+        if scheme not in {"env", "file"} or not rest:
+            # The text is not shown: somebody may have put the secret itself here.
+            raise ConfigInvalid(
+                f"ref of secret {secret.secret_id!r} is not a reference",
+                cure="Write env:NAME or file:/path, never the secret itself.",
+                key=key,
+            )
+
+
+def _check_admission(settings: ProviderSettings) -> None:
+    rate, burst = settings.rate_per_s, settings.burst
+    if (rate is not None and not 0 < rate <= 1e6) or (burst is not None and not 1 <= burst <= 1_000_000):
+        raise ConfigInvalid(
+            f"rate_per_s {rate} with burst {burst} lets nothing through or everything",
+            cure="Give a rate above 0 and a burst of at least 1, or leave both out.",
+            key=key_of(settings, "rate_per_s"),
+        )
+    if burst is not None and rate is None:
+        raise ConfigInvalid("burst without rate_per_s", cure="Give both.", key=key_of(settings, "burst"))
+    if not 1 <= len(settings.content_types) <= 8:
+        raise ConfigInvalid(
+            f"{len(settings.content_types)} content types; there must be 1 to 8",
+            cure='Leave it out for ["application/json"].',
+            key=key_of(settings, "content_types"),
+        )
+    for media in settings.content_types:
+        if MEDIA_TYPE.fullmatch(media) is None:
+            raise ConfigInvalid(
+                f"{media!r} is not a media type in lower case without parameters",
+                cure="Write e.g. application/json.",
+                key=key_of(settings, "content_types"),
+            )
+
+
+def _check_event(settings: ProviderSettings) -> None:
+    for name, text in (
+        ("namespace", settings.namespace),
+        ("source", settings.source),
+        ("type", settings.type),
+        ("type_field", settings.type_field),
+    ):
+        if text is not None and _PRINTABLE.fullmatch(text) is None:
+            raise ConfigInvalid(
+                f"{text!r} cannot be used here",
+                cure="Use 1 to 256 printable ASCII characters without spaces.",
+                key=key_of(settings, name),
+            )
+    if settings.subject is not None and not 1 <= len(settings.subject) <= 1024:
+        raise ConfigInvalid(
+            f"the subject expression has {len(settings.subject)} characters; it must have 1 to 1024",
+            cure="Write e.g. .data.order_id, or leave it out.",
+            key=key_of(settings, "subject"),
+        )
+    if settings.type is not None and settings.type_header is not None:
+        raise ConfigInvalid(
+            "type and type_header are both given", cure="Keep one.", key=key_of(settings, "type_header")
+        )
