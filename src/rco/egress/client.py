@@ -1,0 +1,334 @@
+"""The one door out: one governed attempt per asking."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from aiohttp import ClientError, ThreadedResolver
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from rco.egress.breaker import Shut, Ticket
+from rco.egress.credentials import SecretMissing, SecretResolver, header_value
+from rco.egress.evidence import call_decision, shown_path
+from rco.egress.incoming import Unusable, error_body, plain_body, read_capped
+from rco.egress.lane import Lane
+from rco.egress.limits import Crowded
+from rco.egress.outgoing import NotSendable
+from rco.egress.plan import Plan, plan_of, repeat_of
+from rco.egress.rules import PathRefused
+from rco.egress.socket_guard import JOURNEY, Journey, OpenSocket, open_socket
+from rco.egress.state import TargetState
+from rco.egress.verdict import Verdict, answered, broken, crowded, late, refused, shut, unusable
+from rco.errors import ConfigInvalid
+from rco.kit.clock import Clock
+from rco.kit.digest import content_address
+from rco.kit.ids import Ids
+from rco.model.decision import Decision
+from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
+from rco.model.target import CallRequest, Repeat, Target
+
+__all__ = ["REQUEST_LIMIT_BYTES", "CallMetrics", "Egress"]
+
+REQUEST_LIMIT_BYTES = 1 << 20
+
+
+class CallMetrics(Protocol):
+    """Hears of each attempt. ``outcome`` is ``ok`` or the reason of a failure: a closed set of words."""
+
+    def call_ended(self, target: str, outcome: str, took_s: float) -> None: ...
+
+
+class Egress:
+    """Makes governed calls to declared targets. Belongs to one event loop; a ``Lives``.
+
+    An attempt passes, in this order: the target's rules, its breaker and pause, its limits, its credential, the address
+    guard on the socket, the cap on the answer, redaction. The first to refuse ends it. There is no repeating in here:
+    retries belong to the engine, whose due times are durable.
+    """
+
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        *,
+        clock: Clock,
+        ids: Ids,
+        resolve_secret: SecretResolver,
+        metrics: CallMetrics | None = None,
+        resolver: AbstractResolver | None = None,
+        opener: OpenSocket = open_socket,
+        tls: ssl.SSLContext | None = None,
+        request_limit_bytes: int = REQUEST_LIMIT_BYTES,
+    ) -> None:
+        """``resolver`` answers names (default: the system's), ``opener`` makes sockets that the guard has approved,
+        ``tls`` verifies servers (default: the system's certificates). Raises ``ConfigInvalid`` for a bad target."""
+        self._clock, self._ids, self._resolve_secret, self._metrics = clock, ids, resolve_secret, metrics
+        self._given_resolver, self._opener, self._tls = resolver, opener, tls
+        self._request_limit_bytes = request_limit_bytes
+        self._resolver: AbstractResolver | None = None
+        self._lanes: dict[str, Lane] = {}
+        self._retired: set[Lane] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        self._idle: asyncio.Event | None = None
+        self._lanes = self._lanes_for(targets)
+
+    async def start(self) -> None:
+        """Ready to call. Nothing is opened yet: connections are made by the first calls."""
+        self._resolver = self._given_resolver or ThreadedResolver()
+
+    async def stop(self) -> None:
+        """Close every connection and return when no attempt is under way. Those that were fail as if the connection
+        had been lost; further attempts are refused as ``stopped``, retryable. May be called twice."""
+        resolver = self._resolver
+        self._resolver = None
+        for lane in (*self._lanes.values(), *self._retired):
+            lane.limits.disperse()
+            await lane.close()
+        if self._under_way:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
+        if self._closing:
+            await asyncio.wait(self._closing)
+        if resolver is not None and resolver is not self._given_resolver:
+            await resolver.close()
+
+    def reload(self, targets: Iterable[Target]) -> None:
+        """Replace all targets at once. A target whose declaration is equal keeps its limits, breaker and connections;
+        a changed one begins anew, and attempts under way end under the old rules.
+
+        Raises ``ConfigInvalid`` for a bad target; then nothing has changed.
+        """
+        lanes = self._lanes_for(targets)
+        gone = [lane for name, lane in self._lanes.items() if lanes.get(name) is not lane]
+        self._lanes = lanes
+        for lane in gone:
+            lane.retired = True
+            self._retired.add(lane)
+            self._close_if_done(lane)
+
+    async def attempt(self, request: CallRequest, attempt: Attempt) -> Answer:
+        """Make exactly one attempt.
+
+        Returns an ``Answer`` whose value is ``{"status", "headers", "body", "b3", "fallback": False}``, redacted; the
+        body is decoded JSON, or text, or base64 when it is no text (then ``"base64": True`` is added). ``b3`` is the
+        digest of the body as it came over the wire.
+
+        Raises ``EffectFailed``: ``code`` is ``call_refused`` when it was not let out, ``call_failed`` otherwise; what
+        is ``retryable`` and ``ambiguous`` is said in ``verdict``. ``data`` holds ``status``, ``reason`` and, for an
+        answer that says no, the redacted and shortened ``body``. Cancelling it closes the connection.
+        """
+        begun = self._clock.monotonic()
+        lane = self._lanes.get(request.target)
+        if lane is None:
+            message = f"no target is called {request.target[:64]!r}; declare it under targets"
+            return self._end(refused("unknown_target", message), None, request, attempt, None, begun)
+        lane.calls += 1
+        lane.users += 1
+        self._under_way += 1
+        try:
+            planned = self._plan(lane, request, attempt)
+            verdict = planned if isinstance(planned, Verdict) else await self._admitted(lane, planned)
+            plan = None if isinstance(planned, Verdict) else planned
+        except BaseException:
+            lane.outcomes["cancelled"] += 1
+            raise
+        finally:
+            lane.users -= 1
+            self._under_way -= 1
+            if lane.retired:
+                self._close_if_done(lane)
+            if self._idle is not None and not self._under_way:
+                self._idle.set()
+        return self._end(verdict, lane, request, attempt, plan, begun)
+
+    def repeat_class(self, request: CallRequest) -> Repeat:
+        """Whether the call may be repeated when it is not known whether it took effect. Unknown targets: never."""
+        lane = self._lanes.get(request.target)
+        return repeat_of(lane.target, request.method.upper()) if lane else Repeat.NEVER
+
+    def retry_policy(self, request: CallRequest) -> RetryPolicy:
+        """The target's attempts and back-off. One attempt for an unknown target: it will be refused."""
+        lane = self._lanes.get(request.target)
+        return RetryPolicy(lane.target.attempts, lane.target.backoff) if lane else RetryPolicy(attempts=1)
+
+    def fallback(self, request: CallRequest) -> dict[str, Any] | None:
+        """What stands in when no attempt is left: a value like an answer's with ``"fallback": True``, or ``None``."""
+        lane = self._lanes.get(request.target)
+        if lane is None or lane.target.fallback is None:
+            return None
+        declared = lane.target.fallback
+        return {"status": declared.status, "headers": {}, "body": declared.body, "b3": "", "fallback": True}
+
+    def state(self) -> list[TargetState]:
+        """Every target's living state, by name."""
+        return [self._lanes[name].state() for name in sorted(self._lanes)]
+
+    def _plan(self, lane: Lane, request: CallRequest, attempt: Attempt) -> Plan | Verdict:
+        try:
+            return plan_of(lane, request, attempt, ids=self._ids, body_limit_bytes=self._request_limit_bytes)
+        except (NotSendable, PathRefused) as error:
+            return refused(error.reason, f"{lane.target.name}: {error}")
+
+    async def _admitted(self, lane: Lane, plan: Plan) -> Verdict:
+        """Breaker and limits around the sending; the breaker hears what became of it."""
+        ticket = lane.breaker.admit()
+        if isinstance(ticket, Shut):
+            return shut(ticket, plan.what)
+        try:
+            verdict = await self._in_time(lane, plan)
+        except BaseException:
+            lane.breaker.abandoned(ticket)
+            raise
+        _tell(lane, ticket, verdict)
+        return verdict
+
+    async def _in_time(self, lane: Lane, plan: Plan) -> Verdict:
+        """Everything that may take time, under one deadline."""
+        journey = Journey()
+        until = self._clock.monotonic() + plan.timeout_s
+        entered = False
+        try:
+            async with asyncio.timeout(plan.timeout_s):
+                why = await lane.limits.enter(until)
+                if why is not None:
+                    return crowded(why, plan.what)
+                entered = True
+                try:
+                    return await self._send(lane, plan, journey)
+                finally:
+                    lane.limits.leave()
+        except TimeoutError:
+            if not entered:
+                return crowded(Crowded("concurrency_limited", 1.0), plan.what)
+            return late(journey.sent, plan.timeout_s, plan.what)
+        except asyncio.CancelledError:
+            # Closing the connector cancels what it waits for, and that looks like our own cancellation. It is not.
+            task = asyncio.current_task()
+            if self._resolver is None and task is not None and not task.cancelling():
+                return broken(ConnectionError(), journey.sent, "", plan.what)
+            raise
+
+    async def _send(self, lane: Lane, plan: Plan, journey: Journey) -> Verdict:
+        if self._resolver is None:
+            return refused("stopped", f"{plan.what}: calls are stopped here; retry elsewhere or later", retryable=True)
+        headers, secret = plan.headers, ""
+        if lane.target.credential is not None:
+            try:
+                value, secret = header_value(lane.target.credential, self._resolve_secret)
+            except SecretMissing as error:
+                return refused("secret_missing", f"{plan.what}: {error}", retryable=True)
+            headers = {**headers, lane.target.credential.header: value}
+        token = JOURNEY.set(journey)
+        try:
+            async with lane.session(self._resolver).request(
+                plan.method, URL(plan.url, encoded=True), data=plan.body, headers=headers, allow_redirects=False
+            ) as response:
+                status = response.status
+                if not 200 <= status < 300:
+                    no = answered(
+                        status,
+                        response.headers.getall("Retry-After", ()),
+                        self._clock.now_us(),
+                        plan.repeat,
+                        plan.what,
+                    )
+                    return await error_body(no, response, lane.redaction, secret, lane.target.max_response_bytes)
+                raw = await read_capped(response, lane.target.max_response_bytes)
+                kept = lane.redaction.headers(response.headers)
+        except Unusable as error:
+            return unusable(error.reason, str(error), status=status, repeat=plan.repeat, what=plan.what)
+        except (ClientError, OSError, ValueError, RuntimeError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            return broken(error, journey.sent, journey.refused, plan.what)
+        finally:
+            JOURNEY.reset(token)
+        body, binary = plain_body(raw, kept.get("content-type", ""), lane.redaction, secret)
+        result = {"status": status, "headers": kept, "body": body, "b3": content_address(raw), "fallback": False}
+        if binary:
+            result["base64"] = True
+        return Verdict(status=status, healthy=True, value=result)
+
+    def _end(
+        self,
+        verdict: Verdict,
+        lane: Lane | None,
+        request: CallRequest,
+        attempt: Attempt,
+        plan: Plan | None,
+        begun: float,
+    ) -> Answer:
+        """Leave the evidence, then answer or raise. Raised here, outside any ``except``: the errors of the client
+        library carry the request's headers, and a chained one would carry them into a traceback."""
+        took_s = self._clock.monotonic() - begun
+        outcome = verdict.reason or "ok"
+        if lane is not None:
+            lane.outcomes[outcome] += 1
+        if self._metrics is not None:
+            # The name of an unknown target is the caller's text: no label for it.
+            self._metrics.call_ended(lane.target.name if lane else "", outcome, took_s)
+        decision = call_decision(
+            at_us=self._clock.now_us(),
+            allow=verdict.allow,
+            target=request.target[:64],
+            attempt=attempt,
+            reason=verdict.reason,
+            b3=plan.b3 if plan else "",
+            method=plan.method if plan else request.method[:20].upper(),
+            path=plan.template if plan else shown_path(request.path),
+            status=verdict.status,
+            took_s=took_s,
+        )
+        decisions: tuple[Decision, ...] = (decision,)
+        if not verdict.reason:
+            return Answer(verdict.value, decisions)
+        data: dict[str, Any] = {"status": verdict.status, "reason": verdict.reason}
+        if verdict.value is not None:
+            data["body"] = verdict.value
+        raise EffectFailed(
+            verdict.message,
+            kind=verdict.kind,
+            code=verdict.code,
+            retryable=verdict.retryable,
+            ambiguous=verdict.ambiguous,
+            retry_after_s=verdict.retry_after_s,
+            data=data,
+            decisions=decisions,
+        )
+
+    def _lanes_for(self, targets: Iterable[Target]) -> dict[str, Lane]:
+        lanes: dict[str, Lane] = {}
+        for target in targets:
+            if target.name in lanes:
+                raise ConfigInvalid(
+                    "this name is declared twice; give each target its own", key=f"targets.{target.name}"
+                )
+            old = self._lanes.get(target.name)
+            same = old is not None and old.target == target
+            lanes[target.name] = (
+                old if old is not None and same else Lane(target, clock=self._clock, opener=self._opener, tls=self._tls)
+            )
+        return lanes
+
+    def _close_if_done(self, lane: Lane) -> None:
+        if lane.users or lane not in self._retired:
+            return
+        self._retired.discard(lane)
+        task = asyncio.get_running_loop().create_task(lane.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _tell(lane: Lane, ticket: Ticket, verdict: Verdict) -> None:
+    if verdict.healthy is None:
+        lane.breaker.abandoned(ticket)
+    elif verdict.healthy:
+        lane.breaker.succeeded(ticket)
+    else:
+        lane.breaker.failed(ticket)
+    if verdict.pause_s is not None:
+        lane.breaker.close_for(verdict.pause_s)

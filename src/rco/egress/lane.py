@@ -1,0 +1,187 @@
+"""A lane: one target with everything that lives as long as its declaration stays the same.
+
+Each lane has a connection pool of its own. A pool shared by targets would hand a connection that was opened under one
+target's rules (its private networks, its port) to another with the same host, past the guard.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections import Counter
+
+from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorError,
+    ClientHandlerType,
+    ClientOSError,
+    ClientRequest,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+    ServerDisconnectedError,
+    TCPConnector,
+)
+from aiohttp.abc import AbstractResolver
+from aiohttp.connector import Connection
+
+from rco.egress.addresses import parse_networks
+from rco.egress.breaker import CircuitBreaker
+from rco.egress.credentials import check_reference
+from rco.egress.limits import Limits
+from rco.egress.outgoing import endpoint_of
+from rco.egress.redaction import Redaction
+from rco.egress.rules import Rules
+from rco.egress.socket_guard import JOURNEY, OpenSocket, SocketGuard
+from rco.egress.state import TargetState
+from rco.errors import ConfigInvalid
+from rco.kit.clock import Clock
+from rco.model.target import Target
+
+__all__ = ["LINE_LIMIT", "ConnectionLost", "Lane"]
+
+LINE_LIMIT = 1024
+"""Callers that may wait for a permit of one target."""
+
+_DNS_CACHE_S = 10
+_HEADER_LINE_BYTES = 8190
+_HEADER_COUNT = 100
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_NO_TIMEOUT = ClientTimeout(total=None, sock_connect=None)
+
+
+class ConnectionLost(ClientConnectionError):
+    """The connection ended before the answer did."""
+
+
+class _Request(ClientRequest):
+    """Marks the moment from which the other side may have seen something."""
+
+    async def send(self, conn: Connection) -> ClientResponse:
+        JOURNEY.get().sent = True
+        return await super().send(conn)
+
+
+async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """One attempt is one attempt: aiohttp itself repeats idempotent methods, PUT and DELETE among them, when a reused
+    connection turns out dead. It does so for these errors, so they leave here under another name."""
+    try:
+        return await handler(request)
+    except (ClientConnectorError, ConnectionTimeoutError):
+        raise
+    except (ClientOSError, ServerDisconnectedError) as error:
+        raise ConnectionLost(type(error).__name__) from None
+
+
+class Lane:
+    """Belongs to one event loop. ``session`` opens with the first call."""
+
+    __slots__ = (
+        "_guard",
+        "_session",
+        "_tls",
+        "breaker",
+        "calls",
+        "endpoint",
+        "limits",
+        "outcomes",
+        "redaction",
+        "retired",
+        "rules",
+        "target",
+        "users",
+    )
+
+    def __init__(self, target: Target, *, clock: Clock, opener: OpenSocket, tls: ssl.SSLContext | None) -> None:
+        """Raises ``ConfigInvalid`` naming the target when its declaration cannot be used."""
+        try:
+            _check(target)
+            self.endpoint = endpoint_of(target.base_url)
+            self.rules = Rules(target.allow)
+            self.limits = Limits(
+                rate_per_s=target.rate_per_s,
+                burst=target.burst,
+                concurrency=target.concurrency,
+                line_limit=LINE_LIMIT,
+                clock=clock,
+            )
+            self._guard = SocketGuard(
+                port=self.endpoint.port, allow_private=parse_networks(target.allow_private), opener=opener
+            )
+        except ValueError as error:
+            raise ConfigInvalid(str(error), key=f"targets.{target.name}") from None
+        self.target = target
+        self.breaker = CircuitBreaker(target.breaker, clock)
+        self.redaction = Redaction(target.redact)
+        self._tls = tls
+        self._session: ClientSession | None = None
+        self.users = 0
+        """Attempts under way, whatever they wait for."""
+        self.retired = False
+        self.calls = 0
+        self.outcomes: Counter[str] = Counter()
+
+    def session(self, resolver: AbstractResolver) -> ClientSession:
+        """The lane's client session; opened on the first call, the same one afterwards."""
+        if self._session is None:
+            self._session = ClientSession(
+                connector=TCPConnector(
+                    resolver=resolver,
+                    socket_factory=self._guard,
+                    limit=self.target.concurrency,
+                    ttl_dns_cache=_DNS_CACHE_S,
+                    ssl=self._tls or True,
+                ),
+                cookie_jar=DummyCookieJar(),
+                trust_env=False,
+                auto_decompress=False,
+                request_class=_Request,
+                middlewares=(_once,),
+                timeout=_NO_TIMEOUT,
+                max_line_size=_HEADER_LINE_BYTES,
+                max_field_size=_HEADER_LINE_BYTES,
+                max_headers=_HEADER_COUNT,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close every connection, those in use too. May be called twice."""
+        if self._session is not None:
+            await self._session.close()
+
+    def state(self) -> TargetState:
+        succeeded, failed = self.breaker.counts
+        return TargetState(
+            name=self.target.name,
+            rate_per_s=self.limits.rate_per_s,
+            tokens=self.limits.tokens,
+            concurrency=self.limits.concurrency,
+            in_flight=self.limits.in_flight,
+            waiting=self.limits.waiting,
+            breaker=self.breaker.phase.value,
+            window_succeeded=succeeded,
+            window_failed=failed,
+            closed_until_us=self.breaker.closed_until_us,
+            calls=self.calls,
+            outcomes=dict(self.outcomes),
+        )
+
+
+def _check(target: Target) -> None:
+    breaker = target.breaker
+    if not 0 < target.timeout_s <= 3600:
+        raise ValueError(f"timeout_s {target.timeout_s}: write a time above 0 and up to 1h")
+    if target.attempts < 1 or target.max_response_bytes < 1:
+        raise ValueError("attempts and max_response_bytes must be at least 1")
+    if not (0 < breaker.failure_ratio <= 1 and breaker.min_calls >= 1 and breaker.window_s > 0 and breaker.open_s > 0):
+        raise ValueError("breaker: failure_ratio lies in (0, 1], min_calls is at least 1, window_s and open_s above 0")
+    if target.idempotency_header is not None and not _HEADER_NAME.fullmatch(target.idempotency_header):
+        raise ValueError(f"idempotency_header {target.idempotency_header!r} is no header name")
+    if target.credential is not None:
+        check_reference(target.credential.secret)
+        if not _HEADER_NAME.fullmatch(target.credential.header):
+            raise ValueError(f"credential header {target.credential.header!r} is no header name")
+        if target.credential.scheme and not _HEADER_NAME.fullmatch(target.credential.scheme):
+            raise ValueError("credential scheme is no scheme; write e.g. Bearer, or '' for the bare secret")

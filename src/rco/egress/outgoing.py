@@ -1,0 +1,139 @@
+"""What goes out: URL, headers and body of one request, or why they cannot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from rco.egress.rules import PathRefused, path_segments
+from rco.kit.canonical import canonical_json
+from rco.kit.ids import Ids
+from rco.model.target import CallRequest, Target
+
+__all__ = ["Endpoint", "NotSendable", "body_of", "check_headers", "child_of", "endpoint_of", "url_of"]
+
+HEADER_COUNT = 64
+HEADER_BYTES = 8 * 1024
+QUERY_BYTES = 8 * 1024
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
+
+_OURS = frozenset(
+    {
+        # Hop-by-hop (RFC 9110 section 7.6.1) and framing: they belong to the connection, not to the caller.
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "content-length", "expect", "host", "http2-settings"),
+        # Set here, for every call.
+        *("accept-encoding", "traceparent", "tracestate", "x-corr-id"),
+    }
+)
+
+
+class NotSendable(ValueError):
+    """The request cannot be sent as it is. ``reason`` is a word, the text says the cure and holds no value."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A target's ``base_url``, taken apart. ``prefix`` is everything before the path of a request."""
+
+    prefix: str
+    port: int
+    tls: bool
+
+
+def endpoint_of(base_url: str) -> Endpoint:
+    """Raises ``ValueError`` for what is no plain ``http(s)://host[:port][/path]``."""
+    cure = "write https://host[:port][/path]"
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"base_url has no http or https scheme or no host; {cure}")
+    if "@" in parts.netloc:
+        raise ValueError(f"base_url holds user information; use the target's credential, and {cure}")
+    if "?" in base_url or "#" in base_url:
+        raise ValueError(f"base_url {base_url!r} holds a query or fragment; {cure}")
+    if parts.hostname.endswith(".") or any(char <= " " or char in "\\%\x7f" for char in parts.netloc):
+        raise ValueError(f"base_url {base_url!r} has a host that ends in a dot, has a zone or is malformed; {cure}")
+    if not parts.netloc.isascii():
+        raise ValueError(f"base_url {base_url!r} has a host outside ASCII; write its xn-- form")
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if parts.path not in ("", "/"):
+            path_segments(parts.path)
+    except PathRefused as error:
+        raise ValueError(f"base_url {base_url!r}: {error}") from None
+    return Endpoint(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", port, parts.scheme == "https")
+
+
+def url_of(endpoint: Endpoint, request: CallRequest) -> str:
+    """The whole URL, percent-encoded. The path has been checked by the rules. Raises ``NotSendable``."""
+    if not request.query:
+        return endpoint.prefix + request.path
+    try:
+        query = urlencode(request.query, quote_via=quote)
+    except (TypeError, UnicodeEncodeError):
+        raise NotSendable("query", "the query holds what is no text; give strings") from None
+    if len(query) > QUERY_BYTES:
+        raise NotSendable("query_too_long", f"the query takes {len(query)} bytes; {QUERY_BYTES} is the limit")
+    return f"{endpoint.prefix}{request.path}?{query}"
+
+
+def body_of(request: CallRequest, limit_bytes: int) -> bytes | None:
+    """The JSON text of the body, the same bytes for every attempt; ``None`` when there is none (``json=None``).
+
+    Raises ``NotSendable`` for what has no JSON form and what is larger than ``limit_bytes``.
+    """
+    if request.json is None:
+        return None
+    try:
+        body = canonical_json(request.json)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise NotSendable("body", f"the body has no JSON form ({type(error).__name__}); give plain data") from None
+    if len(body) > limit_bytes:
+        raise NotSendable("body_too_large", f"the body takes {len(body)} bytes; {limit_bytes} is the limit")
+    return body
+
+
+def check_headers(headers: Mapping[str, str], target: Target) -> None:
+    """Raises ``NotSendable`` when the caller sets what is not the caller's to set.
+
+    Refused rather than dropped, so that the author meets it at the first try. ``Authorization`` (and whatever header
+    the credential uses) is the caller's only where the target has no credential.
+    """
+    if len(headers) > HEADER_COUNT:
+        raise NotSendable("headers", f"{len(headers)} headers; {HEADER_COUNT} is the limit")
+    taken = set()
+    if target.idempotency_header:
+        taken.add(target.idempotency_header.lower())
+    if target.credential:
+        taken |= {"authorization", target.credential.header.lower()}
+    size = 0
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name) or not isinstance(value, str) or not _VALUE.fullmatch(value):
+            raise NotSendable("headers", "a header's name or value holds characters a header cannot")
+        lower = name.lower()
+        if lower in _OURS or lower in taken:
+            raise NotSendable("header_reserved", f"the header {name} is not the caller's to set; leave it out")
+        size += len(name) + len(value)
+    if size > HEADER_BYTES:
+        raise NotSendable("headers", f"the headers take {size} bytes; {HEADER_BYTES} is the limit")
+
+
+def child_of(trace: str, ids: Ids) -> str:
+    """A ``traceparent`` for a call made within ``trace``: its trace id and flags, a span id of its own.
+
+    Without a valid parent a new trace begins, not sampled (W3C Trace Context, level 1, section 3.2). Of a version
+    later than 00 what is known of 00 is used, as the specification asks.
+    """
+    parent = _TRACEPARENT.fullmatch(trace)
+    if parent is None or (trace.startswith("00") and parent[3]):
+        return f"00-{ids.token(16)}-{ids.token(8)}-00"
+    return f"00-{parent[1]}-{ids.token(8)}-{int(parent[2], 16) & 1:02x}"

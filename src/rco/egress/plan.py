@@ -1,0 +1,89 @@
+"""What one attempt will send, worked out and checked before anything else happens."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import msgspec
+
+from rco.egress.lane import Lane
+from rco.egress.outgoing import NotSendable, body_of, check_headers, child_of, url_of
+from rco.kit.digest import content_address
+from rco.kit.ids import Ids, well_formed_corr_id
+from rco.model.effect import Attempt
+from rco.model.target import CallRequest, Repeat, Target
+
+__all__ = ["Plan", "plan_of", "repeat_of"]
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Plan(msgspec.Struct, frozen=True, gc=False):
+    """One request, ready to be sent but for its credential."""
+
+    method: str
+    template: str
+    repeat: Repeat
+    url: str
+    headers: dict[str, str]
+    body: bytes | None
+    b3: str
+    """Digest of the body; empty when there is none."""
+    timeout_s: float
+    what: str
+    """How errors name the call: target, method and path template."""
+
+
+def repeat_of(target: Target, method: str) -> Repeat:
+    """``GET``, ``HEAD`` and ``OPTIONS`` are safe (RFC 9110 section 9.2.1); others are keyed when the target drops
+    repeats by key. ``PUT`` and ``DELETE`` are idempotent on paper only, so they get no exception."""
+    if method in _SAFE:
+        return Repeat.SAFE
+    return Repeat.KEYED if target.idempotency_header else Repeat.NEVER
+
+
+def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, body_limit_bytes: int) -> Plan:
+    """Raises ``NotSendable`` or ``PathRefused`` when the target does not allow it or it cannot be sent."""
+    target = lane.target
+    method = request.method.upper()
+    template = lane.rules.match(method, request.path)
+    if template is None:
+        raise NotSendable("not_allowed", "no rule allows this method and path; add one to the target's allow list")
+    timeout_s = target.timeout_s
+    if request.timeout_s is not None:
+        if not (request.timeout_s > 0 and math.isfinite(request.timeout_s)):
+            raise NotSendable("timeout", f"timeout_s {request.timeout_s}; give seconds above 0")
+        # The target's time is a bound, not a default: authors may ask for less.
+        timeout_s = min(timeout_s, request.timeout_s)
+    headers = {"Accept-Encoding": "identity", "User-Agent": "rco", "traceparent": child_of(attempt.trace, ids)}
+    if well_formed_corr_id(attempt.corr_id):
+        headers["X-Corr-ID"] = attempt.corr_id
+    repeat = repeat_of(target, method)
+    if repeat is Repeat.KEYED and target.idempotency_header:
+        if not _KEY.fullmatch(attempt.idempotency_key):
+            raise NotSendable("idempotency_key", "the idempotency key is empty or holds what a header cannot")
+        headers[target.idempotency_header] = attempt.idempotency_key
+    body = body_of(request, body_limit_bytes)
+    typed = False
+    if request.headers:
+        check_headers(request.headers, target)
+        lower = {name.lower() for name in request.headers}
+        if "user-agent" in lower:
+            del headers["User-Agent"]
+        typed = "content-type" in lower
+        headers.update(request.headers)
+    if body is not None and not typed:
+        headers["Content-Type"] = "application/json"
+    return Plan(
+        method,
+        template,
+        repeat,
+        url_of(lane.endpoint, request),
+        headers,
+        body,
+        content_address(body) if body is not None else "",
+        timeout_s,
+        f"{target.name} {method} {template}",
+    )

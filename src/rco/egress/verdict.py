@@ -1,0 +1,169 @@
+"""What became of one attempt, and what that means for engine, breaker and evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientConnectorError, ClientResponseError
+from aiohttp import ClientConnectorSSLError as TlsError
+
+from rco.egress.breaker import Shut
+from rco.egress.limits import Crowded
+from rco.egress.retry_after import retry_after_s
+from rco.model.target import Repeat
+
+__all__ = ["Verdict", "answered", "broken", "crowded", "late", "refused", "shut", "unusable"]
+
+_TRY_AGAIN = frozenset({408, 425, 429})
+_PAUSES = frozenset({429, 503})
+_WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """``reason`` is empty when the attempt succeeded. ``healthy``: what the breaker hears (``None``: nothing).
+
+    ``allow`` tells whether the rules let the call leave. ``pause_s`` is what the target itself asked for.
+    """
+
+    reason: str = ""
+    kind: str = ""
+    message: str = ""
+    code: str = "call_failed"
+    status: int = 0
+    allow: bool = True
+    retryable: bool = False
+    ambiguous: bool = False
+    retry_after_s: float | None = None
+    pause_s: float | None = None
+    healthy: bool | None = None
+    value: Any = None
+
+
+def refused(reason: str, message: str, *, retryable: bool = False) -> Verdict:
+    """Egress does not let it leave. No socket was opened, or the guard refused to open it."""
+    return Verdict(
+        reason=reason, kind="CallRefused", message=message, code="call_refused", allow=False, retryable=retryable
+    )
+
+
+def shut(why: Shut, what: str) -> Verdict:
+    """The breaker is open, or the target asked to be left alone."""
+    words = {"breaker_open": "its breaker is open", "closed_until": "it asked to be left alone"}
+    return _not_now(why.reason, f"{what}: {words[why.reason]}", why.retry_after_s)
+
+
+def crowded(why: Crowded, what: str) -> Verdict:
+    """A limit of the target lets no more through."""
+    words = {
+        "rate_limited": "its rate is used up for longer than this call may wait",
+        "concurrency_limited": "as many calls as it may have at once are under way, and none ended in time",
+        "queue_full": "too many calls wait for it",
+    }
+    return _not_now(why.reason, f"{what}: {words[why.reason]}", why.retry_after_s)
+
+
+def _not_now(reason: str, message: str, after_s: float) -> Verdict:
+    return Verdict(
+        reason=reason,
+        kind="TargetUnavailable",
+        message=message,
+        code="call_refused",
+        allow=False,
+        retryable=True,
+        retry_after_s=after_s,
+    )
+
+
+def late(sent: bool, timeout_s: float, what: str) -> Verdict:
+    """The time ran out. Once something was sent, nobody knows whether it took effect."""
+    stage = "no answer" if sent else "no connection"
+    return Verdict(
+        reason="timeout",
+        kind="Timeout",
+        message=f"{what}: {stage} within {timeout_s:g}s",
+        retryable=True,
+        ambiguous=sent,
+        healthy=False,
+    )
+
+
+def broken(error: Exception, sent: bool, address_refused: str, what: str) -> Verdict:
+    """Something below HTTP failed. Errors are told by type: their texts may hold URLs and headers."""
+    if address_refused and not sent:
+        return refused(
+            f"address_{address_refused}",
+            f"{what}: its host leads to an address that is refused ({address_refused}); "
+            "name the network in the target's allow_private if it is meant",
+        )
+    name = type(error).__name__
+    if isinstance(error, ClientResponseError):
+        return Verdict(
+            reason="answer_malformed",
+            kind="BadAnswer",
+            message=f"{what}: the answer is not HTTP, or its headers are larger than is allowed",
+            ambiguous=True,
+            healthy=False,
+        )
+    if sent:
+        return Verdict(
+            reason="connection_lost",
+            kind="ConnectionLost",
+            message=f"{what}: the connection ended before the answer did",
+            retryable=True,
+            ambiguous=True,
+            healthy=False,
+        )
+    if isinstance(error, ClientConnectorDNSError):
+        reason, message = "dns_failed", "its name cannot be resolved"
+    elif isinstance(error, (ClientConnectorCertificateError, TlsError)):
+        reason, message = "tls_failed", "TLS could not be agreed or the certificate does not verify"
+    elif isinstance(error, ClientConnectorError):
+        reason, message = "connect_failed", f"no connection ({_errno(error)})"
+    else:
+        reason, message = "connect_failed", f"no connection ({name if _WORD.fullmatch(name) else 'error'})"
+    return Verdict(reason=reason, kind="ConnectFailed", message=f"{what}: {message}", retryable=True, healthy=False)
+
+
+def _errno(error: OSError) -> str:
+    return f"errno {error.errno}" if error.errno else "no address answered"
+
+
+def unusable(reason: str, message: str, *, status: int, repeat: Repeat, what: str) -> Verdict:
+    """An answer came that cannot be taken: too large or compressed. It would be so again."""
+    return Verdict(
+        reason=reason,
+        kind="BadAnswer",
+        message=f"{what}: {message}",
+        status=status,
+        ambiguous=repeat is Repeat.NEVER,
+        healthy=False,
+    )
+
+
+def answered(status: int, retry_after: Sequence[str], now_us: int, repeat: Repeat, what: str) -> Verdict:
+    """An answer other than 2xx.
+
+    408, 425, 429 and 5xx may be tried again. A 5xx or 3xx to a call that cannot be repeated is ambiguous (the failure
+    may have come after the effect, a redirect often does); for safe and keyed calls it is not, as repeating settles it.
+    408, 425, 429 and the other 4xx say that nothing was done.
+    """
+    pause_s = retry_after_s(retry_after, now_us) if status in _PAUSES else None
+    if 300 <= status < 400:
+        message = f"{what} answered {status}, a redirect; call the final path, redirects are not followed"
+    else:
+        message = f"{what} answered {status}"
+    done_perhaps = not 400 <= status < 500
+    return Verdict(
+        reason="redirect" if 300 <= status < 400 else f"status_{status // 100}xx",
+        kind="HttpStatus",
+        message=message,
+        status=status,
+        retryable=status in _TRY_AGAIN or 500 <= status < 600,
+        ambiguous=done_perhaps and repeat is Repeat.NEVER,
+        retry_after_s=pause_s,
+        pause_s=pause_s,
+        healthy=not done_perhaps,
+    )
