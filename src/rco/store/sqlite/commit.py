@@ -161,7 +161,7 @@ class _Work:
         self.admitted: list[Admitted] = []
         self.woken: dict[bytes, None] = {}
         self._opened = batch.changes.opened
-        self._starts: list[tuple[bytes, bytes]] = []
+        self._starts = batch.changes.opened_segments.copy()
         self._events = batch.changes.events
         self._letters = batch.changes.letters
         self._keys = batch.changes.start_keys

@@ -30,6 +30,7 @@ _TRANSIENT = frozenset({5, 6, 10, 13})
 _ROWS = (
     "drafts",
     "opened",
+    "opened_segments",
     "ended",
     "moved",
     "start_keys",
