@@ -88,6 +88,8 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     status: str
     corr_id: str = ""
     run_id: bytes = b""
+    skipped: tuple[bytes, ...] = ()
+    """Run ids of ``keyed`` that were not opened because their key was held."""
 
 
 class Admission(msgspec.Struct, kw_only=True):
@@ -104,6 +106,8 @@ class Admission(msgspec.Struct, kw_only=True):
     event: Event | None = None
     opened: list[tuple[RunRow, bytes]] = []
     """Runs to open, each with its first segment (the START record)."""
+    keyed: list[tuple[StartKey, RunRow, bytes, Decision]] = []
+    """Runs that are opened, and decided on, only if their key is free; a held key does not refuse the admission."""
     messages: list[Message] = []
     letters: list[DeadLetter] = []
     accepted: list[Decision] = []
@@ -126,6 +130,7 @@ class Changes:
         "messages",
         "moved",
         "opened",
+        "opened_segments",
         "records",
         "size_bytes",
         "start_keys",
@@ -139,7 +144,9 @@ class Changes:
         self.drafts: list[Draft] = []
         """Journal segments of runs this node owns."""
         self.opened: list[RunRow] = []
-        """Children; their START records come as drafts."""
+        """Children (their START records come as drafts) and runs that an emitted event starts."""
+        self.opened_segments: list[tuple[bytes, bytes]] = []
+        """(run id, first segment) of runs that begin only after this commit; ``first_seq`` is 0."""
         self.ended: list[Ended] = []
         self.moved: list[Moved] = []
         self.start_keys: list[StartKey] = []

@@ -1,0 +1,122 @@
+"""Child runs: opened with the parent's own commit, reported back with their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rco.engine.live import Live
+from rco.engine.machine import Machine
+from rco.engine.operation import ChildRun
+from rco.engine.owner import Owner
+from rco.engine.program import Programs
+from rco.engine.waiting import Waits
+from rco.kit.ids import id_text
+from rco.model.decision import Decision, Verb
+from rco.model.journal import Kind, Record
+from rco.model.message import Message
+from rco.model.run import Mode, Outcome, RunRow
+
+__all__ = ["Children"]
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Children:
+    """Opens children and tells parents how they closed."""
+
+    def __init__(self, owner: Owner, programs: Programs, waits: Waits) -> None:
+        self._owner = owner
+        self._programs = programs
+        self._waits = waits
+        owner.on_close.append(self._tell_parent)
+
+    def arm(self, live: Live, op: ChildRun[Any]) -> None:
+        owner = self._owner
+        if op.run_id is not None:
+            return
+        now = owner.clock.now_us()
+        program = self._programs.find(op.workflow)
+        run_id = owner.ids.uuid7(live.shard)
+        start = {
+            "workflow": op.workflow,
+            "version": program.version if program is not None else "",
+            "input": op.input,
+            "actor": f"run:{id_text(live.run_id)}",
+            "corr_id": live.corr_id,
+            "trace": live.trace,
+            "namespace": live.namespace,
+            "parent": live.run_id,
+            "parent_key": op.key,
+        }
+        machine = Machine(run_id)
+        child = Live(run_id, machine, start, now)
+        changes = owner.writer.changes(live.shard)
+        changes.opened.append(
+            RunRow(
+                run_id=run_id,
+                workflow=op.workflow,
+                version=start["version"],
+                mode=Mode.HOT,
+                opened_us=now,
+                namespace=live.namespace,
+                parent=live.run_id,
+                corr_id=live.corr_id,
+            )
+        )
+        changes.decisions.append(
+            Decision(
+                verb=Verb.START,
+                at_us=now,
+                actor=start["actor"],
+                subject=op.workflow,
+                run=id_text(run_id),
+                corr_id=live.corr_id,
+            )
+        )
+        owner.append(live, Record(Kind.CHILD, op.key, now, op.fp, [run_id, op.workflow]))
+        owner.live[run_id] = child
+        owner.append(child, Record(Kind.START, "", now, b"", start))
+        if program is None:
+            owner.loop.call_soon(owner.block, child, {"cause": "no such workflow", "message": op.workflow})
+            return
+        # Begun after this commit was collected, not within the parent's own driving.
+        owner.loop.call_soon(self._begin, child, program.begin, start, now)
+
+    def _begin(self, child: Live, begin: Any, start: dict[str, Any], now: int) -> None:
+        if not child.ending:
+            child.machine.begin(lambda machine: begin(machine, child.run_id, start), now)
+            self._owner.drive(child)
+
+    def drop(self, live: Live, op: ChildRun[Any]) -> None:
+        """Nobody waits for the child any more: cancel it."""
+        if op.run_id is None:
+            return
+        owner = self._owner
+        now = owner.clock.now_us()
+        body = _pack({"reason": "its parent let it go", "actor": f"run:{id_text(live.run_id)}"})
+        message = Message(op.run_id, f"drop:{op.key}", "cancel", "cancel", body, now)
+        owner.writer.changes(live.shard).messages.append(message)
+
+    def _tell_parent(self, live: Live, outcome: Outcome, value: Any) -> None:
+        if live.parent is None:
+            return
+        owner = self._owner
+        result = [outcome.value, value]
+        message_id = f"child:{id_text(live.run_id)}"
+        parent = owner.live.get(live.parent)
+        if parent is not None and not parent.ending:
+            op = parent.machine.pending.get(live.parent_key)
+            if type(op) is ChildRun and op.run_id == live.run_id:
+                # Both are here: the child's end and the parent's knowledge of it are one commit.
+                self._waits.take_child(parent, op, message_id, result)
+                owner.loop.call_soon(self._drive, parent)
+                return
+        owner.writer.changes(live.shard).messages.append(
+            Message(live.parent, message_id, "child", live.parent_key, _pack(result), owner.clock.now_us())
+        )
+
+    def _drive(self, parent: Live) -> None:
+        if not parent.ending:
+            self._owner.drive(parent)

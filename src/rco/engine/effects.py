@@ -1,0 +1,254 @@
+"""Arming effects: attempts, durable retries, deadlines, and what is *in doubt*."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from rco.engine.live import Live
+from rco.engine.operation import Effect
+from rco.engine.owner import Owner
+from rco.errors import Misuse
+from rco.kit.canonical import canonical_json
+from rco.kit.clock import MICROS
+from rco.kit.digest import digest
+from rco.kit.ids import id_text
+from rco.model.decision import Decision, Verb
+from rco.model.effect import Answer, Attempt, EffectFailed
+from rco.model.journal import Kind, Record
+from rco.model.run import Mode
+from rco.model.target import Repeat
+from rco.store.contract.changes import Moved
+
+__all__ = ["Effects", "idempotency_key"]
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+_PLAIN = (str, int, float, bool, type(None))
+MESSAGE_LIMIT = 2_000
+
+
+def idempotency_key(run_id: bytes, key: str) -> str:
+    """The same for every attempt of one step of one run, on any node, before and after a crash."""
+    return digest(b"rco idempotency v1" + run_id + key.encode())[:16].hex()
+
+
+class Effects:
+    """Starts attempts and writes down what came of them."""
+
+    def __init__(self, owner: Owner, random: Any) -> None:
+        self._owner = owner
+        self._random = random
+        self.ok = 0
+        self.failed = 0
+        self.retried = 0
+        self.doubted = 0
+
+    # -- arming ----------------------------------------------------------------------------------------------------
+
+    def arm(self, live: Live, op: Effect[Any]) -> None:
+        owner = self._owner
+        if op.doubt:
+            return
+        if op.written:
+            self.begin(live, op)
+        elif op.intent:
+            # The intent is on record and the end is not: a crash came between.
+            self._in_doubt(live, op, "the service stopped while the call was under way")
+        elif op.due_us > owner.clock.now_us():
+            self._wait_for_retry(live, op)
+        elif op.repeat is Repeat.NEVER:
+            op.written = True
+            owner.append(live, Record(Kind.STEP_INTENT, op.key, owner.clock.now_us(), op.fp, op.tried + 1))
+            owner.hold(live, op)
+        else:
+            self.begin(live, op)
+
+    def begin(self, live: Live, op: Effect[Any]) -> None:
+        """Make one attempt now."""
+        live.tasks[op.key] = self._owner.loop.create_task(self._attempt(live, op))
+
+    def drop(self, live: Live, op: Effect[Any]) -> None:
+        task = live.tasks.pop(op.key, None)
+        if task is not None:
+            task.cancel()
+        handle = live.timers.pop(op.key, None)
+        if handle is not None:
+            handle.cancel()
+
+    # -- attempts --------------------------------------------------------------------------------------------------
+
+    async def _attempt(self, live: Live, op: Effect[Any]) -> None:
+        attempt = Attempt(
+            live.run_id,
+            op.key,
+            op.tried + 1,
+            idempotency_key(live.run_id, op.key),
+            live.corr_id,
+            live.trace,
+            live.namespace,
+        )
+        try:
+            if op.timeout_s is None:
+                answer = await op.perform(attempt)
+            else:
+                async with asyncio.timeout(op.timeout_s):
+                    answer = await op.perform(attempt)
+        except EffectFailed as problem:
+            self._lost(live, op, problem)
+        except TimeoutError as problem:
+            text = f"no result within {op.timeout_s:g} s" if op.timeout_s is not None else str(problem) or "timed out"
+            self._lost(live, op, EffectFailed(text, kind="TimeoutError", code="timed_out", ambiguous=True))
+        except asyncio.CancelledError:
+            if live.machine.pending.get(op.key) is op and not live.ending and not _being_cancelled():
+                self._lost(live, op, EffectFailed("the step cancelled itself", kind="CancelledError"))
+                return
+            raise
+        except Misuse as problem:
+            self._lost(live, op, EffectFailed(str(problem), kind="Misuse", code="step_failed", retryable=False))
+        except Exception as problem:  # noqa: BLE001 - an author's step may raise anything; it becomes data
+            self._lost(live, op, EffectFailed(str(problem), kind=type(problem).__name__))
+        else:
+            self._done(live, op, answer)
+
+    def _done(self, live: Live, op: Effect[Any], answer: Any) -> None:
+        owner = self._owner
+        if live.machine.pending.get(op.key) is not op or live.ending:
+            return
+        live.tasks.pop(op.key, None)
+        decisions: tuple[Decision, ...] = ()
+        if type(answer) is Answer:
+            answer, decisions = answer.value, answer.decisions
+        try:
+            if type(answer) not in _PLAIN:
+                packed = _pack(answer)
+                if len(packed) > owner.options.value_limit_bytes:
+                    raise ValueError(f"it is {len(packed)} bytes, the limit is {owner.options.value_limit_bytes}")
+                # What the workflow sees now must be what it will see in a replay.
+                answer = _unpack(packed)
+        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as problem:
+            text = f"the result cannot be stored: {problem}. Return plain data (dict, list, str, numbers)."
+            self._end(
+                live, op, [0, {"code": "step_failed", "kind": "Misuse", "message": text}, op.tried + 1], decisions
+            )
+            return
+        self.ok += 1
+        self._end(live, op, [1, answer, op.tried + 1], decisions)
+
+    def _end(self, live: Live, op: Effect[Any], body: list[Any], decisions: tuple[Decision, ...]) -> None:
+        owner = self._owner
+        if decisions:
+            owner.writer.changes(live.shard).decisions.extend(decisions)
+        owner.append(live, Record(Kind.STEP_END, op.key, owner.clock.now_us(), op.fp, body))
+        owner.drive(live)
+
+    def _lost(self, live: Live, op: Effect[Any], problem: EffectFailed) -> None:
+        """An attempt failed: try again later, ask a person, use the fallback, or tell the workflow."""
+        owner = self._owner
+        if live.machine.pending.get(op.key) is not op or live.ending:
+            return
+        live.tasks.pop(op.key, None)
+        if problem.ambiguous and op.repeat is Repeat.NEVER:
+            owner.writer.changes(live.shard).decisions.extend(problem.decisions)
+            self._in_doubt(live, op, problem.message)
+            return
+        tried = op.tried + 1
+        if problem.retryable and tried < op.policy.attempts:
+            self._retry(live, op, problem, tried)
+            return
+        if op.fallback is not None and problem.code != "call_refused":
+            value = op.fallback()
+            if value is not None:
+                self.ok += 1
+                self._end(live, op, [1, value, tried], problem.decisions)
+                return
+        self.failed += 1
+        data = {"code": problem.code, "kind": problem.kind, "message": problem.message[:MESSAGE_LIMIT]}
+        if problem.data is not None:
+            data["data"] = problem.data
+        self._end(live, op, [0, data, tried], problem.decisions)
+
+    def _retry(self, live: Live, op: Effect[Any], problem: EffectFailed, tried: int) -> None:
+        owner = self._owner
+        now = owner.clock.now_us()
+        delay_s = max(op.policy.backoff.delay_s(tried, self._random), problem.retry_after_s or 0.0)
+        due_us = now + int(delay_s * MICROS)
+        self.retried += 1
+        changes = owner.writer.changes(live.shard)
+        changes.decisions.extend(problem.decisions)
+        changes.decisions.append(
+            Decision(
+                verb=Verb.RETRY,
+                at_us=now,
+                subject=op.name,
+                run=id_text(live.run_id),
+                corr_id=live.corr_id,
+                reason=problem.kind,
+                facts={"step": op.key, "attempt": tried, "delay_ms": int(delay_s * 1000)},
+            )
+        )
+        body = [tried, due_us, {"code": problem.code, "kind": problem.kind, "message": problem.message[:MESSAGE_LIMIT]}]
+        op.written = False
+        owner.append(live, Record(Kind.STEP_RETRY, op.key, now, op.fp, body))
+        self._wait_for_retry(live, op)
+        owner.drive(live)
+
+    def _wait_for_retry(self, live: Live, op: Effect[Any]) -> None:
+        delay_s = max(0.0, (op.due_us - self._owner.clock.now_us()) / MICROS)
+        live.timers[op.key] = self._owner.loop.call_later(delay_s, self._retry_due, live, op)
+
+    def _retry_due(self, live: Live, op: Effect[Any]) -> None:
+        live.timers.pop(op.key, None)
+        if live.machine.pending.get(op.key) is op and not live.ending:
+            self._owner.hold(live, op)
+
+    # -- doubt -----------------------------------------------------------------------------------------------------
+
+    def _in_doubt(self, live: Live, op: Effect[Any], why: str) -> None:
+        """The call may have happened and may not be repeated: say so, and wait to be settled."""
+        owner = self._owner
+        now = owner.clock.now_us()
+        self.doubted += 1
+        changes = owner.writer.changes(live.shard)
+        detail = canonical_json({"cause": "in doubt", "step": op.key, "name": op.name, "message": why})
+        changes.moved.append(Moved(live.run_id, Mode.IN_DOUBT, None, detail))
+        changes.decisions.append(
+            Decision(
+                verb=Verb.CALL,
+                at_us=now,
+                allow=False,
+                subject=op.name,
+                run=id_text(live.run_id),
+                corr_id=live.corr_id,
+                reason="in_doubt",
+                facts={"step": op.key, "attempt": op.tried + 1},
+            )
+        )
+        owner.append(live, Record(Kind.IN_DOUBT, op.key, now, op.fp, why[:MESSAGE_LIMIT]))
+        owner.drive(live)
+
+    def settle(self, live: Live, op: Effect[Any], verdict: str, value: Any, reason: str, actor: str) -> None:
+        """Go on after doubt: ``done`` with ``value``, ``failed``, or ``again`` (make another attempt)."""
+        owner = self._owner
+        now = owner.clock.now_us()
+        owner.append(
+            live, Record(Kind.SETTLED, op.key, now, op.fp, {"verdict": verdict, "reason": reason, "actor": actor})
+        )
+        others = any(isinstance(other, Effect) and other.doubt for other in live.machine.pending.values())
+        if not others:
+            owner.writer.changes(live.shard).moved.append(Moved(live.run_id, Mode.HOT))
+        if verdict == "done":
+            self._end(live, op, [1, value, op.tried + 1], ())
+        elif verdict == "failed":
+            data = {"code": "step_failed", "kind": "Settled", "message": reason[:MESSAGE_LIMIT]}
+            self._end(live, op, [0, data, op.tried + 1], ())
+        else:
+            op.written = False
+            owner.hold(live, op)
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

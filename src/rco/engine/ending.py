@@ -1,0 +1,109 @@
+"""How runs end for those who wait for them, and ending one by force."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from rco.engine.live import Live
+from rco.engine.machine import Machine
+from rco.engine.owner import Owner
+from rco.errors import NotFound
+from rco.kit.canonical import canonical_json
+from rco.kit.ids import id_text
+from rco.model.decision import Decision
+from rco.model.journal import Kind, Record, decode_segment, encode_record
+from rco.model.run import Mode, Outcome, RunRow, shard_of
+from rco.store.contract.changes import Draft, Ended
+from rco.store.contract.reader import Reader
+
+__all__ = ["Ending", "Finished"]
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A closed run: its outcome, and its result or its error as plain data."""
+
+    outcome: Outcome
+    value: Any
+
+
+class Ending:
+    """Tells those who wait how a run closed."""
+
+    def __init__(self, owner: Owner, reader: Reader) -> None:
+        self._owner = owner
+        self._reader = reader
+        self._waiting: dict[bytes, list[asyncio.Future[Finished]]] = {}
+        owner.on_closed.append(self._closed)
+
+    def _closed(self, live: Live, outcome: Outcome, value: Any) -> None:
+        for future in self._waiting.pop(live.run_id, ()):
+            if not future.done():
+                future.set_result(Finished(outcome, value))
+
+    async def result(self, run_id: bytes, timeout_s: float | None) -> Finished | None:
+        future: asyncio.Future[Finished] = self._owner.loop.create_future()
+        self._waiting.setdefault(run_id, []).append(future)
+        try:
+            if run_id not in self._owner.live:
+                # Registered first, read second: a run that closes in between is not missed.
+                row = await self._reader.run(run_id)
+                if row is None:
+                    raise NotFound(f"no run {id_text(run_id)}.", cure="See `rco run list`.")
+                if row.mode is Mode.CLOSED and row.outcome is not None:
+                    return Finished(row.outcome, _value(row.detail))
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await future
+            except TimeoutError:
+                return None
+        finally:
+            waiting = self._waiting.get(run_id)
+            if waiting is not None and future in waiting:
+                waiting.remove(future)
+                if not waiting:
+                    del self._waiting[run_id]
+
+    async def terminate(self, row: RunRow, reason: str, decision: Decision) -> None:
+        owner = self._owner
+        live = owner.live.get(row.run_id)
+        if live is not None:
+            seq, parent, parent_key = live.seq, live.parent, live.parent_key
+            owner.evict(live)
+        else:
+            segments = await self._reader.journal(row.run_id)
+            records = [record for segment in segments for record in decode_segment(segment.data)]
+            seq = len(records)
+            start = records[0].body if records else {}
+            parent, parent_key = start.get("parent"), start.get("parent_key") or ""
+        now = owner.clock.now_us()
+        error = {"kind": "Terminated", "code": "terminated", "message": reason}
+        ghost = Live(row.run_id, Machine(row.run_id), {"workflow": row.workflow}, row.opened_us)
+        ghost.parent, ghost.parent_key, ghost.ending = parent, parent_key, True
+        done = owner.loop.create_future()
+        changes = owner.writer.changes(shard_of(row.run_id))
+        draft = Draft(row.run_id, seq)
+        draft.parts.append(encode_record(Record(Kind.CLOSE, "", now, b"", [Outcome.TERMINATED.value, error])))
+        changes.drafts.append(draft)
+        changes.ended.append(Ended(row.run_id, Outcome.TERMINATED, now, canonical_json({"error": error})))
+        changes.decisions.append(decision)
+        for listener in owner.on_close:
+            listener(ghost, Outcome.TERMINATED, error)
+
+        def closed() -> None:
+            for listener in owner.on_closed:
+                listener(ghost, Outcome.TERMINATED, error)
+            if not done.done():
+                done.set_result(None)
+
+        changes.then.append((closed, ()))
+        await done
+
+
+def _value(detail: bytes | None) -> Any:
+    if detail is None:
+        return None
+    told = msgspec.json.decode(detail)
+    return told.get("result", told.get("error")) if isinstance(told, dict) else told

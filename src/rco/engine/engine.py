@@ -1,0 +1,294 @@
+"""The engine's face: what operations may ask of it. Composes its parts; decides nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rco.engine.ask import StartAsk, Started
+from rco.engine.children import Children
+from rco.engine.effects import Effects
+from rco.engine.emitting import Emitting, Starts
+from rco.engine.ending import Ending, Finished
+from rco.engine.live import Live
+from rco.engine.loading import Loading
+from rco.engine.opening import Opening, Openings
+from rco.engine.operation import ChildRun, Effect, Emit, Mark, Timer, Wait
+from rco.engine.options import EngineOptions
+from rco.engine.owner import Owner
+from rco.engine.parking import Parking
+from rco.engine.program import Program, Programs
+from rco.engine.timing import Timers
+from rco.engine.waiting import Waits
+from rco.errors import Conflict, NotFound, Overloaded
+from rco.kit.clock import Clock
+from rco.kit.ids import Ids, id_text
+from rco.model.decision import Decision
+from rco.model.message import Message
+from rco.model.run import Mode, RunRow, shard_of
+from rco.store.contract.changes import Admission, Admitted
+from rco.store.contract.reader import Reader
+from rco.store.contract.writer import Flushed, Writer
+
+__all__ = ["Engine", "EngineStats"]
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters since start, and how much is open, for metrics and the control API."""
+
+    open_in_memory: int
+    loading: int
+    parked_since_start: int
+    records: int
+    steps_ok: int
+    steps_failed: int
+    retries: int
+    in_doubt: int
+    messages_taken: int
+    replayed: int
+    blocked: int
+    backlog: int
+
+
+class Engine:
+    """Runs programs durably over one writer and one reader. Lives on the event loop it was made on."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Reader,
+        programs: Programs,
+        starts: Starts,
+        *,
+        clock: Clock,
+        ids: Ids,
+        random: Callable[[], float],
+        options: EngineOptions | None = None,
+    ) -> None:
+        options = options or EngineOptions()
+        self._writer, self._reader, self._programs = writer, reader, programs
+        self._clock, self._ids, self._options = clock, ids, options
+        self._owner = owner = Owner(writer, clock, ids, options)
+        self._effects = Effects(owner, random)
+        self.timers = Timers(owner)
+        self._waits = Waits(owner, self.timers, self._effects)
+        self._children = Children(owner, programs, self._waits)
+        self._openings = Openings(owner, programs)
+        emitting = Emitting(owner, self._openings, starts)
+        owner.armers.update(
+            {
+                Effect: self._effects,
+                Timer: self.timers,
+                Wait: self._waits,
+                ChildRun: self._children,
+                Emit: emitting,
+                Mark: emitting,
+            }
+        )
+        self._loading = Loading(owner, reader, programs, self._waits)
+        self._parking = Parking(owner, reader, self._loading.wake)
+        self._ending = Ending(owner, reader)
+        self._stopping = False
+        writer.on_flush(self._flushed)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Load every open run and go on with it."""
+        await self._loading.recover()
+        await self._parking.start()
+
+    async def stop(self) -> None:
+        """Let go of all runs. Nothing is lost: the next start goes on where the journal ends. Idempotent."""
+        self._stopping = True
+        await self._parking.stop()
+        await self._loading.stop()
+        for live in list(self._owner.live.values()):
+            self._owner.evict(live)
+
+    async def reload(self, programs: list[Program]) -> None:
+        """Go on with other code: runs are replayed on it; those it does not fit are blocked."""
+        self._programs.replace(programs)
+        for live in list(self._owner.live.values()):
+            if live.committed == live.seq and not live.tasks and not live.ending:
+                self._owner.evict(live)
+        await self._loading.recover()
+
+    def _flushed(self, flushed: Flushed) -> None:
+        if not self._stopping:
+            for run_id in flushed.woken:
+                self._loading.wake(run_id)
+
+    # -- starting --------------------------------------------------------------------------------------------------
+
+    def workflows(self) -> list[str]:
+        """Names of the workflows there are."""
+        return self._programs.names()
+
+    def admit(self, count: int = 1) -> None:
+        """Raise ``Overloaded`` when there is no room for ``count`` more runs."""
+        self._openings.admit(count)
+
+    def prepare(self, ask: StartAsk, *, claimed: bool = False) -> Opening:
+        """What opening a run writes, for an admission of the caller's own. Pass it to ``begin`` after the commit."""
+        return self._openings.prepare(ask, claimed=claimed)
+
+    def begin(self, opening: Opening) -> None:
+        """Run an opened run's code. The opening must be committed."""
+        if not self._stopping:
+            self._openings.begin(opening)
+
+    async def start_run(self, ask: StartAsk) -> Started:
+        """Open a run. When this returns it is durable and will close exactly once.
+
+        The same key with the same workflow and input gives the same run; another request raises ``Conflict``. Raises
+        ``Overloaded`` when a bound is reached, ``NotFound`` for an unknown workflow, ``Misuse`` for an input that
+        cannot be stored.
+        """
+        self._openings.admit()
+        opening = self._openings.prepare(ask)
+        admission = Admission(
+            done=_ignore,
+            failed=_ignore,
+            start_keys=[opening.start_key] if opening.start_key is not None else [],
+            opened=[(opening.row, opening.segment)],
+            accepted=[opening.decision],
+        )
+        admitted = await self.submit(
+            shard_of(opening.row.run_id), admission, lambda outcome: self._begin_if(outcome, opening)
+        )
+        if admitted.status == "accepted":
+            return Started(opening.row.run_id, True)
+        if admitted.status == "duplicate":
+            return Started(admitted.run_id, False)
+        raise Conflict(
+            f"start key {ask.key!r} stands for another request, run {id_text(admitted.run_id)}.",
+            cure="Use a new key, or send the same workflow and input.",
+        )
+
+    def _begin_if(self, outcome: Admitted, opening: Opening) -> None:
+        if outcome.status == "accepted":
+            self.begin(opening)
+
+    async def submit(self, shard: int, admission: Admission, then: Callable[[Admitted], None]) -> Admitted:
+        """Hand an admission to the writer. ``then`` runs in the commit's own turn, before this returns."""
+        future: asyncio.Future[Admitted] = self._owner.loop.create_future()
+
+        def done(outcome: Admitted) -> None:
+            then(outcome)
+            if not future.done():
+                future.set_result(outcome)
+
+        def failed(problem: BaseException) -> None:
+            if not future.done():
+                future.set_exception(problem)
+
+        admission.done, admission.failed = done, failed
+        changes = self._writer.changes(shard)
+        changes.admissions.append(admission)
+        changes.records += 1
+        return await future
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    async def signal(self, run_id: bytes, name: str, value: Any, message_id: str, decision: Decision) -> bool:
+        """Send a signal. When this returns it is durable: taken exactly once, or listed as unread.
+
+        False when this message id was already taken. Raises ``NotFound`` when the run is not open.
+        """
+        live = self._owner.live.get(run_id)
+        if live is not None:
+            if message_id in live.taken:
+                return False
+            if len(live.inbox) >= self._options.inbox_limit:
+                raise Overloaded(
+                    f"run {id_text(run_id)} has {len(live.inbox)} unread signals, the limit.",
+                    cure="Send no more until it reads them.",
+                )
+        await self._send(Message(run_id, message_id, "signal", name, _pack(value), self._clock.now_us()), decision)
+        return True
+
+    async def cancel(self, run_id: bytes, reason: str, actor: str, decision: Decision) -> None:
+        """Ask the run to stop. Its compensations run; a second call has no further effect."""
+        body = _pack({"reason": reason, "actor": actor})
+        await self._send(Message(run_id, "cancel", "cancel", "cancel", body, self._clock.now_us()), decision)
+
+    async def settle(
+        self, run_id: bytes, key: str, verdict: str, value: Any, reason: str, actor: str, decision: Decision
+    ) -> None:
+        """Say what became of a call in doubt: ``done`` with ``value``, ``failed``, or ``again`` to try once more."""
+        live = self._owner.live.get(run_id)
+        op = live.machine.pending.get(key) if live is not None else None
+        if not (isinstance(op, Effect) and op.doubt):
+            raise NotFound(
+                f"run {id_text(run_id)} has no step {key!r} in doubt.", cure="See `rco run show` for its steps."
+            )
+        body = _pack({"verdict": verdict, "value": value, "reason": reason, "actor": actor})
+        message_id = f"settle:{self._ids.ulid()}"
+        await self._send(Message(run_id, message_id, "settle", key, body, self._clock.now_us()), decision)
+
+    async def _send(self, message: Message, decision: Decision) -> None:
+        admission = Admission(done=_ignore, failed=_ignore, messages=[message], accepted=[decision])
+        admitted = await self.submit(
+            shard_of(message.run_id), admission, lambda outcome: self._deliver_if(outcome, message)
+        )
+        if admitted.status != "accepted":
+            raise NotFound(f"run {id_text(message.run_id)} is not open.", cure="See `rco run show` for how it closed.")
+
+    def _deliver_if(self, outcome: Admitted, message: Message) -> None:
+        live = self._owner.live.get(message.run_id)
+        if outcome.status == "accepted" and live is not None:
+            self._waits.deliver(live, message)
+
+    # -- ending and looking ----------------------------------------------------------------------------------------
+
+    async def result(self, run_id: bytes, timeout_s: float | None) -> Finished | None:
+        """How the run closed; waits for it up to ``timeout_s``. ``None`` when it is still open then.
+
+        Raises ``NotFound`` for a run that never was.
+        """
+        return await self._ending.result(run_id, timeout_s)
+
+    async def terminate(self, row: RunRow, reason: str, decision: Decision) -> None:
+        """Close the run without running any of its code. For what can no longer be helped."""
+        await self._ending.terminate(row, reason, decision)
+
+    async def revive(self, row: RunRow) -> bool:
+        """Try a blocked run again on the code there is now. True when it goes on."""
+        if row.mode is not Mode.BLOCKED:
+            return True
+        live = await self._loading.revive(row)
+        return live is not None
+
+    def wake(self, run_id: bytes) -> None:
+        """See to it that an open run is in memory."""
+        self._loading.wake(run_id)
+
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            open_in_memory=len(self._owner.live),
+            loading=self._loading.under_way,
+            parked_since_start=self._parking.parked,
+            records=self._owner.records,
+            steps_ok=self._effects.ok,
+            steps_failed=self._effects.failed,
+            retries=self._effects.retried,
+            in_doubt=self._effects.doubted,
+            messages_taken=self._waits.taken,
+            replayed=self._loading.replayed,
+            blocked=self._loading.blocked,
+            backlog=self._writer.backlog,
+        )
+
+    def on_closed(self, listener: Callable[[Live, Any, Any], None]) -> None:
+        """Call ``listener(live, outcome, value)`` after each closing is committed."""
+        self._owner.on_closed.append(listener)
+
+
+def _ignore(_: Any) -> None:
+    """Replaced before use."""

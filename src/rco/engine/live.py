@@ -1,0 +1,73 @@
+"""An open run in its owner's memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from rco.engine.machine import Machine
+from rco.engine.operation import Operation
+from rco.model.message import Message
+from rco.model.run import shard_of
+from rco.store.contract.changes import Changes, Draft
+
+__all__ = ["Live"]
+
+
+class Live:
+    """The machine of a run, its place in the journal, and what is armed for it."""
+
+    __slots__ = (
+        "changes",
+        "committed",
+        "corr_id",
+        "draft",
+        "ending",
+        "held",
+        "idle_since",
+        "inbox",
+        "key",
+        "machine",
+        "namespace",
+        "opened_us",
+        "parent",
+        "parent_key",
+        "parking",
+        "run_id",
+        "seq",
+        "shard",
+        "taken",
+        "tasks",
+        "timers",
+        "trace",
+        "workflow",
+    )
+
+    def __init__(self, run_id: bytes, machine: Machine, start: dict[str, Any], at_us: int) -> None:
+        self.run_id = run_id
+        self.shard = shard_of(run_id)
+        self.machine = machine
+        self.workflow: str = start["workflow"]
+        self.namespace: str = start.get("namespace") or "default"
+        self.corr_id: str = start.get("corr_id") or ""
+        self.trace: str = start.get("trace") or ""
+        self.parent: bytes | None = start.get("parent")
+        self.parent_key: str = start.get("parent_key") or ""
+        self.opened_us = at_us
+        self.seq = 0
+        """Number of the next record."""
+        self.committed = 0
+        """Records up to here are durable."""
+        self.draft: Draft | None = None
+        self.changes: Changes | None = None
+        self.held: deque[tuple[int, Operation[Any]]] = deque()
+        """Outside operations and the ``committed`` that each needs before it may start."""
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.timers: dict[str, asyncio.TimerHandle] = {}
+        self.inbox: list[Message] = []
+        """Messages nobody waits for yet."""
+        self.taken: set[str] = set()
+        self.ending = False
+        self.parking = False
+        self.idle_since: float | None = None

@@ -1,0 +1,167 @@
+"""Loading: bringing runs back into memory by replaying their journals, after a restart or when a parked run wakes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from rco.engine.live import Live
+from rco.engine.machine import Machine
+from rco.engine.owner import Owner
+from rco.engine.program import Programs
+from rco.engine.waiting import Waits
+from rco.errors import CodeChanged
+from rco.kit.ids import id_text
+from rco.model.journal import Kind, Record, decode_segment
+from rco.model.run import Mode, RunRow
+from rco.store.contract.changes import Moved
+from rco.store.contract.reader import Reader, Segment
+
+__all__ = ["Loading", "replay"]
+
+PAGE = 500
+
+
+def replay(programs: Programs, row: RunRow, records: list[Record]) -> Live:
+    """Rebuild a run from its records. Pure: nothing is armed and nothing is written.
+
+    Raises ``CodeChanged`` when the code does not fit the records, ``NotFound`` when its workflow is not there.
+    """
+    if not records or records[0].kind != Kind.START:
+        raise CodeChanged("the run's journal does not begin with START.", diff={"recorded": "nothing", "code": []})
+    start: dict[str, Any] = records[0].body
+    program = programs.get(row.workflow)
+    machine = Machine(row.run_id)
+    live = Live(row.run_id, machine, start, records[0].at_us)
+    live.seq = live.committed = len(records)
+    machine.begin(lambda machine: program.begin(machine, row.run_id, start), records[0].at_us)
+    for record in records[1:]:
+        machine.apply(record)
+        if record.kind == Kind.MESSAGE:
+            live.taken.add(_message_id(record.body))
+        elif record.kind == Kind.CANCEL:
+            live.taken.add(record.body["message_id"])
+    # What was dropped then was dropped with its consequences, in the same commit.
+    machine.dropped.clear()
+    return live
+
+
+def _message_id(body: list[Any]) -> str:
+    taken = body[0]
+    return taken if isinstance(taken, str) else f"child:{id_text(taken)}"
+
+
+class Loading:
+    """Loads runs, a bounded number at a time, each once."""
+
+    def __init__(self, owner: Owner, reader: Reader, programs: Programs, waits: Waits) -> None:
+        self._owner = owner
+        self._reader = reader
+        self._programs = programs
+        self._waits = waits
+        self._gate = asyncio.Semaphore(owner.options.loads_at_a_time)
+        self._loads: dict[bytes, asyncio.Task[None]] = {}
+        self._again: set[bytes] = set()
+        self.replayed = 0
+        self.blocked = 0
+
+    def wake(self, run_id: bytes) -> None:
+        """See to it that the run is in memory and has read its messages. May be called at any time, for any run."""
+        if run_id in self._loads:
+            self._again.add(run_id)
+            return
+        task = self._owner.loop.create_task(self._load(run_id))
+        self._loads[run_id] = task
+        task.add_done_callback(partial(self._loaded, run_id))
+
+    def _loaded(self, run_id: bytes, task: asyncio.Task[None]) -> None:
+        self._loads.pop(run_id, None)
+        if not task.cancelled() and task.exception() is not None:
+            self._owner.loop.call_exception_handler(
+                {"message": "A run could not be loaded.", "exception": task.exception()}
+            )
+        if run_id in self._again:
+            self._again.discard(run_id)
+            self.wake(run_id)
+
+    async def _load(self, run_id: bytes) -> None:
+        async with self._gate:
+            live = self._owner.live.get(run_id)
+            if live is None:
+                row = await self._reader.run(run_id)
+                if row is None or row.mode is Mode.CLOSED:
+                    return
+                live = await self.revive(row)
+                if live is None:
+                    return
+            for message in await self._reader.messages(run_id):
+                self._waits.deliver(live, message)
+
+    async def revive(self, row: RunRow) -> Live | None:
+        """Load one open run from its journal and arm what it waits for. ``None`` when it is blocked now."""
+        owner = self._owner
+        segments = await self._reader.journal(row.run_id)
+        already = owner.live.get(row.run_id)
+        if already is not None:
+            return already
+        try:
+            records = _records(segments)
+            live = replay(self._programs, row, records)
+        except CodeChanged as changed:
+            self._block(row, {"cause": "code changed", "message": changed.message, "diff": changed.diff})
+            return None
+        except Exception as problem:  # noqa: BLE001 - a run that cannot be loaded must not stop the others
+            self._block(row, {"cause": type(problem).__name__, "message": str(problem)})
+            return None
+        owner.live[row.run_id] = live
+        self.replayed += 1
+        if row.mode is not Mode.HOT and row.mode is not Mode.IN_DOUBT:
+            owner.writer.changes(live.shard).moved.append(Moved(row.run_id, Mode.HOT))
+        owner.drive(live)
+        return live
+
+    def _block(self, row: RunRow, detail: dict[str, Any]) -> None:
+        self.blocked += 1
+        start = {"workflow": row.workflow, "namespace": row.namespace, "corr_id": row.corr_id, "parent": row.parent}
+        self._owner.block(Live(row.run_id, Machine(row.run_id), start, row.opened_us), detail)
+
+    async def recover(self) -> int:
+        """Load every open run that is not parked. Returns how many came back."""
+        count = 0
+        for mode in (Mode.HOT, Mode.IN_DOUBT, Mode.BLOCKED):
+            after: bytes | None = None
+            while True:
+                rows = await self._reader.open_runs(mode, after, PAGE)
+                if not rows:
+                    break
+                after = rows[-1].run_id
+                revived = await asyncio.gather(*(self._recover_one(row) for row in rows))
+                count += sum(revived)
+        return count
+
+    async def _recover_one(self, row: RunRow) -> bool:
+        async with self._gate:
+            if row.run_id in self._owner.live:
+                return False
+            live = await self.revive(row)
+            if live is None:
+                return False
+            for message in await self._reader.messages(row.run_id):
+                self._waits.deliver(live, message)
+            return True
+
+    @property
+    def under_way(self) -> int:
+        """How many loads are under way."""
+        return len(self._loads)
+
+    async def stop(self) -> None:
+        """Wait until no load is under way."""
+        while self._loads:
+            await asyncio.wait(list(self._loads.values()))
+
+
+def _records(segments: Iterable[Segment]) -> list[Record]:
+    return [record for segment in segments for record in decode_segment(segment.data)]

@@ -1,0 +1,129 @@
+"""Opening runs: what an accepted start writes, and how the run begins once it is committed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rco.engine.ask import StartAsk
+from rco.engine.live import Live
+from rco.engine.machine import Machine
+from rco.engine.owner import Owner
+from rco.engine.program import Programs
+from rco.errors import Misuse, Overloaded
+from rco.kit.canonical import canonical_json
+from rco.kit.digest import digest
+from rco.kit.ids import id_text
+from rco.model.decision import Decision, Verb
+from rco.model.journal import Kind, Record, encode_record
+from rco.model.run import Mode, RunRow
+from rco.store.contract.changes import StartKey
+
+__all__ = ["Opening", "Openings"]
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """A run ready to be opened: its row, its first segment, its decision, its start key if it has one."""
+
+    row: RunRow
+    segment: bytes
+    start: dict[str, Any]
+    decision: Decision
+    start_key: StartKey | None
+
+
+class Openings:
+    """Prepares runs before their commit and begins them after it."""
+
+    def __init__(self, owner: Owner, programs: Programs) -> None:
+        self._owner = owner
+        self._programs = programs
+        self.started: dict[str, int] = {}
+
+    def admit(self, count: int = 1) -> None:
+        """Raise ``Overloaded`` when ``count`` more runs would pass a bound. Nothing accepted so far is affected."""
+        owner, options = self._owner, self._owner.options
+        if len(owner.live) + count > options.open_runs_limit:
+            raise Overloaded(
+                f"{len(owner.live)} runs are open in memory; the limit is {options.open_runs_limit}.",
+                cure="Wait for runs to close, or raise engine.open_runs.",
+            )
+        if owner.writer.backlog > options.backlog_limit:
+            raise Overloaded(
+                f"{owner.writer.backlog} rows wait for the store; the limit is {options.backlog_limit}.",
+                cure="Slow down, or look at the store's disk.",
+            )
+
+    def prepare(self, ask: StartAsk, *, claimed: bool = False) -> Opening:
+        """What opening this run writes.
+
+        ``claimed``: the caller's own claim already makes the start unique, so no start key is written. Raises
+        ``NotFound`` for an unknown workflow and ``Misuse`` for an input that has no plain form or is too large.
+        """
+        owner = self._owner
+        program = self._programs.get(ask.workflow)
+        now = owner.clock.now_us()
+        run_id = owner.ids.uuid7(None if ask.key is None else digest(f"{ask.namespace}\0{ask.key}".encode())[0])
+        start = {
+            "workflow": ask.workflow,
+            "version": program.version,
+            "input": ask.input,
+            "actor": ask.actor,
+            "corr_id": ask.corr_id,
+            "trace": ask.trace,
+            "namespace": ask.namespace,
+            "event_id": ask.event_id,
+        }
+        try:
+            segment = encode_record(Record(Kind.START, "", now, b"", start))
+        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as problem:
+            raise Misuse(
+                f"the input cannot be stored: {problem}.", cure="Send plain data: dict, list, str, numbers."
+            ) from None
+        if len(segment) > owner.options.input_limit_bytes:
+            raise Misuse(
+                f"the input is {len(segment)} bytes; the limit is {owner.options.input_limit_bytes}.",
+                cure="Store it elsewhere and send a reference.",
+            )
+        start_key = None
+        if ask.key is not None and not claimed:
+            request = digest(canonical_json([ask.workflow, ask.input]))
+            start_key = StartKey(ask.namespace, ask.key, request, run_id)
+        row = RunRow(
+            run_id=run_id,
+            workflow=ask.workflow,
+            version=program.version,
+            mode=Mode.HOT,
+            opened_us=now,
+            namespace=ask.namespace,
+            key=ask.key,
+            corr_id=ask.corr_id,
+        )
+        decision = Decision(
+            verb=Verb.START,
+            at_us=now,
+            actor=ask.actor,
+            subject=ask.workflow,
+            run=id_text(run_id),
+            event=ask.event_id,
+            corr_id=ask.corr_id,
+        )
+        return Opening(row, segment, start, decision, start_key)
+
+    def begin(self, opening: Opening) -> None:
+        """The opening is committed: take the run into memory and run its code."""
+        owner, row = self._owner, opening.row
+        program = self._programs.find(row.workflow)
+        machine = Machine(row.run_id)
+        live = Live(row.run_id, machine, opening.start, row.opened_us)
+        live.seq = live.committed = 1
+        owner.live[row.run_id] = live
+        self.started[row.workflow] = self.started.get(row.workflow, 0) + 1
+        if program is None:
+            # Reloaded between preparing and committing.
+            owner.block(live, {"cause": "no such workflow", "message": row.workflow})
+            return
+        start = opening.start
+        machine.begin(lambda machine: program.begin(machine, row.run_id, start), row.opened_us)
+        owner.drive(live)

@@ -1,0 +1,228 @@
+"""The owner: keeps open runs in memory, writes their journal, arms what they ask for.
+
+The one rule: a run moves on only by a record, and a record is applied when it is added to the transaction being
+collected. Operations that only write are armed at once and share the commit; operations that touch the outside are
+held until everything before them is committed. So what the world saw was durable before, and a crash loses nothing
+but thought.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from rco.engine.live import Live
+from rco.engine.operation import Operation
+from rco.engine.options import EngineOptions
+from rco.errors import CodeChanged
+from rco.kit.canonical import canonical_json
+from rco.kit.clock import Clock
+from rco.kit.ids import Ids, id_text
+from rco.model.decision import Decision, Verb
+from rco.model.journal import Kind, Record, encode_record
+from rco.model.run import Mode, Outcome
+from rco.store.contract.changes import Draft, Ended, Moved
+from rco.store.contract.writer import Writer
+
+__all__ = ["Armer", "Owner"]
+
+
+class Armer(Protocol):
+    """Knows how to arm one kind of operation, and how to drop it when nobody waits for it any more."""
+
+    def arm(self, live: Live, op: Any) -> None: ...
+
+    def drop(self, live: Live, op: Any) -> None: ...
+
+
+def _stay(_: Live) -> None:
+    """An idle run stays in memory until somebody knows better."""
+
+
+class Owner:
+    """Open runs of the shards this node owns."""
+
+    def __init__(self, writer: Writer, clock: Clock, ids: Ids, options: EngineOptions) -> None:
+        self.writer = writer
+        self.clock = clock
+        self.ids = ids
+        self.options = options
+        self.live: dict[bytes, Live] = {}
+        self.loop = asyncio.get_running_loop()
+        self.armers: dict[type[Operation[Any]], Armer] = {}
+        self.on_close: list[Callable[[Live, Outcome, Any], None]] = []
+        """Called while the closing transaction is being collected."""
+        self.on_closed: list[Callable[[Live, Outcome, Any], None]] = []
+        """Called after it is committed."""
+        self.on_blocked: list[Callable[[bytes, dict[str, Any]], None]] = []
+        self.on_idle: Callable[[Live], None] = _stay
+        self.records = 0
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def append(self, live: Live, record: Record) -> None:
+        """Write one record and apply it. Call ``drive`` afterwards.
+
+        Raises ``TypeError`` when the body has no plain form; nothing was written then.
+        """
+        part = encode_record(record)
+        changes = self.writer.changes(live.shard)
+        if live.parking:
+            # Something happened after all; a crash must not find this run parked.
+            live.parking = False
+            changes.moved.append(Moved(live.run_id, Mode.HOT))
+        draft = live.draft
+        if draft is None or live.changes is not changes:
+            draft = live.draft = Draft(live.run_id, live.seq)
+            live.changes = changes
+            changes.drafts.append(draft)
+            changes.then.append((self._committed, (live, draft)))
+        draft.parts.append(part)
+        live.seq += 1
+        changes.records += 1
+        changes.size_bytes += len(part)
+        self.records += 1
+        live.machine.apply(record)
+
+    def drive(self, live: Live) -> None:
+        """Arm what the machine asked for and drop what it let go, until it has come to rest."""
+        machine = live.machine
+        armed = machine.armed
+        while armed or machine.dropped:
+            if machine.dropped:
+                dropped, machine.dropped = machine.dropped, []
+                for op in dropped:
+                    self.armers[type(op)].drop(live, op)
+            if armed:
+                op = armed.popleft()
+                if machine.pending.get(op.key) is not op:
+                    continue
+                if op.outside:
+                    self.hold(live, op)
+                else:
+                    self.armers[type(op)].arm(live, op)
+        live.idle_since = None
+        if machine.blocked is not None:
+            self.block(live, {"cause": "misuse", "message": str(machine.blocked)})
+        elif machine.verdict is not None:
+            self._close(live)
+        elif live.committed == live.seq:
+            self.on_idle(live)
+
+    def hold(self, live: Live, op: Operation[Any]) -> None:
+        """Arm an outside operation as soon as all records so far are committed."""
+        if live.committed == live.seq:
+            self.armers[type(op)].arm(live, op)
+        else:
+            live.held.append((live.seq, op))
+
+    def _committed(self, live: Live, draft: Draft) -> None:
+        live.committed = draft.first_seq + len(draft.parts)
+        held = live.held
+        while held and held[0][0] <= live.committed:
+            op = held.popleft()[1]
+            if live.machine.pending.get(op.key) is op:
+                self.armers[type(op)].arm(live, op)
+        if live.committed == live.seq and not live.ending:
+            self.on_idle(live)
+
+    def feed(self, live: Live, record: Record) -> None:
+        """``append`` and ``drive``; a mismatch that shows only now blocks the run."""
+        try:
+            self.append(live, record)
+        except CodeChanged as changed:
+            self.block(live, {"cause": "code changed", "message": changed.message, "diff": changed.diff})
+            return
+        self.drive(live)
+
+    # -- leaving memory --------------------------------------------------------------------------------------------
+
+    def _close(self, live: Live) -> None:
+        if live.ending:
+            return
+        live.ending = True
+        assert live.machine.verdict is not None
+        outcome, value = live.machine.verdict
+        now = self.clock.now_us()
+        try:
+            detail = canonical_json({"result" if outcome is Outcome.COMPLETED else "error": value})
+            if len(detail) > self.options.value_limit_bytes:
+                raise ValueError(f"it is {len(detail)} bytes, the limit is {self.options.value_limit_bytes}")
+        except (TypeError, ValueError, msgspec.MsgspecError) as problem:
+            outcome = Outcome.FAILED
+            value = {
+                "kind": "Misuse",
+                "code": "misuse",
+                "message": f"the result cannot be stored: {problem}. Return plain data (dict, list, str, numbers).",
+            }
+            detail = canonical_json({"error": value})
+        self._disarm(live)
+        self.append(live, Record(Kind.CLOSE, "", now, b"", [outcome.value, value]))
+        changes = self.writer.changes(live.shard)
+        changes.ended.append(Ended(live.run_id, outcome, now, detail))
+        changes.decisions.append(
+            Decision(
+                verb=Verb.CLOSE,
+                at_us=now,
+                allow=outcome is Outcome.COMPLETED,
+                subject=live.workflow,
+                run=id_text(live.run_id),
+                corr_id=live.corr_id,
+                reason=outcome.value,
+            )
+        )
+        for listener in self.on_close:
+            listener(live, outcome, value)
+        changes.then.append((self._closed, (live, outcome, value)))
+
+    def _closed(self, live: Live, outcome: Outcome, value: Any) -> None:
+        self.live.pop(live.run_id, None)
+        for listener in self.on_closed:
+            listener(live, outcome, value)
+
+    def block(self, live: Live, detail: dict[str, Any]) -> None:
+        """Set the run aside until code that fits it is there, or a person decides. Nothing of it is lost."""
+        if live.ending:
+            return
+        live.ending = True
+        now = self.clock.now_us()
+        self._disarm(live)
+        live.machine.evict()
+        changes = self.writer.changes(live.shard)
+        changes.moved.append(Moved(live.run_id, Mode.BLOCKED, None, canonical_json(detail)))
+        changes.decisions.append(
+            Decision(
+                verb=Verb.BLOCK,
+                at_us=now,
+                allow=False,
+                subject=live.workflow,
+                run=id_text(live.run_id),
+                corr_id=live.corr_id,
+                reason=str(detail.get("cause", "")),
+            )
+        )
+        changes.then.append((self._blocked, (live, detail)))
+
+    def _blocked(self, live: Live, detail: dict[str, Any]) -> None:
+        self.live.pop(live.run_id, None)
+        for listener in self.on_blocked:
+            listener(live.run_id, detail)
+
+    def evict(self, live: Live) -> None:
+        """Take a run out of memory without a word in the journal."""
+        live.ending = True
+        self._disarm(live)
+        live.machine.evict()
+        self.live.pop(live.run_id, None)
+
+    def _disarm(self, live: Live) -> None:
+        for task in live.tasks.values():
+            task.cancel()
+        live.tasks.clear()
+        for handle in live.timers.values():
+            handle.cancel()
+        live.timers.clear()
+        live.held.clear()

@@ -1,0 +1,131 @@
+"""Parking: a run that only waits leaves memory, and comes back when its time comes or a message does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from rco.engine.live import Live
+from rco.engine.operation import ChildRun, Timer, Wait
+from rco.engine.owner import Owner
+from rco.kit.clock import MICROS
+from rco.kit.lifecycle import stop_task
+from rco.model.run import Mode
+from rco.store.contract.changes import Moved
+from rco.store.contract.reader import Reader
+
+__all__ = ["Parking"]
+
+SWEEP_S = 1.0
+DUE_PAGE = 10_000
+
+
+class Parking:
+    """Parks idle runs, and watches the due times of parked ones."""
+
+    def __init__(self, owner: Owner, reader: Reader, wake: Callable[[bytes], None]) -> None:
+        self._owner = owner
+        self._reader = reader
+        self._wake = wake
+        self._idle: dict[bytes, Live] = {}
+        self._armed: dict[bytes, asyncio.TimerHandle] = {}
+        self._horizon_us = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self.parked = 0
+        owner.on_idle = self.consider
+
+    async def start(self) -> None:
+        loop = self._owner.loop
+        self._tasks = [loop.create_task(self._sweep()), loop.create_task(self._watch())]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            await stop_task(task)
+        for handle in self._armed.values():
+            handle.cancel()
+        self._armed.clear()
+
+    def consider(self, live: Live) -> None:
+        """The run has come to rest with everything committed. Park it now if it will rest long, else maybe later."""
+        due_us, parkable = self._earliest(live)
+        if not parkable:
+            return
+        owner = self._owner
+        far = owner.clock.now_us() + owner.options.park_after_s * MICROS
+        only_timers = due_us is not None and all(type(op) is Timer for op in live.machine.pending.values())
+        if only_timers and due_us is not None and due_us > far:
+            self._park(live, due_us)
+        else:
+            live.idle_since = owner.clock.monotonic()
+            self._idle[live.run_id] = live
+
+    def _earliest(self, live: Live) -> tuple[int | None, bool]:
+        if live.tasks or live.held or live.ending or live.parking or live.committed != live.seq:
+            return None, False
+        earliest: int | None = None
+        for op in live.machine.pending.values():
+            if type(op) is Timer or type(op) is Wait:
+                if op.due_us is not None and (earliest is None or op.due_us < earliest):
+                    earliest = op.due_us
+            elif type(op) is not ChildRun:
+                return None, False
+        return earliest, bool(live.machine.pending)
+
+    def _park(self, live: Live, due_us: int | None) -> None:
+        live.parking = True
+        changes = self._owner.writer.changes(live.shard)
+        changes.moved.append(Moved(live.run_id, Mode.PARKED, due_us))
+        changes.then.append((self._parked, (live, due_us)))
+
+    def _parked(self, live: Live, due_us: int | None) -> None:
+        if not live.parking or live.ending:
+            return
+        self.parked += 1
+        self._idle.pop(live.run_id, None)
+        self._owner.evict(live)
+        if due_us is not None and due_us <= self._horizon_us:
+            self._arm(due_us, live.run_id)
+
+    async def _sweep(self) -> None:
+        owner = self._owner
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            crowded = len(owner.live) > owner.options.open_runs_limit // 2
+            patience_s = 0.0 if crowded else owner.options.park_after_s
+            now = owner.clock.monotonic()
+            for run_id, live in list(self._idle.items()):
+                if live.idle_since is None or live.ending:
+                    del self._idle[run_id]
+                elif now - live.idle_since >= patience_s:
+                    del self._idle[run_id]
+                    due_us, parkable = self._earliest(live)
+                    near = due_us is not None and due_us < owner.clock.now_us() + 2 * MICROS
+                    if parkable and not near:
+                        self._park(live, due_us)
+
+    # -- waking ----------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Arm the timers of parked runs that fall due within the window; what is far stays a row."""
+        owner = self._owner
+        window_us = round(owner.options.timer_window_s * MICROS)
+        while True:
+            horizon = owner.clock.now_us() + window_us
+            due = await self._reader.due(horizon, DUE_PAGE)
+            for due_us, run_id in due:
+                self._arm(due_us, run_id)
+            # A full page means there are more: the next look is when the last of this page is due.
+            self._horizon_us = due[-1][0] if len(due) == DUE_PAGE else horizon
+            pause_s = (self._horizon_us - owner.clock.now_us()) / MICROS / 2
+            await asyncio.sleep(min(max(pause_s, 0.05), owner.options.timer_window_s / 2))
+
+    def _arm(self, due_us: int, run_id: bytes) -> None:
+        if run_id in self._armed or run_id in self._owner.live:
+            return
+        delay_s = max(0.0, (due_us - self._owner.clock.now_us()) / MICROS)
+        self._armed[run_id] = self._owner.loop.call_later(delay_s, self._due, run_id)
+
+    def _due(self, run_id: bytes) -> None:
+        del self._armed[run_id]
+        if run_id not in self._owner.live:
+            self._wake(run_id)

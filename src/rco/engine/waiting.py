@@ -1,0 +1,160 @@
+"""Waits: registered with the run's own commit, answered by messages that are taken exactly once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rco.engine.effects import Effects
+from rco.engine.live import Live
+from rco.engine.operation import ChildRun, Effect, Wait
+from rco.engine.owner import Owner
+from rco.engine.timing import Timers
+from rco.kit.clock import MICROS
+from rco.model.journal import Kind, Record
+from rco.model.message import Message
+from rco.store.contract.changes import Waiter
+
+__all__ = ["Waits"]
+
+_unpack = msgspec.msgpack.Decoder().decode
+
+
+class Waits:
+    """Arms waits and hands messages to them."""
+
+    def __init__(self, owner: Owner, timers: Timers, effects: Effects) -> None:
+        self._owner = owner
+        self._timers = timers
+        self._effects = effects
+        self.taken = 0
+
+    # -- arming ----------------------------------------------------------------------------------------------------
+
+    def arm(self, live: Live, op: Wait[Any]) -> None:
+        owner = self._owner
+        if not op.noted:
+            now = owner.clock.now_us()
+            due_us = None if op.timeout_s is None else now + round(op.timeout_s * MICROS)
+            body = {"signal": op.signal, "type": op.type, "subject": op.subject, "due_us": due_us}
+            owner.append(live, Record(Kind.WAIT, op.key, now, op.fp, body))
+            if op.signal is None:
+                owner.writer.changes(live.shard).waiters.append(
+                    Waiter(live.run_id, op.key, live.namespace, op.type, op.subject, live.opened_us)
+                )
+        for message in live.inbox:
+            if self._answers(op, message) and self._take(live, op, message):
+                return
+        if op.due_us is not None:
+            self._timers.call_at(live, op.key, op.due_us, self._expire, live, op)
+
+    def drop(self, live: Live, op: Wait[Any]) -> None:
+        handle = live.timers.pop(op.key, None)
+        if handle is not None:
+            handle.cancel()
+        self._gone(live, op)
+
+    def _gone(self, live: Live, op: Wait[Any]) -> None:
+        if op.signal is None:
+            self._owner.writer.changes(live.shard).waiters_gone.append((live.run_id, op.key))
+
+    def _expire(self, live: Live, op: Wait[Any]) -> None:
+        if live.machine.pending.get(op.key) is not op:
+            return
+        self._gone(live, op)
+        self._owner.append(live, Record(Kind.TIMER_FIRED, op.key, self._owner.clock.now_us(), op.fp))
+        self._owner.drive(live)
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    def deliver(self, live: Live, message: Message) -> None:
+        """Hand a committed message to the run. A second delivery of the same message has no effect."""
+        if live.ending:
+            return
+        if message.message_id in live.taken:
+            self._forget(live, message)
+            return
+        if any(message.message_id == other.message_id for other in live.inbox):
+            return
+        if message.kind == "cancel":
+            self._cancel(live, message)
+            return
+        if message.kind == "settle":
+            self._settle(live, message)
+            return
+        pending = live.machine.pending
+        if message.kind == "signal":
+            for op in pending.values():
+                if type(op) is Wait and self._answers(op, message) and self._take(live, op, message):
+                    self._owner.drive(live)
+                    return
+            live.inbox.append(message)
+            return
+        waiting = pending.get(message.name)
+        if type(waiting) is ChildRun and message.kind == "child":
+            self.take_child(live, waiting, message.message_id, _unpack(message.body))
+            self._forget(live, message)
+            self._owner.drive(live)
+        elif type(waiting) is Wait and message.kind == "event":
+            if self._take(live, waiting, message):
+                self._owner.drive(live)
+        else:
+            # Nobody waits for it any more.
+            self._forget(live, message)
+
+    def _answers(self, op: Wait[Any], message: Message) -> bool:
+        if op.signal is not None:
+            return message.kind == "signal" and message.name == op.signal
+        return message.kind == "event" and message.name == op.key
+
+    def _take(self, live: Live, op: Wait[Any], message: Message) -> bool:
+        """Record the taking; the message's row goes with the same commit. False when ``where`` does not want it."""
+        value = _unpack(message.body)
+        if op.where is not None and not op.where(value):
+            self._forget(live, message)
+            return False
+        handle = live.timers.pop(op.key, None)
+        if handle is not None:
+            handle.cancel()
+        if message in live.inbox:
+            live.inbox.remove(message)
+        self._forget(live, message)
+        self._gone(live, op)
+        self.taken += 1
+        self._note_taken(live, message.message_id)
+        self._owner.append(
+            live,
+            Record(Kind.MESSAGE, op.key, self._owner.clock.now_us(), op.fp, [message.message_id, message.name, value]),
+        )
+        return True
+
+    def take_child(self, live: Live, op: ChildRun[Any], message_id: str, result: Any) -> None:
+        """Record a child's result with its parent."""
+        self._note_taken(live, message_id)
+        self._owner.append(
+            live, Record(Kind.MESSAGE, op.key, self._owner.clock.now_us(), op.fp, [op.run_id, op.key, result])
+        )
+
+    def _note_taken(self, live: Live, message_id: str) -> None:
+        live.taken.add(message_id)
+
+    def _forget(self, live: Live, message: Message) -> None:
+        self._owner.writer.changes(live.shard).taken.append((live.run_id, message.message_id))
+
+    # -- commands that come as messages ----------------------------------------------------------------------------
+
+    def _cancel(self, live: Live, message: Message) -> None:
+        live.taken.add(message.message_id)
+        self._forget(live, message)
+        body = {"message_id": message.message_id, **_unpack(message.body)}
+        self._owner.append(live, Record(Kind.CANCEL, "", self._owner.clock.now_us(), b"", body))
+        self._owner.drive(live)
+
+    def _settle(self, live: Live, message: Message) -> None:
+        live.taken.add(message.message_id)
+        self._forget(live, message)
+        body = _unpack(message.body)
+        op = live.machine.pending.get(message.name)
+        if isinstance(op, Effect) and op.doubt:
+            self._effects.settle(live, op, body["verdict"], body.get("value"), body["reason"], body["actor"])

@@ -1,0 +1,36 @@
+"""Cancel a run, gently or by force."""
+
+from __future__ import annotations
+
+from rco.errors import Conflict
+from rco.kit.ids import id_text
+from rco.model.decision import Verb
+from rco.model.principal import Principal, Role
+from rco.model.run import Mode
+from rco.operations.access import require
+from rco.operations.command import command_decision, find_run
+from rco.operations.desk import Desk
+
+__all__ = ["cancel"]
+
+
+async def cancel(desk: Desk, principal: Principal, run_id: bytes, reason: str, *, force: bool = False) -> None:
+    """Ask a run to stop: its compensations run first. Needs the operator's role.
+
+    ``force``: close it without running any of its code, which is all that can be done for a run that is blocked. A
+    second call has no further effect. Raises ``NotFound``, and ``Conflict`` when the run is already closed.
+    """
+    require(principal, Role.OPERATOR)
+    row = await find_run(desk, principal, run_id)
+    if row.mode is Mode.CLOSED:
+        raise Conflict(f"run {id_text(run_id)} is closed ({row.outcome}).", cure="Nothing is left to cancel.")
+    decision = command_decision(desk, principal, row, Verb.CANCEL, reason, force=force)
+    if force:
+        await desk.engine.terminate(row, reason or "terminated", decision)
+    elif row.mode is Mode.BLOCKED:
+        raise Conflict(
+            f"run {id_text(run_id)} is blocked, so its compensations cannot run.",
+            cure="Deploy code that fits and retry it, or cancel it with force.",
+        )
+    else:
+        await desk.engine.cancel(run_id, reason, f"principal:{principal.principal_id}", decision)

@@ -1,0 +1,151 @@
+"""Receive: accept a proven delivery, and open every run that wants it, in one commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rco.engine.ask import StartAsk
+from rco.engine.opening import Opening
+from rco.errors import RcoError
+from rco.kit.clock import MICROS, iso
+from rco.model.decision import Decision, Verb
+from rco.model.delivery import Delivery, Receipt
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.operations.desk import Desk
+from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
+
+__all__ = ["event_input", "openings", "receive"]
+
+
+def event_input(event: Event) -> dict[str, Any]:
+    """What a workflow started by an event is given: the CloudEvent as plain data."""
+    return {
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "subject": event.subject,
+        "time": iso(event.time_us),
+        "data": msgspec.json.decode(event.data),
+    }
+
+
+async def receive(desk: Desk, delivery: Delivery) -> Receipt:
+    """Accept a delivery. When this returns, the event and every run it starts are durable.
+
+    A second call with the same claim changes nothing and names the first correlation id. What a subscription could not
+    take is kept as a dead letter. Raises ``Overloaded`` before anything is written when there is no room.
+    """
+    event = delivery.event
+    opened, letters = openings(desk, event, f"provider:{delivery.provider}")
+    desk.engine.admit(len(opened))
+    facts: dict[str, str | int | bool] = {
+        "type": event.type,
+        "sig_alg": delivery.sig_alg,
+        "secret_id": delivery.secret_id,
+        "runs": len(opened),
+    }
+    decision = Decision(
+        verb=Verb.ACCEPT,
+        at_us=event.received_us,
+        actor=f"provider:{delivery.provider}",
+        subject=delivery.provider,
+        event=event.id,
+        corr_id=event.corr_id,
+        b3=delivery.b3,
+        facts=facts,
+    )
+    again = msgspec.structs.replace(decision, reason="duplicate")
+    admission = admission_of(
+        event,
+        opened,
+        letters,
+        Claim(delivery.claim, event.corr_id, event.received_us + round(delivery.claim_ttl_s * MICROS)),
+        [decision],
+        [again],
+    )
+
+    def begin(outcome: Admitted) -> None:
+        begin_opened(desk, outcome, opened)
+
+    admitted = await desk.engine.submit(0, admission, begin)
+    if admitted.status == "duplicate":
+        return Receipt(True, admitted.corr_id)
+    return Receipt(False, event.corr_id)
+
+
+def openings(
+    desk: Desk, event: Event, actor: str, only: str | None = None
+) -> tuple[list[tuple[Opening, StartKey | None]], list[DeadLetter]]:
+    """The runs that ``event`` starts, ready to be opened, and a dead letter for each that cannot be.
+
+    ``only``: consider the subscription of that name alone.
+    """
+    matches = desk.router.match(event)
+    opened: list[tuple[Opening, StartKey | None]] = []
+    failed = [(subscription.name, cause) for subscription, cause in matches.failed if only in (None, subscription.name)]
+    given = event_input(event) if matches.starts else None
+    for subscription, key in matches.starts:
+        if only not in (None, subscription.name):
+            continue
+        ask = StartAsk(
+            workflow=subscription.workflow,
+            input=given,
+            key=key,
+            namespace=event.namespace,
+            actor=actor,
+            corr_id=event.corr_id,
+            trace=event.trace,
+            event_id=event.id,
+        )
+        try:
+            opening = desk.engine.prepare(ask, claimed=True)
+        except RcoError as problem:
+            failed.append((subscription.name, str(problem)))
+            continue
+        # A key of the author's own outlives this delivery's claim: two events with one key are one run.
+        own = None if subscription.key is None else StartKey(event.namespace, key, b"", opening.row.run_id)
+        opened.append((opening, own))
+    letters = [
+        DeadLetter(letter_id=desk.ids.uuid7(), event=event, subscription=name, cause=cause, at_us=desk.clock.now_us())
+        for name, cause in failed
+    ]
+    return opened, letters
+
+
+def admission_of(
+    event: Event | None,
+    opened: list[tuple[Opening, StartKey | None]],
+    letters: list[DeadLetter],
+    claim: Claim | None,
+    accepted: list[Decision],
+    duplicate: list[Decision],
+) -> Admission:
+    """The admission that opens ``opened`` for ``event`` if ``claim`` is free."""
+    plain = [opening for opening, own in opened if own is None]
+    return Admission(
+        done=_later,
+        failed=_later,
+        claim=claim,
+        event=event,
+        opened=[(opening.row, opening.segment) for opening in plain],
+        keyed=[(own, opening.row, opening.segment, opening.decision) for opening, own in opened if own is not None],
+        letters=letters,
+        accepted=[*accepted, *(opening.decision for opening in plain)],
+        duplicate=duplicate,
+    )
+
+
+def begin_opened(desk: Desk, outcome: Admitted, opened: list[tuple[Opening, StartKey | None]]) -> None:
+    """Run the code of what was opened. Called in the commit's own turn."""
+    if outcome.status != "accepted":
+        return
+    for opening, own in opened:
+        if own is None or opening.row.run_id not in outcome.skipped:
+            desk.engine.begin(opening)
+
+
+def _later(_: Any) -> None:
+    """Replaced when the admission is submitted."""

@@ -1,0 +1,76 @@
+"""Redeliver: route an accepted event again, or a dead letter once its cause is cured."""
+
+from __future__ import annotations
+
+from rco.errors import Conflict, NotFound
+from rco.kit.digest import digest, length_prefixed
+from rco.kit.ids import id_text
+from rco.model.decision import Decision, Verb
+from rco.model.event import Event
+from rco.model.principal import Principal, Role
+from rco.operations.access import require
+from rco.operations.desk import Desk
+from rco.operations.receive import admission_of, begin_opened, openings
+from rco.store.contract.changes import Admitted, Claim
+
+__all__ = ["redeliver_event", "redeliver_letter"]
+
+FOREVER_US = 1 << 62
+
+
+async def redeliver_event(desk: Desk, principal: Principal, event_id: str) -> int:
+    """Start again every run that the event starts; returns how many. Needs the operator's role.
+
+    Each call starts new runs, except for subscriptions with a key of their own. Raises ``NotFound``.
+    """
+    require(principal, Role.OPERATOR)
+    event = await desk.reader.event(principal.namespace, event_id)
+    if event is None:
+        raise NotFound(f"no event {event_id!r}.", cure="See `rco events list`.")
+    return await _redeliver(desk, principal, event, None, None)
+
+
+async def redeliver_letter(desk: Desk, principal: Principal, letter_id: bytes) -> int:
+    """Deliver a dead letter to the subscription that could not take it. Needs the operator's role.
+
+    A letter is replayed once; ``Conflict`` when it was, or when its cause is still there. Raises ``NotFound``.
+    """
+    require(principal, Role.OPERATOR)
+    letter = await desk.reader.letter(letter_id)
+    if letter is None or letter.event.namespace != principal.namespace:
+        raise NotFound(f"no dead letter {id_text(letter_id)}.", cure="See `rco letters list`.")
+    if letter.replayed_us is not None:
+        raise Conflict(f"dead letter {id_text(letter_id)} was already replayed.", cure="Nothing is left to do.")
+    return await _redeliver(desk, principal, letter.event, letter_id, letter.subscription)
+
+
+async def _redeliver(
+    desk: Desk, principal: Principal, event: Event, letter_id: bytes | None, subscription: str | None
+) -> int:
+    actor = f"principal:{principal.principal_id}"
+    opened, letters = openings(desk, event, actor, only=subscription)
+    if letters:
+        raise Conflict(f"still not deliverable: {letters[0].cause}", cure="Cure the cause, then replay again.")
+    desk.engine.admit(len(opened))
+    now = desk.clock.now_us()
+    decision = Decision(
+        verb=Verb.REPLAY,
+        at_us=now,
+        actor=actor,
+        subject=subscription or event.type,
+        event=event.id,
+        corr_id=event.corr_id,
+        facts={"runs": len(opened), "letter": id_text(letter_id) if letter_id is not None else ""},
+    )
+    claim = None
+    if letter_id is not None:
+        # Two people who replay the same letter at the same moment start one run.
+        claim = Claim(digest(length_prefixed(b"letter", letter_id)), event.corr_id, FOREVER_US)
+        desk.writer.changes(0).letters_replayed.append((letter_id, now))
+    admission = admission_of(None, opened, [], claim, [decision], [])
+
+    def begin(outcome: Admitted) -> None:
+        begin_opened(desk, outcome, opened)
+
+    admitted = await desk.engine.submit(0, admission, begin)
+    return len(opened) - len(admitted.skipped) if admitted.status == "accepted" else 0

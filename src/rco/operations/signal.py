@@ -1,0 +1,26 @@
+"""Send a signal to a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rco.model.decision import Verb
+from rco.model.principal import Principal, Role
+from rco.operations.access import require
+from rco.operations.command import command_decision, find_run
+from rco.operations.desk import Desk
+
+__all__ = ["signal"]
+
+
+async def signal(desk: Desk, principal: Principal, run_id: bytes, name: str, value: Any, message_id: str) -> bool:
+    """Send ``value`` as signal ``name``. Needs the operator's role.
+
+    When this returns the signal is durable: it is taken exactly once, or listed as unread. The same ``message_id``
+    again has no effect; False says that it was already taken. Raises ``NotFound`` when the run is not open and
+    ``Overloaded`` when it has too many unread signals.
+    """
+    require(principal, Role.OPERATOR)
+    row = await find_run(desk, principal, run_id)
+    decision = command_decision(desk, principal, row, Verb.SIGNAL, name=name)
+    return await desk.engine.signal(run_id, name, value, message_id or f"signal:{desk.ids.ulid()}", decision)

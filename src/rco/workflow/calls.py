@@ -1,0 +1,23 @@
+"""What the authors' API needs of whoever makes governed calls. Egress stands behind it; the wiring joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+from rco.model.effect import Answer, Attempt, RetryPolicy
+from rco.model.target import CallRequest, Repeat
+
+__all__ = ["Caller"]
+
+
+class Caller(Protocol):
+    """Makes one attempt of a governed request, and knows the rules of its target."""
+
+    def repeat_class(self, request: CallRequest) -> Repeat: ...
+
+    def retry_policy(self, request: CallRequest) -> RetryPolicy: ...
+
+    def fallback(self, request: CallRequest) -> dict[str, Any] | None: ...
+
+    def attempt(self, request: CallRequest, attempt: Attempt) -> Awaitable[Answer]: ...
