@@ -9,6 +9,7 @@
     ├── Conflict                    the thing named exists and says otherwise
     ├── Forbidden                   the principal may not do this
     ├── Overloaded                  a bounded queue is full; try again after ``retry_after_s``
+    ├── Unreachable                 a client cannot reach the service
     ├── StoreError                  the keeper could not do its work
     │   ├── StoreLocked             another process owns this database
     │   ├── Fenced                  a newer owner took over; this one must stop
@@ -55,6 +56,7 @@ __all__ = [
     "StoreError",
     "StoreLocked",
     "TimedOut",
+    "Unreachable",
     "WorkflowError",
 ]
 
@@ -161,6 +163,12 @@ class Overloaded(RcoError):
     def __init__(self, message: str, *, cure: str = "Try again later.", retry_after_s: float = 1.0) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message, cure=cure)
+
+
+class Unreachable(RcoError):
+    """The service cannot be reached."""
+
+    code = "unreachable"
 
 
 class StoreError(RcoError):

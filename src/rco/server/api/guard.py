@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
+
 from rco.errors import RcoError, Reason, Refused
 from rco.kit.ids import well_formed_corr_id
 from rco.model.wire import Problem

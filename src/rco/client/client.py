@@ -1,0 +1,239 @@
+"""A client of the control API. One method a route, typed results, the errors of ``rco.errors``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from rco.client.answers import decode, error_of
+from rco.errors import Unreachable
+from rco.model.wire import (
+    Accepted,
+    CancelAsk,
+    EventPage,
+    EventView,
+    LetterPage,
+    NodeInfo,
+    Replayed,
+    RunPage,
+    RunView,
+    SettleAsk,
+    SignalAsk,
+    StartedRun,
+    StartRun,
+    TargetPage,
+)
+
+__all__ = ["ANSWER_BYTES_MAX", "Client"]
+
+T = TypeVar("T")
+ANSWER_BYTES_MAX = 64 << 20
+WAIT_S = 30.0
+
+
+class Client:
+    """Talks to one service at ``url`` (``http://host:port``) with ``token``; use it as ``async with Client(...) as c``.
+
+    Every method raises ``NotFound``, ``Conflict``, ``Forbidden``, ``Overloaded`` or ``Refused`` as the service says,
+    and ``Unreachable`` when there is no answer of it. Nothing is retried here: the caller knows what may be repeated.
+    Starts with a ``key``, signals with a ``message_id`` and all reads may be.
+    """
+
+    def __init__(self, url: str, token: str, *, timeout_s: float = 30.0) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._timeout_s = timeout_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Client:
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {self._token}", "Accept": "application/json"},
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections. May be called twice."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    # -- runs ------------------------------------------------------------------------------------------------------
+
+    async def start(self, workflow: str, input: Any = None, *, key: str | None = None) -> StartedRun:
+        """Start a run. With a ``key`` it may be repeated: ``created`` tells whether this asking opened it."""
+        return await self._post("/v1/runs", StartedRun, StartRun(workflow=workflow, input=input, key=key))
+
+    async def runs(
+        self,
+        *,
+        workflow: str | None = None,
+        state: str | None = None,
+        corr_id: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> RunPage:
+        """One page of runs, newest first; ``after`` is the ``next`` of the page before."""
+        asked = {"workflow": workflow, "state": state, "corr_id": corr_id, "after": after, "limit": str(limit)}
+        return await self._get("/v1/runs", RunPage, asked)
+
+    async def run(self, run_id: str) -> RunView:
+        """One run with its result and timeline."""
+        return await self._get(f"/v1/runs/{_part(run_id)}", RunView)
+
+    async def wait(self, run_id: str, *, timeout_s: float = WAIT_S) -> RunView:
+        """The run once it has closed, or as it is after ``timeout_s`` (at most 60): look at ``closed_at``."""
+        path = f"/v1/runs/{_part(run_id)}/wait"
+        return await self._get(path, RunView, {"timeout": f"{timeout_s:g}"}, timeout_s=timeout_s + self._timeout_s)
+
+    async def signal(self, run_id: str, name: str, value: Any = None, *, message_id: str | None = None) -> Accepted:
+        """Send a signal. With a ``message_id`` it may be repeated."""
+        ask = SignalAsk(name=name, value=value, message_id=message_id)
+        return await self._post(f"/v1/runs/{_part(run_id)}/signal", Accepted, ask)
+
+    async def cancel(self, run_id: str, reason: str = "") -> Accepted:
+        """Ask the run to cancel."""
+        return await self._post(f"/v1/runs/{_part(run_id)}/cancel", Accepted, CancelAsk(reason=reason))
+
+    async def settle(self, run_id: str, ask: SettleAsk) -> Accepted:
+        """Say what became of a step that is in doubt."""
+        return await self._post(f"/v1/runs/{_part(run_id)}/settle", Accepted, ask)
+
+    async def retry(self, run_id: str) -> Accepted:
+        """Try a blocked or failed run again; ``run_id`` of the answer is the run that goes on."""
+        return await self._post(f"/v1/runs/{_part(run_id)}/retry", Accepted)
+
+    # -- events and letters ----------------------------------------------------------------------------------------
+
+    async def events(self, *, type: str | None = None, after: str | None = None, limit: int = 50) -> EventPage:
+        """One page of events, newest first."""
+        return await self._get("/v1/events", EventPage, {"type": type, "after": after, "limit": str(limit)})
+
+    async def event(self, event_id: str) -> EventView:
+        """One event with its data."""
+        return await self._get(f"/v1/events/{_part(event_id)}", EventView)
+
+    async def replay_event(self, event_id: str) -> Replayed:
+        """Give an event to its subscriptions again."""
+        return await self._post(f"/v1/events/{_part(event_id)}/replay", Replayed)
+
+    async def letters(self, *, replayed: bool = False, limit: int = 50) -> LetterPage:
+        """Dead letters, newest first."""
+        asked = {"replayed": "true" if replayed else "false", "limit": str(limit)}
+        return await self._get("/v1/dead-letters", LetterPage, asked)
+
+    async def replay_letter(self, letter_id: str) -> Replayed:
+        """Give a dead letter's event to its subscription again."""
+        return await self._post(f"/v1/dead-letters/{_part(letter_id)}/replay", Replayed)
+
+    # -- the rest --------------------------------------------------------------------------------------------------
+
+    async def targets(self) -> TargetPage:
+        """Every declared target and its state on the node that answers."""
+        return await self._get("/v1/targets", TargetPage)
+
+    async def info(self) -> NodeInfo:
+        """What the node that answers says of itself."""
+        return await self._get("/v1/info", NodeInfo)
+
+    async def export_audit(
+        self, *, first: int = 1, last: int | None = None, journal: bool = False, run: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """The evidence in pieces, to be written one after the other. Raises ``Unreachable`` when it breaks off."""
+        asked = {
+            "first": str(first),
+            "last": None if last is None else str(last),
+            "journal": "true" if journal else "false",
+            "run": run,
+        }
+        session = self._opened()
+        try:
+            async with session.get(
+                f"{self._url}/v1/audit/export",
+                params=_given(asked),
+                timeout=aiohttp.ClientTimeout(total=None, sock_read=self._timeout_s),
+                allow_redirects=False,
+            ) as response:
+                if response.status != 200:
+                    raise error_of(response.status, await _whole(response), response.headers.get("Retry-After"))
+                async for piece in response.content.iter_chunked(64 * 1024):
+                    yield piece
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._away(error) from None
+
+    # -- one request -----------------------------------------------------------------------------------------------
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the client is not open; write: async with Client(url, token) as client")
+        return self._session
+
+    async def _get(
+        self, path: str, kind: type[T], asked: dict[str, str | None] | None = None, *, timeout_s: float | None = None
+    ) -> T:
+        return decode(await self._request("GET", path, params=_given(asked or {}), timeout_s=timeout_s), kind)
+
+    async def _post(self, path: str, kind: type[T], body: msgspec.Struct | None = None) -> T:
+        return decode(await self._request("POST", path, body=msgspec.json.encode(body) if body else None), kind)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str] | None = None,
+        body: bytes | None = None,
+        timeout_s: float | None = None,
+    ) -> bytes:
+        session = self._opened()
+        try:
+            async with session.request(
+                method,
+                f"{self._url}{path}",
+                params=params,
+                data=body,
+                headers={"Content-Type": "application/json"} if method == "POST" else None,
+                timeout=aiohttp.ClientTimeout(total=timeout_s or self._timeout_s),
+                # A redirect would carry the token to whoever it names.
+                allow_redirects=False,
+            ) as response:
+                answer = await _whole(response)
+                if not 200 <= response.status < 300:
+                    raise error_of(response.status, answer, response.headers.get("Retry-After"))
+                return answer
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._away(error) from None
+
+    def _away(self, error: BaseException) -> Unreachable:
+        why = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+        return Unreachable(f"{self._url} cannot be reached ({why}).", cure="Is it running? Check --url.")
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.content.iter_chunked(64 * 1024):
+        size += len(piece)
+        if size > ANSWER_BYTES_MAX:
+            raise Unreachable(f"The answer is over {ANSWER_BYTES_MAX} bytes.", cure="Ask for a smaller page.")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _given(asked: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
