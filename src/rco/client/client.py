@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -50,7 +50,7 @@ class Client:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {self._token}", "Accept": "application/json"},
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
@@ -102,9 +102,9 @@ class Client:
         ask = SignalAsk(name=name, value=value, message_id=message_id)
         return await self._post(f"/v1/runs/{_part(run_id)}/signal", Accepted, ask)
 
-    async def cancel(self, run_id: str, reason: str = "") -> Accepted:
-        """Ask the run to cancel."""
-        return await self._post(f"/v1/runs/{_part(run_id)}/cancel", Accepted, CancelAsk(reason=reason))
+    async def cancel(self, run_id: str, reason: str = "", *, force: bool = False) -> Accepted:
+        """Ask the run to cancel; ``force`` closes it without running any of its code."""
+        return await self._post(f"/v1/runs/{_part(run_id)}/cancel", Accepted, CancelAsk(reason=reason, force=force))
 
     async def settle(self, run_id: str, ask: SettleAsk) -> Accepted:
         """Say what became of a step that is in doubt."""
@@ -180,7 +180,7 @@ class Client:
         return self._session
 
     async def _get(
-        self, path: str, kind: type[T], asked: dict[str, str | None] | None = None, *, timeout_s: float | None = None
+        self, path: str, kind: type[T], asked: Mapping[str, str | None] | None = None, *, timeout_s: float | None = None
     ) -> T:
         return decode(await self._request("GET", path, params=_given(asked or {}), timeout_s=timeout_s), kind)
 
@@ -231,7 +231,7 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(pieces)
 
 
-def _given(asked: dict[str, str | None]) -> dict[str, str]:
+def _given(asked: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in asked.items() if value is not None}
 
 

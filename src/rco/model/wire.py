@@ -28,6 +28,7 @@ __all__ = [
     "SettleAsk",
     "SignalAsk",
     "StartRun",
+    "StartedRun",
     "State",
     "TargetPage",
     "TargetView",
@@ -73,9 +74,10 @@ class SignalAsk(_Ask, frozen=True, kw_only=True):
 
 
 class CancelAsk(_Ask, frozen=True, kw_only=True):
-    """Cancel the run; its compensations run first."""
+    """Cancel the run; its compensations run first. ``force`` closes it without running any of its code."""
 
     reason: Reason = ""
+    force: bool = False
 
 
 class SettleAsk(_Ask, frozen=True, kw_only=True):
@@ -92,6 +94,13 @@ class Accepted(_View, frozen=True, kw_only=True):
 
     accepted: bool
     run_id: str
+
+
+class StartedRun(_View, frozen=True, kw_only=True):
+    """The run that stands for the request. ``created`` false: it was there before."""
+
+    id: str
+    created: bool
 
 
 class RunBrief(_View, frozen=True, kw_only=True):
@@ -187,24 +196,24 @@ class LetterPage(_View, frozen=True, kw_only=True):
 
 
 class Replayed(_View, frozen=True, kw_only=True):
-    """What a replay led to: the runs that took the event, and how many of them it opened."""
+    """What a replay led to: how many runs it opened. 0: nobody wants the event, or all who do took it already."""
 
-    runs: list[str]
     opened: int
-    unmatched: bool = False
-    """Nobody wants this event."""
 
 
 class TargetView(_View, frozen=True, kw_only=True):
-    """One target and its state. ``breaker``: closed, open or half_open."""
+    """One target and its state on the node that answers. ``breaker``: closed, open or half_open."""
 
     name: str
     base_url: str
     allow: list[str]
     breaker: str
-    in_flight: int = 0
-    concurrency: int = 0
-    rate_per_s: float | None = None
+    in_flight: int
+    waiting: int
+    concurrency: int
+    rate_per_s: float | None
+    calls: int
+    outcomes: dict[str, int]
     closed_until: str | None = None
     fallback: bool = False
 

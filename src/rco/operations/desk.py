@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rco.egress.client import Egress
 from rco.engine.engine import Engine
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
+from rco.model.target import Target
 from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Writer
 from rco.telemetry.logs import Log
@@ -29,12 +31,13 @@ class Desk:
     reader: Reader
     router: Any
     """``rco.router.table.RoutingTable``: which subscriptions match an event."""
-    targets: Any
-    """``rco.egress.client.Egress``: the targets and their state."""
+    egress: Egress
+    targets: Mapping[str, Target]
+    """What is declared, by name; how it is doing says ``egress.state()``."""
     clock: Clock
     ids: Ids
     metrics: Metrics
     log: Log
     namespace: str = "default"
     info: Mapping[str, str] = field(default_factory=dict)
-    """What this node says of itself: ``node``, ``version``."""
+    """What this node says of itself: ``node``, ``version``, ``epoch``."""

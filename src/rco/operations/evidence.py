@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from rco.audit.export import export, export_run
 from rco.model.principal import Principal, Role
 from rco.operations.access import require
+from rco.operations.command import find_run
 from rco.operations.desk import Desk
-from rco.operations.inspect_runs import find_run
 
 __all__ = ["export_evidence", "export_run_evidence"]
 

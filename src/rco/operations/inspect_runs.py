@@ -6,31 +6,22 @@ import asyncio
 
 import msgspec
 
-from rco.errors import NotFound
 from rco.kit.ids import id_text
 from rco.model.journal import Record, decode_segment
 from rco.model.principal import Principal, Role
-from rco.model.run import RunRow
 from rco.model.wire import RunPage, RunView, TimelineEntry
 from rco.operations.access import require
+from rco.operations.command import find_run
 from rco.operations.desk import Desk
 from rco.operations.timeline import timeline
 from rco.operations.view import run_brief, run_detail
 from rco.store.contract.reader import RunFilter, Segment
 
-__all__ = ["ENTRIES_MAX", "PAGE_MAX", "WAIT_S_MAX", "find_run", "list_runs", "show_run", "wait_run"]
+__all__ = ["ENTRIES_MAX", "PAGE_MAX", "WAIT_S_MAX", "list_runs", "show_run", "wait_run"]
 
 PAGE_MAX = 500
 ENTRIES_MAX = 2_000
 WAIT_S_MAX = 60.0
-
-
-async def find_run(desk: Desk, principal: Principal, run_id: bytes) -> RunRow:
-    """The run's row. Raises ``NotFound`` also for a run of another namespace: its existence is not ours to tell."""
-    row = await desk.reader.run(run_id)
-    if row is None or row.namespace != principal.namespace:
-        raise NotFound(f"no run {id_text(run_id)}.", cure="rco run list shows those there are.")
-    return row
 
 
 async def list_runs(desk: Desk, principal: Principal, where: RunFilter) -> RunPage:

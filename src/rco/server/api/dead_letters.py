@@ -8,7 +8,8 @@ from litestar import get, post
 from litestar.params import Parameter
 
 from rco.model.wire import LetterPage, Replayed
-from rco.operations.letters import PAGE_MAX, list_letters, replay_letter
+from rco.operations.inspect_letters import PAGE_MAX, list_letters
+from rco.operations.redeliver import redeliver_letter
 from rco.server.api.asked import ERRORS, Ask, asked, identity
 
 __all__ = ["ROUTES"]
@@ -33,9 +34,9 @@ async def letters(
     responses=ERRORS,
 )
 async def replay(request: Ask, letter_id: str) -> Replayed:
-    """Give the event to the subscription that could not take it."""
+    """Give the event to the subscription that could not take it, once."""
     desk, principal, _, _ = asked(request)
-    return await replay_letter(desk, principal, identity(letter_id, "letter_id"))
+    return Replayed(opened=await redeliver_letter(desk, principal, identity(letter_id, "letter_id")))
 
 
 ROUTES = [letters, replay]

@@ -10,8 +10,8 @@ from litestar.params import Parameter
 from rco.errors import Reason, Refused
 from rco.model.wire import EventPage, EventView, Replayed
 from rco.operations.inspect_events import PAGE_MAX, list_events, show_event
-from rco.operations.replay_event import replay_event
-from rco.server.api.asked import ERRORS, Ask, asked
+from rco.operations.redeliver import redeliver_event
+from rco.server.api.asked import ERRORS, Ask, asked, segment
 
 __all__ = ["ROUTES"]
 
@@ -34,16 +34,16 @@ async def events(
 async def event(request: Ask, event_id: str) -> EventView:
     """One event with its data. Needs the operator's role."""
     desk, principal, _, _ = asked(request)
-    return await show_event(desk, principal, event_id)
+    return await show_event(desk, principal, segment(event_id))
 
 
 @post(
     "/v1/events/{event_id:str}/replay", tags=["events"], operation_id="replayEvent", status_code=202, responses=ERRORS
 )
 async def replay(request: Ask, event_id: str) -> Replayed:
-    """Give the event to its subscriptions again. Those that took it already are not started twice."""
+    """Give the event to its subscriptions again: new runs, except where a subscription has a key of its own."""
     desk, principal, _, _ = asked(request)
-    return await replay_event(desk, principal, event_id)
+    return Replayed(opened=await redeliver_event(desk, principal, segment(event_id)))
 
 
 ROUTES = [events, event, replay]

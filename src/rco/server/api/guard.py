@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -21,6 +22,8 @@ __all__ = ["ASGI", "Guard"]
 Scope = MutableMapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+_KEPT = "!$&'()*+,;=:@"
+"""What may stand unencoded in a segment (RFC 3986, pchar)."""
 
 
 class Guard:
@@ -35,6 +38,10 @@ class Guard:
         if scope["type"] != "http":
             return
         headers = _once(scope)
+        raw = scope.get("raw_path")
+        if raw and b"%" in raw:
+            # An event's id may hold a slash. Decoded as a whole, the path would have one segment more.
+            scope["path"] = "/".join(quote(unquote(part), safe=_KEPT) for part in raw.decode("ascii").split("/"))
         corr_id = str(scope.get("corr_id") or "") or headers.get(b"x-corr-id", "")
         if not well_formed_corr_id(corr_id):
             corr_id = self._desk().ids.ulid()

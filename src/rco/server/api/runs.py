@@ -108,7 +108,7 @@ async def signal_run(request: Ask, run_id: str, data: SignalAsk) -> Accepted:
 async def cancel_run(request: Ask, run_id: str, data: CancelAsk) -> Accepted:
     """Ask the run to cancel. Its compensations run before it closes."""
     desk, principal, _, _ = asked(request)
-    await cancel(desk, principal, identity(run_id, "run_id"), data.reason)
+    await cancel(desk, principal, identity(run_id, "run_id"), data.reason, force=data.force)
     return Accepted(accepted=True, run_id=run_id)
 
 
