@@ -14,7 +14,7 @@ from rco.workflow import Context, workflow
 @workflow(on="order.created")
 async def fulfil(ctx: Context, event: dict[str, Any]) -> dict[str, Any]:
     """Take an order from payment to parcel. Whatever fails, what was taken is given back."""
-    order = event["data"]
+    order = event["data"]["data"]  # the payload as it was signed: {"type", "timestamp", "data"}
     order_id = order["order_id"]
     customer = await ctx.call("customers", "GET", f"/customers/{order['customer_id']}")
 
@@ -51,7 +51,7 @@ async def ship(ctx: Context, parcel: dict[str, Any]) -> dict[str, Any]:
 @workflow(on="order.created")
 async def survey(ctx: Context, event: dict[str, Any]) -> dict[str, Any]:
     """Ask the customer how it went, once the order is fulfilled; do not ask when it was not."""
-    order_id = event["data"]["order_id"]
+    order_id = event["data"]["data"]["order_id"]
     try:
         fulfilled = await ctx.wait_for("order.fulfilled", subject=order_id, timeout_s=20)
     except TimedOut:
@@ -59,7 +59,7 @@ async def survey(ctx: Context, event: dict[str, Any]) -> dict[str, Any]:
     return {"order": order_id, "asked": True, "parcel": fulfilled["data"]["parcel"]}
 
 
-@workflow(on="github.issues")
+@workflow(on="github.issues.opened")
 async def triage(ctx: Context, event: dict[str, Any]) -> dict[str, Any]:
     """An issue about wrong stock has the shelf counted again."""
     issue = event["data"]["issue"]
