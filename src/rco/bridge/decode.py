@@ -52,14 +52,9 @@ def decode_object(body: bytes) -> dict[str, Any]:
 
 def _colons(body: bytes, keys: int) -> int:
     """How many keys the text has, repeated ones counted each time. ``body`` is valid JSON."""
-    # Usually a key ends in '":' and nothing else does; then the texts need not be taken out to count.
-    if (
-        body.count(b'":') == keys
-        and b" :" not in body
-        and b"\n:" not in body
-        and b"\t:" not in body
-        and b"\r:" not in body
-    ):
+    # Without white space every key ends in '":'. Texts that hold the same two bytes can only make the count larger, so
+    # an equal count is exact, and the texts need not be taken out.
+    if body.translate(None, b" \t\n\r").count(b'":') == keys:
         return keys
     return _STRING.sub(b"", body).count(b":")
 

@@ -1,0 +1,298 @@
+"""``POST /webhooks/{provider}``: from the first byte to the durable 202.
+
+The order is: route, token buckets, head, body counted while it streams under a deadline, signature over the exact
+bytes, time, strict decoding, and only then the store. Before the signature holds nothing is parsed and no shared
+state is touched, so what an unknown sender can cost is bounded by the bytes that it sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from rco.bridge.admission import Route, Turnstile
+from rco.errors import Overloaded, Reason, Refused, StoreError
+from rco.kit.bucket import TokenBucket
+from rco.kit.clock import Clock
+from rco.kit.digest import content_address
+from rco.kit.ids import Ids
+from rco.model.decision import Decision, Verb
+from rco.model.delivery import Delivery, Receipt
+from rco.server.envelope import send_json, send_refusal
+from rco.server.framing import UNKNOWN_LENGTH, Head, Receive, Scope, Send, read_head
+from rco.telemetry.logs import Log
+from rco.telemetry.metrics import Counter, Metrics
+from rco.telemetry.signals import (
+    INTEROP_AUTH_FAILURES,
+    INTEROP_BUSY,
+    INTEROP_INFLIGHT,
+    INTEROP_LATENCY,
+    INTEROP_QUOTA,
+    INTEROP_REJECTED,
+    INTEROP_REQUESTS,
+    INTEROP_VERIFY,
+)
+
+__all__ = ["PREFIX", "ROUTE", "Ingress"]
+
+PREFIX = "/webhooks/"
+ROUTE = "/webhooks/{provider}"
+READ_TIMEOUT_S = 5.0
+LOG_RATE_PER_S = 10.0
+LOG_BURST = 50
+_UNKNOWN = "unknown"
+_OTHER_METHOD = "other"
+
+
+class Ingress:
+    """The handler. One of them serves all providers, in one loop.
+
+    ``receive`` makes a delivery durable and says whether it was a repeat; ``note`` takes the decision of every
+    refusal. Secrets, signatures and bodies go nowhere but through ``verify`` and ``receive``.
+    """
+
+    __slots__ = (
+        "_accept",
+        "_auth_failures",
+        "_clock",
+        "_draining",
+        "_ids",
+        "_latency",
+        "_log",
+        "_log_bucket",
+        "_metrics",
+        "_note",
+        "_read_timeout_s",
+        "_requests",
+        "_silenced",
+        "_turnstile",
+        "_verified",
+    )
+
+    def __init__(
+        self,
+        *,
+        turnstile: Turnstile,
+        receive: Callable[[Delivery], Awaitable[Receipt]],
+        note: Callable[[Decision], None],
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+        log: Log,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> None:
+        self._turnstile, self._accept, self._note = turnstile, receive, note
+        self._clock, self._ids, self._metrics, self._log = clock, ids, metrics, log
+        self._read_timeout_s = read_timeout_s
+        self._draining = False
+        self._log_bucket = TokenBucket(LOG_RATE_PER_S, LOG_BURST, clock)
+        self._silenced = 0
+        self._verified: dict[tuple[str, str], Counter] = {}
+        self._requests: dict[tuple[str, int], Counter] = {}
+        self._auth_failures = metrics.counter(INTEROP_AUTH_FAILURES)
+        self._latency = metrics.histogram(INTEROP_LATENCY, route=ROUTE, method="POST")
+        metrics.gauge(INTEROP_INFLIGHT, route=ROUTE).watch(lambda: turnstile.inflight)
+
+    def drain(self) -> None:
+        """From now on answer 503 to what is new; what is inside goes on. A second call changes nothing."""
+        self._draining = True
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Serve one request whose path begins with ``/webhooks/``; returns the status that was sent. Raises only what
+        ``send`` raises and cancellation."""
+        began = self._clock.monotonic()
+        head = read_head(scope["headers"])
+        corr_id = head.corr_id or self._ids.ulid()
+        method: str = scope["method"]
+        route: Route | None = None
+        body = b""
+        held = _Held()
+        status = 202
+        try:
+            if method != "POST":
+                raise Refused(Reason.METHOD, "method")
+            if self._draining:
+                raise Refused(Reason.BACKPRESSURE, "draining", status=503, retry_after_s=1.0)
+            route = self._turnstile.enter(scope["path"][len(PREFIX) :])
+            try:
+                _check_head(head, route)
+                body = await self._read(receive, head, route.settings.body_limit_bytes, held)
+                delivery = self._verify(route, scope["headers"], body, corr_id)
+                receipt = await self._accept(delivery)
+            finally:
+                self._turnstile.leave(held.size_bytes)
+            if receipt.duplicate:
+                answer = b'{"accepted":true,"duplicate":true,"corr_id":"' + receipt.corr_id.encode() + b'"}'
+            else:
+                answer = b'{"accepted":true,"corr_id":"' + corr_id.encode() + b'"}'
+            await send_json(send, status, answer, corr_id)
+        except Exception as error:  # noqa: BLE001  (whatever went wrong, the sender gets one of the known answers)
+            refused = _refusal(error)
+            status = refused.status
+            self._refuse(refused, route, corr_id, method, body, error)
+            await send_refusal(
+                send,
+                refused,
+                corr_id,
+                allow=b"POST" if refused.reason is Reason.METHOD else b"",
+                close=head.fault is not None or refused.detail in ("body_cut", "body_length"),
+            )
+        self._count(method, status)
+        self._latency.observe(self._clock.monotonic() - began)
+        return status
+
+    def _verify(self, route: Route, headers: list[tuple[bytes, bytes]], body: bytes, corr_id: str) -> Delivery:
+        verifier = route.verifier
+        if verifier is None:
+            raise Refused(Reason.POLICY_BLOCKED, "provider_off")
+        try:
+            delivery = verifier.verify(headers, body, self._clock.now_us(), corr_id)
+        except Refused as refused:
+            self._count_verified(route.name, refused.detail)
+            raise
+        self._count_verified(route.name, "ok")
+        return delivery
+
+    async def _read(self, receive: Receive, head: Head, limit_bytes: int, held: _Held) -> bytes:
+        """The body, exactly as it came. Raises ``Refused``: ``BODY_LIMIT``, ``TIMEOUT``, ``BACKPRESSURE``, and
+        ``MALFORMED`` when the sender goes away (``body_cut``) or sends another length than it announced."""
+        length = head.length
+        if length > limit_bytes:
+            raise Refused(Reason.BODY_LIMIT, "body_announced")
+        if length == 0:
+            return b""
+        chunks: list[bytes] = []
+        size_bytes = 0
+        try:
+            async with asyncio.timeout(self._read_timeout_s):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise Refused(Reason.MALFORMED, "body_cut")
+                    chunk: bytes = message.get("body", b"")
+                    if chunk:
+                        size_bytes += len(chunk)
+                        if size_bytes > limit_bytes:
+                            raise Refused(Reason.BODY_LIMIT, "body_streamed")
+                        self._turnstile.hold(len(chunk))
+                        held.size_bytes = size_bytes
+                        # The usual case, in one piece: what was announced is here, there is nothing to wait for.
+                        if size_bytes == length and not chunks:
+                            return chunk
+                        chunks.append(chunk)
+                    if size_bytes == length or not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            raise Refused(Reason.TIMEOUT, "body_slow") from None
+        if length not in (UNKNOWN_LENGTH, size_bytes):
+            raise Refused(Reason.MALFORMED, "body_length")
+        return b"".join(chunks)
+
+    def _refuse(
+        self, refused: Refused, route: Route | None, corr_id: str, method: str, body: bytes, error: Exception
+    ) -> None:
+        """One decision, one count, and, within its rate, one line."""
+        reason, provider = refused.reason, _UNKNOWN if route is None else route.name
+        b3 = content_address(body) if body else ""
+        self._note(
+            Decision(
+                verb=Verb.REFUSE,
+                at_us=self._clock.now_us(),
+                allow=False,
+                subject=provider,
+                corr_id=corr_id,
+                reason=refused.detail,
+                b3=b3,
+                facts={"reason": reason.word, "status": refused.status},
+            )
+        )
+        metrics = self._metrics
+        metrics.counter(INTEROP_REJECTED, reason=reason.word).add()
+        if reason is Reason.UNAUTH:
+            self._auth_failures.add()
+        elif reason is Reason.RATE_LIMIT:
+            metrics.counter(INTEROP_QUOTA, scope=refused.detail).add()
+        elif reason is Reason.BACKPRESSURE:
+            metrics.counter(INTEROP_BUSY, endpoint=ROUTE).add()
+        internal = reason is Reason.INTERNAL
+        if self._log_bucket.take() and not internal:
+            self._silenced += 1
+            return
+        silenced, self._silenced = self._silenced, 0
+        write = self._log.error if internal else self._log.warning
+        fields = {"error": error} if internal or isinstance(error, StoreError) else {}
+        write(
+            "webhook.refused",
+            route=ROUTE,
+            method=method if method == "POST" else _OTHER_METHOD,
+            code=refused.status,
+            status=refused.status,
+            reason=reason.word,
+            detail=refused.detail,
+            provider=provider,
+            corr_id=corr_id,
+            request_id=corr_id,
+            b3_hash=b3,
+            size_bytes=len(body),
+            dropped=silenced,
+            **fields,
+        )
+
+    def _count(self, method: str, status: int) -> None:
+        key = (method, status) if method == "POST" else (_OTHER_METHOD, status)
+        counter = self._requests.get(key)
+        if counter is None:
+            counter = self._metrics.counter(INTEROP_REQUESTS, route=ROUTE, method=key[0], status=str(status))
+            self._requests[key] = counter
+        counter.add()
+
+    def _count_verified(self, provider: str, result: str) -> None:
+        counter = self._verified.get((provider, result))
+        if counter is None:
+            counter = self._metrics.counter(INTEROP_VERIFY, provider=provider, result=result)
+            self._verified[provider, result] = counter
+        counter.add()
+
+
+class _Held:
+    """How much of a body is accounted for, also when reading ends with an error."""
+
+    __slots__ = ("size_bytes",)
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+
+
+def _check_head(head: Head, route: Route) -> None:
+    if head.fault is not None:
+        raise head.fault
+    encoding = head.content_encoding
+    if encoding is not None and encoding.lower() != b"identity":
+        raise Refused(Reason.MEDIA_TYPE, "content_encoding")
+    media = head.content_type
+    if media is None:
+        raise Refused(Reason.MEDIA_TYPE, "content_type")
+    if media not in route.content_types:
+        essence, _, parameter = media.partition(b";")
+        if essence.strip().lower() not in route.content_types or parameter.strip().lower().replace(b'"', b"") not in (
+            b"",
+            b"charset=utf-8",
+        ):
+            raise Refused(Reason.MEDIA_TYPE, "content_type")
+
+
+def _refusal(error: Exception) -> Refused:
+    """What the sender is told of any error. Never 410: senders take it as the end of the endpoint."""
+    match error:
+        case Refused():
+            return error
+        case Overloaded():
+            return Refused(Reason.BACKPRESSURE, "overloaded", retry_after_s=error.retry_after_s)
+        case StoreError():
+            return Refused(Reason.DOWNSTREAM_UNAVAILABLE, error.code, retry_after_s=1.0)
+        case _:
+            return Refused(Reason.INTERNAL, "internal")
