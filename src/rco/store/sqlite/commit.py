@@ -22,7 +22,7 @@ from rco.store.sqlite.bulk import Bulk
 
 __all__ = ["Batch", "Chore", "Committed", "Committer"]
 
-_JOURNAL = Bulk("INSERT INTO journal (run_id, first_seq, n, data) VALUES ", "(?,?,?,?)")
+_JOURNAL = Bulk("INSERT INTO journal (place, run_id, first_seq, n, data) VALUES ", "(?,?,?,?,?)")
 _OPEN = Bulk(f"INSERT INTO run ({rows.RUN_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?,?,?,?)")
 _MOVE = Bulk(
     "UPDATE run SET mode = m.column2, detail = m.column3 FROM (VALUES ",
@@ -61,7 +61,7 @@ _REPLAYED = Bulk(
 )
 # The fence stands in the same statement: under a lease of another epoch no link is written, and nothing is committed.
 _SEAL = (
-    f"INSERT INTO seal ({rows.SEAL_COLUMNS}, segments) SELECT ?,?,?,?,?,?,?,?,?"
+    f"INSERT INTO seal ({rows.SEAL_COLUMNS}, first_place) SELECT ?,?,?,?,?,?,?,?,?"
     " WHERE NOT EXISTS (SELECT 1 FROM lease WHERE epoch <> ?)"
 )
 _FIRST = bytes(32)
@@ -102,9 +102,12 @@ class Committer:
         self._connection = connection
         self._cursor = connection.cursor()
         self._sealer, self._clock, self._writer, self._epoch = sealer, clock, writer, epoch
-        head = connection.execute("SELECT n, hash FROM seal ORDER BY n DESC LIMIT 1").fetchone()
+        head = connection.execute(
+            "SELECT n, hash, first_place + length(leaves) / 32 FROM seal ORDER BY n DESC LIMIT 1"
+        ).fetchone()
         self._n: int = head[0] if head else 0
         self._prev: bytes = head[1] if head else _FIRST
+        self._place: int = head[2] if head else 1
         # Known sizes let most commits skip the statements that would find nothing.
         self._held = {
             table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in _COUNTED
@@ -122,7 +125,7 @@ class Committer:
         cursor.execute("BEGIN IMMEDIATE")
         try:
             work = _Work(cursor, batch, self._held, n=self._n + 1, at_us=self._clock.now_us())
-            leaves, segments = work.write(self._sealer)
+            leaves = work.write(self._sealer, self._place)
             seal = self._sealer.seal(
                 writer=self._writer,
                 n=work.n,
@@ -132,7 +135,7 @@ class Committer:
                 leaves=leaves,
                 decisions=work.decisions,
             )
-            cursor.execute(_SEAL, (*rows.seal_values(seal), segments, self._epoch))
+            cursor.execute(_SEAL, (*rows.seal_values(seal), self._place, self._epoch))
             if cursor.rowcount != 1:
                 raise Fenced(
                     f"The database has a newer owner than epoch {self._epoch}.",
@@ -144,7 +147,7 @@ class Committer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
-        self._n, self._prev = seal.n, seal.hash
+        self._n, self._prev, self._place = seal.n, seal.hash, self._place + len(leaves) // 32
         took_s = self._clock.monotonic() - started
         flushed = Flushed(work.n, work.records, work.size_bytes, took_s, tuple(work.woken))
         return Committed(work.admitted, flushed)
@@ -167,22 +170,22 @@ class _Work:
         self._keys = batch.changes.start_keys
         self._messages = batch.changes.messages
 
-    def write(self, sealer: Sealer) -> tuple[bytes, bytes]:
-        """Everything but the link itself. Returns its leaves and where their segments are."""
+    def write(self, sealer: Sealer, place: int) -> bytes:
+        """Everything but the link itself, the journal from ``place`` on. Returns the leaves of the link."""
         changes = self._batch.changes
         if changes.admissions:
             self._admit(changes)
         elif self._messages:
             stay = open_among(self._cursor, {message.run_id for message in self._messages}, changes)
             self._messages = [message for message in self._messages if message.run_id in stay]
-        sealed = self._journal(changes, sealer)
+        leaves = self._journal(changes, sealer, place)
         self._runs(changes)
         self._inbox(changes)
         if changes.ended:
             self._end(changes)
         self._rest(changes)
         self.decisions += self._batch.notes
-        return sealed
+        return leaves
 
     def _admit(self, changes: Changes) -> None:
         waiting = {message.run_id for admission in changes.admissions for message in admission.messages}
@@ -215,33 +218,33 @@ class _Work:
         self._opened, self._events = self._opened + opened, self._events + events
         self._keys, self._letters, self._messages = self._keys + keys, letters, messages
 
-    def _journal(self, changes: Changes, sealer: Sealer) -> tuple[bytes, bytes]:
+    def _journal(self, changes: Changes, sealer: Sealer, place: int) -> bytes:
         n, leaf = self.n, sealer.leaf
         flat: list[Any] = []
         leaves: list[bytes] = []
-        places: list[bytes] = []
         records = size_bytes = 0
+        # Blobs go as bytearray: sqlite3 looks up an adapter for every bytes parameter, which costs more than the copy.
         for draft in changes.drafts:
             parts = draft.parts
             if not parts:
                 continue
             data = b"".join(parts)
             run_id, first_seq = draft.run_id, draft.first_seq
-            flat += (run_id, first_seq, n, data)
+            flat += (place, bytearray(run_id), first_seq, n, bytearray(data))
             leaves.append(leaf(run_id, first_seq, data))
-            places += (run_id, first_seq.to_bytes(8, "big"))
+            place += 1
             records += len(parts)
             size_bytes += len(data)
         for run_id, data in self._starts:
-            flat += (run_id, 0, n, data)
+            flat += (place, bytearray(run_id), 0, n, bytearray(data))
             leaves.append(leaf(run_id, 0, data))
-            places += (run_id, bytes(8))
+            place += 1
             records += 1
             size_bytes += len(data)
         if flat:
             _JOURNAL.run(self._cursor, flat)
         self.records, self.size_bytes = records, size_bytes
-        return b"".join(leaves), b"".join(places)
+        return b"".join(leaves)
 
     def _runs(self, changes: Changes) -> None:
         cursor = self._cursor

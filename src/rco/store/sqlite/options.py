@@ -26,7 +26,7 @@ class SqliteOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Threads that read, each with a connection of its own."""
     read_limit: int = 1000
     """The most rows that one page of a list holds, whatever was asked for."""
-    checkpoint_pages: int = 4000
+    checkpoint_pages: int = 1000
     """Size of the write-ahead log (in pages of 4 KiB) at which it is folded back into the database."""
     cache_bytes: int = 32 << 20
     """Pages of the database that the writer keeps in memory."""

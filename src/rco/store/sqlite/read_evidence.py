@@ -11,8 +11,6 @@ from rco.store.sqlite import rows
 
 __all__ = ["head", "principal", "principals", "seals", "segments"]
 
-_PLACE_BYTES = 24
-
 
 def seals(connection: sqlite3.Connection, first_n: int, limit: int) -> list[Seal]:
     found = connection.execute(
@@ -27,17 +25,16 @@ def head(connection: sqlite3.Connection) -> Seal | None:
 
 
 def segments(connection: sqlite3.Connection, first_n: int, last_n: int) -> list[Segment]:
-    places = connection.execute("SELECT segments FROM seal WHERE n BETWEEN ? AND ? ORDER BY n", (first_n, last_n))
-    found: list[Segment] = []
-    for (packed,) in places:
-        for at in range(0, len(packed), _PLACE_BYTES):
-            place = (packed[at : at + 16], int.from_bytes(packed[at + 16 : at + _PLACE_BYTES], "big"))
-            row = connection.execute(
-                f"SELECT {rows.SEGMENT_COLUMNS} FROM journal WHERE run_id = ? AND first_seq = ?", place
-            ).fetchone()
-            if row is not None:
-                found.append(rows.segment(row))
-    return found
+    first, end = connection.execute(
+        "SELECT min(first_place), max(first_place + length(leaves) / 32) FROM seal WHERE n BETWEEN ? AND ?",
+        (first_n, last_n),
+    ).fetchone()
+    if first is None:
+        return []
+    found = connection.execute(
+        f"SELECT {rows.SEGMENT_COLUMNS} FROM journal WHERE place >= ? AND place < ? ORDER BY place", (first, end)
+    )
+    return [rows.segment(row) for row in found]
 
 
 def principal(connection: sqlite3.Connection, token_digest: bytes) -> Principal | None:

@@ -69,18 +69,18 @@ CREATE INDEX closed_run_by_outcome ON closed_run (namespace, outcome, run_id) WH
 -- One correlation id stands for a handful of runs among millions.
 CREATE INDEX closed_run_by_corr_id ON closed_run (corr_id, run_id) WHERE corr_id <> '';
 
--- One row for each segment of a run that was flushed together. n is the commit; seal.segments leads from a commit to
--- its rows, so no index on n is needed.
--- Rows lie in the order of writing: a hundred runs that go on together touch a handful of pages a commit. Clustered by
--- run they touched one page each, which cost twice the CPU and several times the log (docs/decisions/0003).
+-- One row for each segment of a run that was flushed together, in the order of writing: a commit fills a few pages at
+-- the end of the tree instead of touching one page for every open run. n is the commit, place the number of the row;
+-- seal.first_place leads from a commit to its rows, so no index on n is needed.
 CREATE TABLE journal (
+    place INTEGER NOT NULL PRIMARY KEY,
     run_id BLOB NOT NULL,
     first_seq INTEGER NOT NULL,
     n INTEGER NOT NULL,
     data BLOB NOT NULL
 ) STRICT;
 
--- A run's segments in order, and the promise that none is written twice.
+-- The segments of one run, and the refusal to write one twice.
 CREATE UNIQUE INDEX journal_by_run ON journal (run_id, first_seq);
 
 CREATE TABLE start_key (
@@ -170,8 +170,7 @@ CREATE TABLE dead_letter (
 -- Letters that wait for somebody are few among those that were replayed.
 CREATE INDEX dead_letter_waiting ON dead_letter (namespace, letter_id) WHERE replayed_us IS NULL;
 
--- The audit chain: one link a commit. segments holds, for each leaf in order, the run id (16 bytes) and the first
--- sequence number (8 bytes, big-endian) of its journal row.
+-- The audit chain: one link a commit. The journal rows of a link are those from first_place on, one for each leaf.
 CREATE TABLE seal (
     n INTEGER NOT NULL PRIMARY KEY,
     writer TEXT NOT NULL,
@@ -180,7 +179,7 @@ CREATE TABLE seal (
     prev BLOB NOT NULL,
     hash BLOB NOT NULL,
     leaves BLOB NOT NULL,
-    segments BLOB NOT NULL,
+    first_place INTEGER NOT NULL,
     decisions BLOB NOT NULL
 ) STRICT;
 
