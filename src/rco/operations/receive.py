@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from rco.engine.ask import StartAsk
+from rco.engine.emitting import Ask, Started
 from rco.engine.opening import Opening
 from rco.errors import RcoError
 from rco.kit.clock import MICROS, iso
@@ -17,7 +18,7 @@ from rco.model.letter import DeadLetter
 from rco.operations.desk import Desk
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
 
-__all__ = ["event_input", "openings", "receive"]
+__all__ = ["asks_for", "event_input", "openings", "receive"]
 
 
 def event_input(event: Event) -> dict[str, Any]:
@@ -76,6 +77,31 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     return Receipt(False, event.corr_id)
 
 
+def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None) -> Started:
+    """What ``event`` starts: an ask for each subscription that wants it, a cause where a filter failed.
+
+    ``only``: consider the subscription of that name alone.
+    """
+    matches = desk.router.match(event)
+    started = Started([], [(one.name, cause) for one, cause in matches.failed if only in (None, one.name)])
+    given = event_input(event) if matches.starts else None
+    for subscription, key in matches.starts:
+        if only in (None, subscription.name):
+            ask = StartAsk(
+                workflow=subscription.workflow,
+                input=given,
+                key=key,
+                namespace=event.namespace,
+                actor=actor,
+                corr_id=event.corr_id,
+                trace=event.trace,
+                event_id=event.id,
+            )
+            # A key of the author's own outlives the event: two events with one key are one run.
+            started.asks.append(Ask(subscription.name, ask, subscription.key is not None))
+    return started
+
+
 def openings(
     desk: Desk, event: Event, actor: str, only: str | None = None
 ) -> tuple[list[tuple[Opening, StartKey | None]], list[DeadLetter]]:
@@ -83,30 +109,17 @@ def openings(
 
     ``only``: consider the subscription of that name alone.
     """
-    matches = desk.router.match(event)
+    started = asks_for(desk, event, actor, only)
+    failed = started.failed
     opened: list[tuple[Opening, StartKey | None]] = []
-    failed = [(subscription.name, cause) for subscription, cause in matches.failed if only in (None, subscription.name)]
-    given = event_input(event) if matches.starts else None
-    for subscription, key in matches.starts:
-        if only not in (None, subscription.name):
-            continue
-        ask = StartAsk(
-            workflow=subscription.workflow,
-            input=given,
-            key=key,
-            namespace=event.namespace,
-            actor=actor,
-            corr_id=event.corr_id,
-            trace=event.trace,
-            event_id=event.id,
-        )
+    for one in started.asks:
         try:
-            opening = desk.engine.prepare(ask, claimed=True)
+            opening = desk.engine.prepare(one.ask, claimed=True)
         except RcoError as problem:
-            failed.append((subscription.name, str(problem)))
+            failed.append((one.subscription, str(problem)))
             continue
-        # A key of the author's own outlives this delivery's claim: two events with one key are one run.
-        own = None if subscription.key is None else StartKey(event.namespace, key, b"", opening.row.run_id)
+        key = one.ask.key or ""
+        own = StartKey(event.namespace, key, b"", opening.row.run_id) if one.keyed else None
         opened.append((opening, own))
     letters = [
         DeadLetter(letter_id=desk.ids.uuid7(), event=event, subscription=name, cause=cause, at_us=desk.clock.now_us())

@@ -1,0 +1,291 @@
+"""The wiring: settings in, a running service out. No decision is made here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rco import __version__
+from rco.audit.chain import ChainSealer
+from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
+from rco.config.check import check_address
+from rco.config.explain import diff
+from rco.config.secrets import Secrets
+from rco.config.settings import Settings
+from rco.egress.client import Egress
+from rco.engine.emitting import Started
+from rco.engine.engine import Engine
+from rco.engine.program import Programs
+from rco.expr.jq import Expression
+from rco.kit.clock import SystemClock
+from rco.kit.ids import Ids
+from rco.model.decision import Decision, Verb
+from rco.model.event import Event
+from rco.operations.access import Access, ensure_admin
+from rco.operations.desk import Desk
+from rco.operations.observe import CallObserver, observe
+from rco.operations.receive import asks_for, receive
+from rco.router.table import RoutingTable
+from rco.server.api.app import control_api
+from rco.server.asgi import Root
+from rco.server.health import Health
+from rco.server.ingress import Ingress
+from rco.server.metrics import MetricsApp
+from rco.server.serving import Listener
+from rco.store import migrate
+from rco.store.sqlite.keeper import SqliteKeeper
+from rco.telemetry import signals
+from rco.telemetry.logs import Level, Log, bridge_stdlib
+from rco.telemetry.metrics import Metrics
+from rco.workflow.application import Application, load_application
+from rco.workflow.guard import install_guard
+
+__all__ = ["Service", "build"]
+
+
+async def build(settings: Settings, *, environ: dict[str, str] | None = None, migrating: bool = False) -> Service:
+    """A service for ``settings``, ready to be started on this loop.
+
+    ``migrating`` brings the schema up to date first, as ``rco dev`` does. Raises ``ConfigInvalid`` for what cannot be
+    used and ``Misuse`` for an application that cannot be replayed; then nothing was started.
+    """
+    application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
+    return Service(settings, application, dict(os.environ) if environ is None else environ, migrating=migrating)
+
+
+class Service:
+    """One node: keeper, engine, bridge, egress and the servers, started and stopped together."""
+
+    def __init__(
+        self, settings: Settings, application: Application | None, environ: dict[str, str], *, migrating: bool
+    ) -> None:
+        self.settings = settings
+        self._application = application
+        self._environ = environ
+        self._migrating = migrating
+        self._clock = SystemClock()
+        self._ids = Ids(self._clock)
+        self.metrics = Metrics()
+        self._data = Path(settings.data_dir)
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._stops: list[Callable[[], Awaitable[Any]]] = []
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Bring everything up; returns when requests are answered. After an error everything is down again."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Drain and stop, in the opposite order of starting. May be called before ``start``, and twice."""
+        if hasattr(self, "_ingress"):
+            self._ingress.drain()
+        while self._stops:
+            await self._stops.pop()()
+
+    async def _start(self) -> None:
+        settings, clock, ids = self.settings, self._clock, self._ids
+        install_guard()
+        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.log = Log(
+            sys.stdout, clock, pseudonym_key=_secret_file(self._data / "pseudonym.key", ids), level=_level(settings)
+        )
+        bridge_stdlib(self.log)
+        asyncio.get_running_loop().set_exception_handler(self._unhandled)
+        path = Path(settings.store.path) if settings.store.path else self._data / "rco.db"
+        if self._migrating:
+            await asyncio.to_thread(migrate.up, path)
+        node = f"{socket.gethostname()}-{os.getpid()}"
+        keeper = SqliteKeeper(path, clock=clock, ids=ids, sealer=ChainSealer(), node=node)
+        await keeper.start()
+        self._stops.append(keeper.stop)
+        self._keeper = keeper
+        keeper.writer.on_failure(self._broken)
+        await ensure_admin(keeper.reader, ids, self._data / "admin.token")
+
+        executor = ThreadPoolExecutor(settings.engine.step_threads, thread_name_prefix="rco-step")
+        self._stops.append(partial(asyncio.to_thread, executor.shutdown, wait=False, cancel_futures=True))
+        self._executor = executor
+        self._secrets = Secrets(self._environ)
+        self._egress = Egress(
+            settings.targets.values(),
+            clock=clock,
+            ids=ids,
+            resolve_secret=self._secrets,
+            metrics=CallObserver(self.metrics),
+        )
+        await self._egress.start()
+        self._stops.append(self._egress.stop)
+        programs = Programs(self._programs(self._application))
+        engine = Engine(
+            keeper.writer,
+            keeper.reader,
+            programs,
+            self._starts,
+            clock=clock,
+            ids=ids,
+            random=random.random,
+            options=settings.engine,
+        )
+        self._desk = Desk(
+            engine=engine,
+            writer=keeper.writer,
+            reader=keeper.reader,
+            router=self._table(settings, self._application),
+            targets=self._egress,
+            clock=clock,
+            ids=ids,
+            metrics=self.metrics,
+            log=self.log,
+            info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
+        )
+        observe(engine, keeper.writer, self.metrics, clock)
+        self.metrics.gauge(signals.INFO, version=__version__).set(1)
+        keeper.writer.note(
+            Decision(
+                verb=Verb.NODE,
+                at_us=clock.now_us(),
+                actor=f"node:{node}",
+                reason="started",
+                facts={"epoch": keeper.epoch},
+            )
+        )
+        # Opened before the first run goes on: a call must not fail because a secret is missing only later.
+        turnstile = Turnstile(_limits(settings), clock)
+        turnstile.replace(self._routes(settings))
+        self._turnstile = turnstile
+        await engine.start()
+        self._stops.append(engine.stop)
+        await self._listen(settings, turnstile, keeper)
+        self.log.info("service.started", url=self.url, version=__version__)
+
+    async def _listen(self, settings: Settings, turnstile: Turnstile, keeper: SqliteKeeper) -> None:
+        clock, ids, metrics = self._clock, self._ids, self.metrics
+        self._ingress = Ingress(
+            turnstile=turnstile,
+            receive=lambda delivery: receive(self._desk, delivery),
+            note=keeper.writer.note,
+            clock=clock,
+            ids=ids,
+            metrics=metrics,
+            log=self.log,
+            read_timeout_s=settings.server.read_timeout_s,
+        )
+        listeners: list[Listener] = []
+        health = Health(
+            checks={
+                "listener_bound": lambda: listeners[0].bound,
+                "metrics_bound": lambda: listeners[1].bound,
+                "policy_loaded": lambda: True,
+                "queues_within_limits": lambda: keeper.writer.backlog <= settings.engine.backlog_limit,
+                "store_writable": lambda: not self.failed.done(),
+                "not_draining": lambda: not self._ingress.draining,
+            },
+            version={"version": __version__, "service": "rco"},
+        )
+        api = control_api(lambda: self._desk, Access(keeper.reader, clock))
+        root = Root(clock=clock, ids=ids, metrics=metrics, ingress=self._ingress, health=health, mounts={"/v1": api})
+        for app, address in (
+            (root, settings.server.bind_addr),
+            (MetricsApp(metrics=metrics, health=health, ids=ids), settings.server.metrics_addr),
+        ):
+            host, port = check_address(address)
+            listener = Listener(
+                app,
+                host,
+                port,
+                connections=settings.server.max_conns,
+                header_timeout_s=settings.server.read_timeout_s,
+                drain_timeout_s=settings.server.drain_timeout_s,
+            )
+            listeners.append(listener)
+            await listener.start()
+            self._stops.append(listener.stop)
+        self.url = f"http://{listeners[0].host}:{listeners[0].port}"
+        self.metrics_url = f"http://{listeners[1].host}:{listeners[1].port}"
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+
+    async def reload(self, settings: Settings) -> None:
+        """Take other settings, targets, providers, subscriptions and application: all of them or, with the error
+        raised, none. What cannot change while running (addresses, store, limits of the engine) waits for a restart."""
+        application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
+        routes = self._routes(settings)
+        table = self._table(settings, application)
+        self._egress.reload(settings.targets.values())
+        self._turnstile.replace(routes)
+        self._desk = replace(self._desk, router=table)
+        for change in diff(self.settings, settings):
+            self._keeper.writer.note(
+                Decision(
+                    verb=Verb.CONFIG,
+                    at_us=self._clock.now_us(),
+                    actor="node",
+                    subject=change.key,
+                    reason="reloaded",
+                )
+            )
+        self.settings, self._application = settings, application
+        await self._desk.engine.reload(self._programs(application))
+        self.log.info("service.reloaded")
+
+    def _programs(self, application: Application | None) -> list[Any]:
+        return [] if application is None else application.programs(self._egress, self._executor)
+
+    def _table(self, settings: Settings, application: Application | None) -> RoutingTable:
+        own = [] if application is None else application.subscriptions()
+        return RoutingTable.build([*own, *settings.subscriptions])
+
+    def _routes(self, settings: Settings) -> dict[str, Any]:
+        return open_routes(
+            settings.providers.values(),
+            resolve=lambda reference: self._secrets(reference).encode(),
+            clock=self._clock,
+            compile_expression=lambda text: Expression.compile(text).first,
+        )
+
+    def _starts(self, event: Event) -> Started:
+        return asks_for(self._desk, event, event.origin)
+
+    def _broken(self, problem: BaseException) -> None:
+        self.log.error("store.failed", error=problem)
+        if not self.failed.done():
+            self.failed.set_result(problem)
+
+    def _unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        problem = context.get("exception")
+        self.log.error("unhandled", detail=str(context.get("message", "")), error=problem or RuntimeError("unknown"))
+
+
+def _level(settings: Settings) -> Level:
+    return Level[settings.logging.level.upper()]
+
+
+def _limits(settings: Settings) -> AdmissionLimits:
+    limits = settings.limits
+    return AdmissionLimits(rate_per_s=limits.max_rps, burst=limits.burst_rps, inflight=settings.server.max_conns)
+
+
+def _secret_file(path: Path, ids: Ids) -> bytes:
+    """32 random bytes that outlive the process, readable by its owner alone."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return bytes.fromhex(path.read_text().strip())
+    key = ids.token(32)
+    with os.fdopen(handle, "w") as file:
+        file.write(key + "\n")
+    return bytes.fromhex(key)
