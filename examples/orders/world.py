@@ -116,7 +116,7 @@ class World:
 
     async def export(self, path: Path) -> None:
         """Write the evidence with the journal to ``path``, by the command that an auditor would use."""
-        command = [_RCO, "audit", "export", "--journal", "--output", str(path)]
+        command = [_RCO, "audit", "export", "--journal", "--out", str(path)]
         environ = {**self._environ, "RCO_URL": self.base_url, "RCO_TOKEN_FILE": str(self.token_file)}
         done = await asyncio.to_thread(
             subprocess.run, command, cwd=ROOT, env=environ, capture_output=True, check=False, timeout=60
