@@ -11,9 +11,9 @@ __all__ = ["judge", "open_among"]
 
 _CLAIMS = Bulk("SELECT digest, corr_id, expires_us FROM claim WHERE digest IN (VALUES ", "(?)", ")")
 _KEYS = Bulk(
-    "SELECT namespace, key, request, run_id FROM start_key WHERE (namespace, key) IN (VALUES ",
+    "SELECT k.namespace, k.key, k.request, k.run_id FROM (VALUES ",
     "(?,?)",
-    ")",
+    ") AS a CROSS JOIN start_key AS k ON k.namespace = a.column1 AND k.key = a.column2",
 )
 _OPEN = Bulk("SELECT run_id FROM run WHERE run_id IN (VALUES ", "(?)", ")")
 _ACCEPTED = Admitted("accepted")

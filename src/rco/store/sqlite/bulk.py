@@ -17,7 +17,7 @@ _LARGEST = 256
 
 
 class Bulk:
-    """A statement with a list of rows in it: ``head``, then ``row`` repeated with commas, then ``tail``.
+    """A statement with a list of rows in it: ``head``, then ``row`` repeated with ``between``, then ``tail``.
 
     Rows are given flat, one value after the other. A list of any length is cut into powers of two, so that a handful
     of prepared statements serve every length.
@@ -25,10 +25,10 @@ class Bulk:
 
     __slots__ = ("_texts", "_width")
 
-    def __init__(self, head: str, row: str, tail: str = "") -> None:
+    def __init__(self, head: str, row: str, tail: str = "", *, between: str = ",", largest: int = _LARGEST) -> None:
         self._width = row.count("?")
-        sizes = [1 << power for power in range(_LARGEST.bit_length())]
-        self._texts = [(size, f"{head}{','.join([row] * size)}{tail}") for size in reversed(sizes)]
+        sizes = [1 << power for power in range(largest.bit_length())]
+        self._texts = [(size, f"{head}{between.join([row] * size)}{tail}") for size in reversed(sizes)]
 
     def run(self, cursor: sqlite3.Cursor, flat: Sequence[Any]) -> int:
         """Write all rows. Returns how many rows were changed."""

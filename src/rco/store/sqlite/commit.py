@@ -19,9 +19,11 @@ from rco.store.contract.writer import Flushed, Sealer
 from rco.store.sqlite import match, rows
 from rco.store.sqlite.admit import judge, open_among
 from rco.store.sqlite.bulk import Bulk
+from rco.store.sqlite.sweep import ClaimSweep
 
 __all__ = ["Batch", "Chore", "Committed", "Committer"]
 
+_PAIRS = 64
 _JOURNAL = Bulk("INSERT INTO journal (place, run_id, first_seq, n, data) VALUES ", "(?,?,?,?,?)")
 _OPEN = Bulk(f"INSERT INTO run ({rows.RUN_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?,?,?,?)")
 _MOVE = Bulk(
@@ -47,11 +49,12 @@ _CLAIMS = Bulk("INSERT OR REPLACE INTO claim (digest, corr_id, expires_us) VALUE
 _MESSAGES = Bulk(
     "INSERT OR IGNORE INTO message (run_id, message_id, kind, name, at_us, arrival, body) VALUES ", "(?,?,?,?,?,?,?)"
 )
-_TAKEN = Bulk("DELETE FROM message WHERE (run_id, message_id) IN (VALUES ", "(?,?)", ")")
+# Pairs stand in OR, each of which is a search by key; as (a, b) IN (VALUES ...) SQLite would scan the table.
+_TAKEN = Bulk("DELETE FROM message WHERE ", "(run_id = ? AND message_id = ?)", between=" OR ", largest=_PAIRS)
 _WAITERS = Bulk(
     "INSERT OR IGNORE INTO waiter (run_id, key, namespace, type, subject_match, since_us) VALUES ", "(?,?,?,?,?,?)"
 )
-_WAITERS_GONE = Bulk("DELETE FROM waiter WHERE (run_id, key) IN (VALUES ", "(?,?)", ")")
+_WAITERS_GONE = Bulk("DELETE FROM waiter WHERE ", "(run_id = ? AND key = ?)", between=" OR ", largest=_PAIRS)
 _EVENTS = Bulk(f"INSERT INTO event ({rows.EVENT_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?,?,?,?,?)")
 _LETTERS = Bulk(f"INSERT INTO dead_letter ({rows.LETTER_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?)")
 _REPLAYED = Bulk(
@@ -108,6 +111,7 @@ class Committer:
         self._n: int = head[0] if head else 0
         self._prev: bytes = head[1] if head else _FIRST
         self._place: int = head[2] if head else 1
+        self._sweep = ClaimSweep()
         # Known sizes let most commits skip the statements that would find nothing.
         self._held = {
             table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in _COUNTED
@@ -124,7 +128,7 @@ class Committer:
         cursor = self._cursor
         cursor.execute("BEGIN IMMEDIATE")
         try:
-            work = _Work(cursor, batch, self._held, n=self._n + 1, at_us=self._clock.now_us())
+            work = _Work(cursor, batch, self._held, self._sweep, n=self._n + 1, at_us=self._clock.now_us())
             leaves = work.write(self._sealer, self._place)
             seal = self._sealer.seal(
                 writer=self._writer,
@@ -156,10 +160,19 @@ class Committer:
 class _Work:
     """One transaction while it is being written."""
 
-    def __init__(self, cursor: sqlite3.Cursor, batch: Batch, held: dict[str, int], *, n: int, at_us: int) -> None:
-        self._cursor, self._batch, self._held = cursor, batch, held
+    def __init__(
+        self,
+        cursor: sqlite3.Cursor,
+        batch: Batch,
+        held: dict[str, int],
+        sweep: ClaimSweep,
+        *,
+        n: int,
+        at_us: int,
+    ) -> None:
+        self._cursor, self._batch, self._held, self._sweep = cursor, batch, held, sweep
         self.n, self.at_us = n, at_us
-        self.records = self.size_bytes = self._arrivals = 0
+        self.records = self.size_bytes = 0
         self.decisions = batch.changes.decisions.copy()
         self.admitted: list[Admitted] = []
         self.woken: dict[bytes, None] = {}
@@ -215,6 +228,7 @@ class _Work:
             letters += admission.letters
         if claims:
             _CLAIMS.run(self._cursor, claims)
+            self._sweep.accepted(self._cursor, len(claims) // 3, self.at_us)
         self._opened, self._events = self._opened + opened, self._events + events
         self._keys, self._letters, self._messages = self._keys + keys, letters, messages
 
