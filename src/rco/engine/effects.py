@@ -13,7 +13,6 @@ from rco.engine.owner import Owner
 from rco.errors import Misuse
 from rco.kit.canonical import canonical_json
 from rco.kit.clock import MICROS
-from rco.kit.digest import digest
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.effect import Answer, Attempt, EffectFailed
@@ -22,17 +21,12 @@ from rco.model.run import Mode
 from rco.model.target import Repeat
 from rco.store.contract.changes import Moved
 
-__all__ = ["Effects", "idempotency_key"]
+__all__ = ["Effects"]
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _PLAIN = (str, int, float, bool, type(None))
 MESSAGE_LIMIT = 2_000
-
-
-def idempotency_key(run_id: bytes, key: str) -> str:
-    """The same for every attempt of one step of one run, on any node, before and after a crash."""
-    return digest(b"rco idempotency v1" + run_id + key.encode())[:16].hex()
 
 
 class Effects:
@@ -81,15 +75,7 @@ class Effects:
     # -- attempts --------------------------------------------------------------------------------------------------
 
     async def _attempt(self, live: Live, op: Effect[Any]) -> None:
-        attempt = Attempt(
-            live.run_id,
-            op.key,
-            op.tried + 1,
-            idempotency_key(live.run_id, op.key),
-            live.corr_id,
-            live.trace,
-            live.namespace,
-        )
+        attempt = Attempt(live.run_id, op.key, op.tried + 1, live.corr_id, live.trace, live.namespace)
         try:
             if op.timeout_s is None:
                 answer = await op.perform(attempt)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from rco.kit.backoff import Backoff
+from rco.kit.digest import digest
 from rco.model.decision import Decision
 
 __all__ = ["Answer", "Attempt", "EffectFailed", "RetryPolicy"]
@@ -24,15 +25,19 @@ class RetryPolicy(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One try. ``idempotency_key`` is the same for every try of the same step of the same run, over crashes too."""
+    """One try of a step."""
 
     run_id: bytes
     key: str
     number: int
-    idempotency_key: str
     corr_id: str = ""
     trace: str = ""
     namespace: str = "default"
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of one step of one run, on any node, before and after a crash: 32 hex digits."""
+        return digest(b"rco idempotency v1" + self.run_id + self.key.encode())[:16].hex()
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -130,7 +131,8 @@ class Context:
         ``timeout_s`` bounds one attempt and really cancels it. Raises ``StepFailed`` or ``TimedOut`` when no attempt
         is left.
         """
-        label: str = name or getattr(function, "__name__", None) or "step"
+        own, is_async, convert = _known(function)
+        label = name or own
         key = self._key(label)
         if policy is None:
             policy = STEP_POLICY if attempts is None else RetryPolicy(attempts)
@@ -139,7 +141,7 @@ class Context:
         except TypeError as problem:
             raise _unplain(label, problem) from None
         perform: Callable[[Attempt], Awaitable[Any]]
-        if inspect.iscoroutinefunction(function):
+        if is_async:
             perform = partial(_perform, function, arguments)
         else:
             perform = partial(self._perform_on_thread, function, arguments)
@@ -152,7 +154,7 @@ class Context:
             policy=policy,
             timeout_s=timeout_s,
         )
-        op.convert = returns(function)
+        op.convert = convert
         return op
 
     def _perform_on_thread(
@@ -314,6 +316,13 @@ class Context:
             raise Misuse(f"map with limit {limit}.", cure="Give a limit of at least 1, or none.")
         branches = [partial(_apply, function, item) for item in items]
         return Fork(self._key("map"), branches, first=False, limit=limit)
+
+
+@functools.lru_cache(maxsize=4096)
+def _known(function: Callable[..., Any]) -> tuple[str, bool, Callable[[Any], Any] | None]:
+    """What is asked of a step's function each time: its name, whether it is async, how its result is converted."""
+    name = getattr(function, "__name__", None) or "step"
+    return name, inspect.iscoroutinefunction(function), returns(function)
 
 
 def _perform(function: Callable[..., Any], arguments: tuple[Any, ...], attempt: Attempt) -> Any:
