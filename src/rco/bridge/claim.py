@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from rco.kit.digest import digest, keyed_digest, length_prefixed
 
-__all__ = ["claim_of_bytes", "claim_of_id"]
+__all__ = ["Claims"]
 
 _KEY = digest(b"rco.bridge.claim.v1")
 
 
-def claim_of_id(provider: str, delivery_id: bytes) -> bytes:
-    """For schemes that sign the delivery's identity: the same for every retry, whatever time it is signed with."""
-    return keyed_digest(_KEY, length_prefixed(b"id", provider.encode(), delivery_id))
+class Claims:
+    """The claims of one provider: 32 bytes each."""
 
+    __slots__ = ("_of_bytes", "_of_id")
 
-def claim_of_bytes(provider: str, signed: bytes) -> bytes:
-    """For schemes that do not: over the signed bytes themselves, as anything else can be edited by who replays."""
-    return keyed_digest(_KEY, length_prefixed(b"bytes", provider.encode(), signed))
+    def __init__(self, provider: str) -> None:
+        self._of_id = length_prefixed(b"id", provider.encode())
+        self._of_bytes = length_prefixed(b"bytes", provider.encode())
+
+    def of_id(self, delivery_id: bytes) -> bytes:
+        """For schemes that sign the delivery's identity: the same for every retry, whatever time it is signed with."""
+        return keyed_digest(_KEY, self._of_id + length_prefixed(delivery_id))
+
+    def of_bytes(self, signed: bytes) -> bytes:
+        """For schemes that do not: over the signed bytes themselves, as all else can be edited by who replays."""
+        return keyed_digest(_KEY, self._of_bytes + length_prefixed(signed))

@@ -16,6 +16,7 @@ from rco.kit.clock import Clock, SystemClock
 __all__ = ["CORR_ID", "Ids", "id_bytes", "id_text", "well_formed_corr_id"]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
 CORR_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{7,63}")
 """What a caller may send as ``X-Corr-ID``. Anything else is replaced, never reflected."""
 
@@ -58,7 +59,7 @@ class Ids:
     def ulid(self) -> str:
         """A new ULID: 26 characters of Crockford's base 32, sorted by millisecond."""
         number = (self._clock.now_us() // 1000 << 80) | int.from_bytes(self._bytes(10), "big")
-        return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+        return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
     def token(self, count: int = 32) -> str:
         """``count`` random bytes as lower-case hexadecimal, for secrets."""

@@ -10,13 +10,13 @@ import binascii
 import uuid
 from typing import Any
 
-from rco.bridge.claim import claim_of_bytes
+from rco.bridge.claim import Claims
 from rco.bridge.contract import Expression, Headers, ProviderSettings
 from rco.bridge.decode import decode_object
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming
 from rco.bridge.rules import key_of
 from rco.bridge.secrets import Secret
-from rco.bridge.signature import TRACEPARENT, gather, matching_secret, trace_of, unauth, well_formed
+from rco.bridge.signature import TRACEPARENT, gather, matching_secret, signers, trace_of, unauth, well_formed
 from rco.errors import ConfigInvalid, Reason, Refused
 from rco.model.delivery import Delivery
 
@@ -39,10 +39,10 @@ def key_from(text: bytes) -> bytes:
 class GitHub:
     """Verifies one GitHub webhook."""
 
-    __slots__ = ("_forming", "_name", "_secrets", "_status", "_type")
+    __slots__ = ("_claims", "_forming", "_signers", "_status", "_type")
 
     def __init__(self, settings: ProviderSettings, secrets: tuple[Secret, ...], subject: Expression | None) -> None:
-        self._name, self._secrets = settings.name, secrets
+        self._claims, self._signers = Claims(settings.name), signers(secrets, "sha256")
         self._status, self._type = settings.bad_signature_status, settings.type
         self._forming = Forming(settings, "github:hmac-sha256", subject, UNSIGNED_TIME_HORIZON_S)
 
@@ -56,9 +56,9 @@ class GitHub:
         candidate = signature[7:]
         if signature[:7] != b"sha256=" or not well_formed(candidate, 32, base64=False):
             raise unauth("sig_malformed", status)
-        secret_id = matching_secret(self._secrets, now_us, body, "sha256", binascii.hexlify, (candidate,), status)
+        secret_id = matching_secret(self._signers, now_us, (body,), binascii.hexlify, (candidate,), status)
         data = decode_object(body)
-        claim = claim_of_bytes(self._name, body)
+        claim = self._claims.of_bytes(body)
         return self._forming.delivery(
             data=data,
             body=body,

@@ -6,7 +6,7 @@ import binascii
 import re
 from collections.abc import Callable
 
-from rco.bridge.claim import claim_of_bytes, claim_of_id
+from rco.bridge.claim import Claims
 from rco.bridge.contract import Expression, Headers, HmacScheme, ProviderSettings
 from rco.bridge.decode import decode_object
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, UNSIGNED_TIME_HORIZON_S, Forming, type_of
@@ -21,6 +21,7 @@ from rco.bridge.signature import (
     gather,
     matching_secret,
     parse_timestamp_s,
+    signers,
     trace_of,
     unauth,
     well_formed,
@@ -52,19 +53,18 @@ class GenericHmac:
 
     __slots__ = (
         "_age_s",
-        "_algorithm",
         "_base64",
+        "_claims",
         "_digest_bytes",
         "_encode",
         "_field",
         "_forming",
         "_id_header",
         "_literals",
-        "_name",
         "_parts",
         "_prefix",
-        "_secrets",
         "_signature_header",
+        "_signers",
         "_skew_s",
         "_status",
         "_time_header",
@@ -81,12 +81,12 @@ class GenericHmac:
                 cure="Say at least scheme.signature_header.",
                 key=key_of(settings, "scheme"),
             )
-        self._name, self._secrets = settings.name, secrets
+        self._claims = Claims(settings.name)
         self._age_s, self._skew_s = settings.age_limit_s, settings.skew_limit_s
         self._status = settings.bad_signature_status
         self._type, self._field = settings.type, settings.type_field
         _check_choices(settings, scheme)
-        self._algorithm, self._digest_bytes = scheme.algorithm, DIGEST_BYTES[scheme.algorithm]
+        self._signers, self._digest_bytes = signers(secrets, scheme.algorithm), DIGEST_BYTES[scheme.algorithm]
         self._encode, self._base64 = _ENCODE[scheme.encoding], scheme.encoding == "base64"
         self._prefix = scheme.prefix.encode()
         self._parts, self._literals = _parts(settings, scheme)
@@ -136,13 +136,13 @@ class GenericHmac:
         candidate = signature[len(self._prefix) :]
         if not well_formed(candidate, self._digest_bytes, self._base64):
             raise unauth("sig_malformed", status)
-        signed = b"".join(values[part] if type(part) is str else part for part in self._parts)  # type: ignore[misc]
-        secret_id = matching_secret(self._secrets, now_us, signed, self._algorithm, self._encode, (candidate,), status)
+        signed = tuple(values[part] if isinstance(part, str) else part for part in self._parts)
+        secret_id = matching_secret(self._signers, now_us, signed, self._encode, (candidate,), status)
         if self._time_header is not None:
             check_window(time_us, now_us, self._age_s, self._skew_s)
         data = decode_object(body)
         signed_id = values.get("id")
-        claim = claim_of_bytes(self._name, signed) if signed_id is None else claim_of_id(self._name, signed_id)
+        claim = self._claims.of_bytes(b"".join(signed)) if signed_id is None else self._claims.of_id(signed_id)
         return self._forming.delivery(
             data=data,
             body=body,

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from rco.bridge.claim import claim_of_id
+from rco.bridge.claim import Claims
 from rco.bridge.contract import Expression, Headers, ProviderSettings
 from rco.bridge.decode import decode_object
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, type_of
@@ -21,6 +21,7 @@ from rco.bridge.signature import (
     gather,
     matching_secret,
     parse_timestamp_s,
+    signers,
     trace_of,
     unauth,
     well_formed,
@@ -52,10 +53,10 @@ def key_from(text: bytes) -> bytes:
 class StandardWebhooks:
     """Verifies one provider's Standard Webhooks."""
 
-    __slots__ = ("_age_s", "_field", "_forming", "_name", "_secrets", "_skew_s", "_status", "_type")
+    __slots__ = ("_age_s", "_claims", "_field", "_forming", "_signers", "_skew_s", "_status", "_type")
 
     def __init__(self, settings: ProviderSettings, secrets: tuple[Secret, ...], subject: Expression | None) -> None:
-        self._name, self._secrets = settings.name, secrets
+        self._claims, self._signers = Claims(settings.name), signers(secrets, "sha256")
         self._age_s, self._skew_s = settings.age_limit_s, settings.skew_limit_s
         self._status = settings.bad_signature_status
         self._type, self._field = settings.type, settings.type_field
@@ -77,7 +78,7 @@ class StandardWebhooks:
         check_id(message_id, b".", status)
         time_us = parse_timestamp_s(stamp, status) * 1_000_000
         secret_id = matching_secret(
-            self._secrets, now_us, b"%b.%b.%b" % (message_id, stamp, body), "sha256", encode_base64, candidates, status
+            self._signers, now_us, (b"%b.%b." % (message_id, stamp), body), encode_base64, candidates, status
         )
         check_window(time_us, now_us, self._age_s, self._skew_s)
         data = decode_object(body)
@@ -90,7 +91,7 @@ class StandardWebhooks:
             now_us=now_us,
             corr_id=corr_id,
             trace=trace_of(found),
-            claim=claim_of_id(self._name, message_id),
+            claim=self._claims.of_id(message_id),
             secret_id=secret_id,
         )
 
