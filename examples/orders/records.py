@@ -14,8 +14,8 @@ from typing import Any
 
 from examples.services.ledger import read_ledger
 from rco.audit.lines import JournalLine, SealLine, decode_line
-from rco.engine.effects import idempotency_key
 from rco.kit.ids import id_bytes
+from rco.model.effect import Attempt
 from rco.model.journal import Kind, Record, decode_segment
 
 __all__ = ["Effect", "Evidence", "Run", "Told", "read_evidence", "read_services", "read_told"]
@@ -121,7 +121,7 @@ def _take(run: Run, record: Record) -> None:
             run.opened_us = record.at_us
         case Kind.STEP_END:
             ok, _, attempts = record.body
-            run.keys[idempotency_key(id_bytes(run.run_id), record.key)] = bool(ok)
+            run.keys[Attempt(id_bytes(run.run_id), record.key, 1).idempotency_key] = bool(ok)
             run.attempts += attempts
         case Kind.MESSAGE:
             run.woken_us = record.at_us

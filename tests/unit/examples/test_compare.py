@@ -16,9 +16,9 @@ from rco.audit.chain import ChainSealer
 from rco.audit.export import encode_line
 from rco.audit.lines import FORMAT, Header, JournalLine, SealLine
 from rco.audit.link import GENESIS
-from rco.engine.effects import idempotency_key
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
+from rco.model.effect import Attempt
 from rco.model.journal import Kind, Record, encode_record
 
 
@@ -27,7 +27,7 @@ def run_id(number: int) -> bytes:
 
 
 def key(number: int, step: str) -> str:
-    return idempotency_key(run_id(number), step)
+    return Attempt(run_id(number), step, 1).idempotency_key
 
 
 def journal(
