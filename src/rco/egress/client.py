@@ -174,43 +174,41 @@ class Egress:
             return refused(error.reason, f"{lane.target.name}: {error}")
 
     async def _admitted(self, lane: Lane, plan: Plan) -> Verdict:
-        """Breaker and limits around the sending; the breaker hears what became of it."""
+        """Breaker, limits and the sending, under one deadline; the breaker hears what became of it."""
         ticket = lane.breaker.admit()
         if isinstance(ticket, Shut):
             return shut(ticket, plan.what)
+        journey = Journey()
+        entered = False
         try:
-            verdict = await self._in_time(lane, plan)
+            async with asyncio.timeout(plan.timeout_s):
+                if not lane.limits.slip_in():
+                    why = await lane.limits.enter(self._clock.monotonic() + plan.timeout_s)
+                    if why is not None:
+                        lane.breaker.abandoned(ticket)
+                        return crowded(why, plan.what)
+                entered = True
+                try:
+                    verdict = await self._send(lane, plan, journey)
+                finally:
+                    lane.limits.leave()
+        except TimeoutError:
+            if entered:
+                verdict = late(journey.sent, plan.timeout_s, plan.what)
+            else:
+                verdict = crowded(Crowded("concurrency_limited", 1.0), plan.what)
+        except asyncio.CancelledError:
+            # Closing the connector cancels what it waits for, and that looks like our own cancellation. It is not.
+            task = asyncio.current_task()
+            if self._resolver is not None or task is None or task.cancelling():
+                lane.breaker.abandoned(ticket)
+                raise
+            verdict = broken(ConnectionError(), journey.sent, "", plan.what)
         except BaseException:
             lane.breaker.abandoned(ticket)
             raise
         _tell(lane, ticket, verdict)
         return verdict
-
-    async def _in_time(self, lane: Lane, plan: Plan) -> Verdict:
-        """Everything that may take time, under one deadline."""
-        journey = Journey()
-        until = self._clock.monotonic() + plan.timeout_s
-        entered = False
-        try:
-            async with asyncio.timeout(plan.timeout_s):
-                why = await lane.limits.enter(until)
-                if why is not None:
-                    return crowded(why, plan.what)
-                entered = True
-                try:
-                    return await self._send(lane, plan, journey)
-                finally:
-                    lane.limits.leave()
-        except TimeoutError:
-            if not entered:
-                return crowded(Crowded("concurrency_limited", 1.0), plan.what)
-            return late(journey.sent, plan.timeout_s, plan.what)
-        except asyncio.CancelledError:
-            # Closing the connector cancels what it waits for, and that looks like our own cancellation. It is not.
-            task = asyncio.current_task()
-            if self._resolver is None and task is not None and not task.cancelling():
-                return broken(ConnectionError(), journey.sent, "", plan.what)
-            raise
 
     async def _send(self, lane: Lane, plan: Plan, journey: Journey) -> Verdict:
         if self._resolver is None:

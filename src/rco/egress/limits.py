@@ -26,7 +26,10 @@ class Crowded(msgspec.Struct, frozen=True):
 
 
 class Limits:
-    """Belongs to one event loop. Every ``enter`` that gave ``None`` is followed by exactly one ``leave``."""
+    """Belongs to one event loop.
+
+    Each ``slip_in`` that gave ``True`` and each ``enter`` that gave ``None`` is followed by exactly one ``leave``.
+    """
 
     __slots__ = (
         "_clock",
@@ -75,15 +78,24 @@ class Limits:
         self._refill(self.rate_per_s)
         return self._tokens
 
+    def slip_in(self) -> bool:
+        """Take a permit and a token if both are free now. The usual case, and it costs no coroutine."""
+        if self.in_flight >= self.concurrency:
+            return False
+        if self.rate_per_s is not None:
+            self._refill(self.rate_per_s)
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+        self.in_flight += 1
+        return True
+
     async def enter(self, until: float) -> Crowded | None:
         """Wait for a permit and a token, until ``until`` (the clock's monotonic seconds) as far as can be foreseen.
 
         ``None``: the call may go. Otherwise nothing is held. Cancelling it gives back what was held. The caller bounds
         the wait for a permit with a deadline of its own, as nobody knows how long other calls will take.
         """
-        if self.rate_per_s is None and self.in_flight < self.concurrency:
-            self.in_flight += 1
-            return None
         ahead = len(self._line) + 1
         if (wait_s := self._token_wait_s(ahead)) > until - self._clock.monotonic():
             return Crowded("rate_limited", wait_s)

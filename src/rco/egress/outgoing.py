@@ -22,6 +22,7 @@ QUERY_BYTES = 8 * 1024
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
+_USUAL_TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]")
 
 _OURS = frozenset(
     {
@@ -133,6 +134,8 @@ def child_of(trace: str, ids: Ids) -> str:
     Without a valid parent a new trace begins, not sampled (W3C Trace Context, level 1, section 3.2). Of a version
     later than 00 what is known of 00 is used, as the specification asks.
     """
+    if _USUAL_TRACE.fullmatch(trace):
+        return f"{trace[:36]}{ids.token(8)}{trace[52:]}"
     parent = _TRACEPARENT.fullmatch(trace)
     if parent is None or (trace.startswith("00") and parent[3]):
         return f"00-{ids.token(16)}-{ids.token(8)}-00"
