@@ -22,6 +22,7 @@
     │   ├── ChildFailed             a child run closed other than completed
     │   ├── TimedOut                a declared time ran out
     │   └── CodeChanged             replay met code that no longer asks for what was recorded
+    ├── ExpressionFailed            an expression met a value it cannot work on
     └── EvidenceBroken              an audit chain does not verify
 
 Control flow that no ``except Exception`` may eat derives from ``BaseException``: ``Cancelled`` (the run is being
@@ -261,6 +262,12 @@ class CodeChanged(WorkflowError):
     def __init__(self, message: str, *, diff: dict[str, Any]) -> None:
         self.diff = diff
         super().__init__(message)
+
+
+class ExpressionFailed(RcoError):
+    """An expression met a value it cannot work on. The message holds the expression, never the value."""
+
+    code = "expression_failed"
 
 
 class EvidenceBroken(RcoError):
