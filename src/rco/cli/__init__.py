@@ -1,0 +1,14 @@
+"""The command ``rco``. One file a command group; nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """The console script: run the command line of this process and exit with its status."""
+    import sys
+
+    from rco.cli.entry import run
+
+    sys.exit(run(sys.argv[1:]))

@@ -28,15 +28,18 @@ _NOT_SETTABLE = frozenset({"host", "content-length", "transfer-encoding", "conne
 
 
 def check_address(text: str) -> tuple[str, int]:
-    """``(host, port)`` from ``127.0.0.1:8080``, ``[::1]:8080`` or ``localhost:8080``. Raises ``ValueError``."""
+    """``(host, port)`` from ``127.0.0.1:8080`` or ``[::1]:8080``: an IP address, not a name. Raises ``ValueError``."""
     host, colon, port = text.rpartition(":")
     if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise ValueError(f"{text!r} is not an address; write host:port, e.g. 127.0.0.1:8080")
-    if host.startswith("[") and host.endswith("]"):
-        return str(ipaddress.IPv6Address(host[1:-1])), int(port)
-    if ":" in host or any(char.isspace() or char == "/" for char in host):
-        raise ValueError(f"{text!r} is not an address; write host:port, and an IPv6 host in brackets")
-    return host, int(port)
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        raise ValueError(f"{host!r} is not an IP address; write e.g. 127.0.0.1, or 0.0.0.0 for all") from None
+    if (address.version == 6) != (bare != host):
+        raise ValueError(f"{text!r} is not an address; write an IPv6 host in brackets, e.g. [::1]:8080")
+    return bare, int(port)
 
 
 def check_settings(settings: Settings, report: Report) -> None:

@@ -10,7 +10,6 @@ from rco.egress.client import Egress
 from rco.engine.engine import Engine
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
-from rco.model.target import Target
 from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Writer
 from rco.telemetry.logs import Log
@@ -31,9 +30,7 @@ class Desk:
     reader: Reader
     router: Any
     """``rco.router.table.RoutingTable``: which subscriptions match an event."""
-    egress: Egress
-    targets: Mapping[str, Target]
-    """What is declared, by name; how it is doing says ``egress.state()``."""
+    targets: Egress
     clock: Clock
     ids: Ids
     metrics: Metrics

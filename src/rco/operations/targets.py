@@ -15,8 +15,9 @@ async def list_targets(desk: Desk, principal: Principal) -> TargetPage:
     """Every declared target by name, with its state on this node. Needs the viewer's role."""
     require(principal, Role.VIEWER)
     views: list[TargetView] = []
-    for state in desk.egress.state():
-        target = desk.targets[state.name]
+    declared = {target.name: target for target in desk.targets.declared()}
+    for state in desk.targets.state():
+        target = declared[state.name]
         views.append(
             TargetView(
                 name=state.name,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
 from rco import __version__
 from rco.operations.access import Access
 from rco.operations.desk import Desk
 from rco.server.api import audit, dead_letters, events, node, runs, targets
+from rco.server.api.describe import Whole, whole
 from rco.server.api.faults import answer
 from rco.server.api.guard import ASGI, Guard
 
@@ -45,9 +44,8 @@ def control_api(desk: Callable[[], Desk], access: Access, *, body_limit_bytes: i
 
 
 def document() -> bytes:
-    """The OpenAPI 3.1 description as JSON, the same bytes at each call."""
-    schema = _litestar(BODY_LIMIT_BYTES).openapi_schema.to_schema()
-    return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=1) + b"\n"
+    """The OpenAPI 3.1 description of every route of the service as JSON, the same bytes at each call."""
+    return whole(_litestar(BODY_LIMIT_BYTES).openapi_schema.to_schema())
 
 
 def _litestar(body_limit_bytes: int) -> Litestar:
@@ -59,12 +57,12 @@ def _litestar(body_limit_bytes: int) -> Litestar:
         debug=False,
         state=State(),
         openapi_config=OpenAPIConfig(
-            title="RCO control API",
+            title="RCO",
             version=API_VERSION,
             description=f"Runs, events, targets and evidence of the Remote-Call Orchestrator {__version__}.",
             license=License(name="Apache-2.0", identifier="Apache-2.0"),
             path="/v1",
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            render_plugins=[Whole()],
             use_handler_docstrings=True,
             create_examples=False,
             tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],

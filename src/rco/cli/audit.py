@@ -1,0 +1,111 @@
+"""``rco audit``: evidence out of a service, and its check without one."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import msgspec
+from cyclopts import App, Parameter
+
+from rco.cli.exits import Exit
+from rco.cli.output import print_json
+from rco.cli.reach import LINK, Link, ask
+from rco.client import Client
+from rco.errors import NotFound
+
+__all__ = ["app"]
+
+app = App(name="audit", help="Export evidence, and verify it without a service.")
+_Flag = Annotated[bool, Parameter(negative="")]
+
+
+@app.command
+def export(
+    *,
+    out: Path | None = None,
+    first: int = 1,
+    last: int | None = None,
+    journal: _Flag = False,
+    run: str | None = None,
+    link: Link = LINK,
+) -> None:
+    """Export the evidence chain as JSON lines.
+
+    Parameters
+    ----------
+    out
+        File to write, complete or not at all; standard output when not given.
+    first
+        Number of the first link.
+    last
+        Number of the last link; the newest when not given.
+    journal
+        Add what runs did, payloads included.
+    run
+        Only the proof of this run.
+    """
+
+    async def pull(client: Client, file: BinaryIO) -> bytes:
+        header = b""
+        async for piece in client.export_audit(first=first, last=last, journal=journal, run=run):
+            if b"\n" not in header:
+                header += piece
+            file.write(piece)
+        file.flush()
+        return header.partition(b"\n")[0]
+
+    if out is None:
+        header = ask(link, lambda client: pull(client, sys.stdout.buffer))
+    else:
+        # Beside the file and renamed at the end: a broken-off export never looks like a whole one.
+        handle, beside = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                header = ask(link, lambda client: pull(client, file))
+                os.fsync(file.fileno())
+            Path(beside).replace(out)
+        except BaseException:
+            with suppress(OSError):
+                Path(beside).unlink()
+            raise
+    said = msgspec.json.decode(header)
+    sys.stderr.write(f"links {said.get('first')} to {said.get('last')}, head {said.get('head')}\n")
+
+
+@app.command
+def verify(file: Path, *, expect_head: str | None = None, complete: _Flag = False, json: _Flag = False) -> int:
+    """Verify an export. Needs no service. Status 6 when it does not hold.
+
+    Parameters
+    ----------
+    file
+        The export; - reads standard input.
+    expect_head
+        Hash of the last link as noted outside the system: rules out a chain that was cut or written anew.
+    complete
+        A journal segment that is left out is a problem.
+    json
+        The verdict as JSON.
+    """
+    from rco.audit.verify import read_lines
+    from rco.audit.verify import verify as check
+
+    if str(file) == "-":
+        verdict = check(read_lines(sys.stdin.buffer), expect_head=expect_head, complete=complete)
+    else:
+        try:
+            with file.open("rb") as lines:
+                verdict = check(read_lines(lines), expect_head=expect_head, complete=complete)
+        except OSError as error:
+            cure = "Name a file that rco audit export wrote."
+            raise NotFound(f"{file} cannot be read: {error.strerror}.", cure=cure) from None
+    if json:
+        print_json(verdict)
+    else:
+        sys.stdout.write(verdict.text())
+    return Exit.OK if verdict.ok else Exit.BROKEN

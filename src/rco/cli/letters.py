@@ -1,0 +1,49 @@
+"""``rco letters``: events that a subscription could not take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from rco.cli.output import print_json, print_table, print_text
+from rco.cli.reach import LINK, Link, ask
+
+__all__ = ["app"]
+
+app = App(name="letters", help="Look at dead letters, and replay them.")
+
+
+@app.command(name="list")
+def list_(*, replayed: Annotated[bool, Parameter(negative="")] = False, limit: int = 50, link: Link = LINK) -> None:
+    """List dead letters, newest first.
+
+    Parameters
+    ----------
+    replayed
+        Those that were sent again, instead of those that wait.
+    limit
+        How many, at most 500.
+    """
+    page = ask(link, lambda client: client.letters(replayed=replayed, limit=limit))
+    if link.json:
+        print_json(page)
+        return
+    rows = [(letter.id, letter.subscription, letter.event.type, letter.at[:19], letter.cause) for letter in page.items]
+    print_table(("ID", "Subscription", "Event", "At", "Cause"), rows, nothing="No dead letters.")
+
+
+@app.command
+def replay(letter_id: str, *, link: Link = LINK) -> None:
+    """Give a dead letter's event to its subscription again, once its cause is cured.
+
+    Parameters
+    ----------
+    letter_id
+        Id of the letter.
+    """
+    replayed = ask(link, lambda client: client.replay_letter(letter_id))
+    if link.json:
+        print_json(replayed)
+    else:
+        print_text(f"{letter_id}  opened {replayed.opened} run(s)")

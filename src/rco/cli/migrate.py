@@ -1,0 +1,70 @@
+"""``rco migrate``: bring a database to this release's schema."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from rco.cli.config import config_file
+from rco.cli.exits import Exit
+from rco.cli.output import print_json, print_table, print_text
+from rco.errors import ConfigInvalid
+
+__all__ = ["migrate"]
+
+_Flag = Annotated[bool, Parameter(negative="")]
+
+
+def migrate(
+    *,
+    config: Path | None = None,
+    store: str | None = None,
+    status: _Flag = False,
+    down: _Flag = False,
+    json: _Flag = False,
+) -> int:
+    """Apply the migrations that a database lacks. Applying none is no error.
+
+    Parameters
+    ----------
+    config
+        The configuration that names the database; rco-config.yaml here when not given.
+    store
+        The database itself: a SQLite file.
+    status
+        Only say which migrations are applied. Status 1 when some are not.
+    down
+        Undo the newest migration instead. What its tables held is lost.
+    json
+        As JSON.
+    """
+    from rco.config import load
+    from rco.store import migrate as migrations
+
+    if status and down:
+        raise ConfigInvalid("--status and --down exclude each other", cure="Give one of them.")
+    path = load(config_file(config), os.environ, {"store.path": store}).settings.store.path
+    if status:
+        known = migrations.status(path)
+        if json:
+            print_json(known)
+        else:
+            rows = [(one.version, one.name, "applied" if one.applied else "pending") for one in known]
+            print_table(("Version", "Name", "State"), rows, nothing="No migrations.")
+        return Exit.OK if all(one.applied for one in known) else Exit.FAILED
+    if down:
+        undone = migrations.down(path)
+        if json:
+            print_json({"path": path, "undone": undone})
+        else:
+            print_text(f"{path}: undid {undone}" if undone else f"{path}: nothing to undo")
+        return Exit.OK
+    done = migrations.up(path)
+    if json:
+        print_json({"path": path, "applied": done})
+    else:
+        print_text(f"{path}: applied {', '.join(done)}" if done else f"{path}: up to date")
+    return Exit.OK

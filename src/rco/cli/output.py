@@ -1,0 +1,73 @@
+"""How results are shown: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+__all__ = ["SHOWN", "Shown", "harmless", "print_json", "print_table", "print_text"]
+
+WIDTH_NO_TERMINAL = 240
+"""Columns when nobody looks: wide enough that no identity is cut."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Shown:
+    """How to show the result."""
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    "Machine-readable output: JSON, stable within a major version."
+
+
+SHOWN = Shown()
+
+
+def harmless(text: object) -> str:
+    """``text`` without control characters: an event's id must not be able to drive the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
+
+
+def print_json(value: Any) -> None:
+    """``value`` as one line of JSON."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_text(text: str, style: str = "") -> None:
+    """One line, in ``style`` where the terminal has styles."""
+    from rich.console import Console
+    from rich.text import Text
+
+    _console(Console).print(Text(harmless(text), style=style), soft_wrap=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str) -> None:
+    """A table; ``nothing`` is said when there are no rows. A cell may be ``(text, style)``."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name == "ID")
+    count = 0
+    for row in rows:
+        count += 1
+        cells = [cell if isinstance(cell, tuple) else (cell, "") for cell in row]
+        table.add_row(*(Text("" if cell is None else harmless(cell), style=style) for cell, style in cells))
+    console = _console(Console)
+    if count:
+        console.print(table)
+    else:
+        console.print(nothing, style="dim")
+
+
+def _console(kind: type[Any]) -> Any:
+    return kind(highlight=False) if sys.stdout.isatty() else kind(highlight=False, width=WIDTH_NO_TERMINAL)

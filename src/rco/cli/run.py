@@ -1,0 +1,267 @@
+"""``rco run``: start, watch and steer runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from cyclopts import App, Parameter
+
+from rco.cli.exits import Exit
+from rco.cli.output import print_json, print_table, print_text
+from rco.cli.reach import LINK, Link, ask
+from rco.cli.show_run import STYLES, print_run, watch_run
+from rco.client import Client
+from rco.errors import ConfigInvalid
+from rco.kit.units import parse_duration_s
+from rco.model.wire import RunView, SettleAsk, State
+
+__all__ = ["app"]
+
+app = App(name="run", help="Start, watch and steer runs.")
+INPUT_BYTES_MAX = 1 << 20
+_ROUND_S = 30.0
+
+
+@app.command
+def start(
+    workflow: str,
+    *,
+    input: str = "null",
+    key: str | None = None,
+    wait: str | None = None,
+    link: Link = LINK,
+) -> int:
+    """Start a run.
+
+    Parameters
+    ----------
+    workflow
+        Name of the workflow.
+    input
+        Input as JSON; @FILE reads a file, - reads standard input.
+    key
+        Idempotency key: the same key with the same request is the same run.
+    wait
+        Wait for the run to close, at most this long (e.g. 30s), and show it.
+    """
+    value = _json(input, "--input")
+    limit_s = _duration(wait, "--wait") if wait is not None else 0.0
+
+    async def put(client: Client) -> int:
+        started = await client.start(workflow, value, key=key)
+        if wait is not None:
+            return _closed(await _wait(client, started.id, limit_s), link.json)
+        if link.json:
+            print_json(started)
+        else:
+            print_text(f"{started.id}  {'started' if started.created else 'was started before'}")
+        return Exit.OK
+
+    return ask(link, put)
+
+
+@app.command(name="list")
+def list_(
+    *,
+    workflow: str | None = None,
+    state: State | None = None,
+    corr_id: str | None = None,
+    after: str | None = None,
+    limit: int = 50,
+    link: Link = LINK,
+) -> None:
+    """List runs, newest first.
+
+    Parameters
+    ----------
+    workflow
+        Only runs of this workflow.
+    state
+        Only runs in this state.
+    corr_id
+        Only runs of this correlation id.
+    after
+        Go on behind this run: the next of the page before.
+    limit
+        How many, at most 500.
+    """
+    page = ask(
+        link, lambda client: client.runs(workflow=workflow, state=state, corr_id=corr_id, after=after, limit=limit)
+    )
+    if link.json:
+        print_json(page)
+        return
+    rows = [
+        (run.id, run.workflow, (run.state, STYLES.get(run.state, "")), run.opened_at[:19], (run.closed_at or "")[:19])
+        for run in page.items
+    ]
+    print_table(("ID", "Workflow", "State", "Opened", "Closed"), rows, nothing="No runs.")
+    if page.next is not None:
+        print_text(f"More: --after {page.next}", "dim")
+
+
+@app.command
+def show(run_id: str, *, link: Link = LINK) -> None:
+    """Show one run with its timeline.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    """
+    run = ask(link, lambda client: client.run(run_id))
+    if link.json:
+        print_json(run)
+    else:
+        print_run(run)
+
+
+@app.command
+def watch(run_id: str, *, link: Link = LINK) -> int:
+    """Follow one run until it closes. Status 0 when it completed.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    """
+    return ask(link, lambda client: watch_run(client, run_id, json=link.json))
+
+
+@app.command
+def signal(run_id: str, name: str, *, value: str = "null", message_id: str | None = None, link: Link = LINK) -> None:
+    """Send a signal to a run.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    name
+        Name of the signal.
+    value
+        Value as JSON; @FILE reads a file, - reads standard input.
+    message_id
+        A second signal with the same message id has no effect.
+    """
+    given = _json(value, "--value")
+    accepted = ask(link, lambda client: client.signal(run_id, name, given, message_id=message_id))
+    _say(accepted, "accepted" if accepted.accepted else "was taken before", link.json)
+
+
+@app.command
+def cancel(
+    run_id: str, *, reason: str = "", force: Annotated[bool, Parameter(negative="")] = False, link: Link = LINK
+) -> None:
+    """Cancel a run; its compensations run first.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    reason
+        Why, for the evidence.
+    force
+        Close it without running any of its code: for a run that is blocked.
+    """
+    accepted = ask(link, lambda client: client.cancel(run_id, reason, force=force))
+    _say(accepted, "closed" if force else "is being cancelled", link.json)
+
+
+@app.command
+def retry(run_id: str, *, link: Link = LINK) -> None:
+    """Try again: a blocked run goes on, one that failed is started anew.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    """
+    accepted = ask(link, lambda client: client.retry(run_id))
+    _say(accepted, "goes on", link.json)
+
+
+@app.command
+def settle(
+    run_id: str,
+    step: str,
+    verdict: Literal["done", "failed", "again"],
+    *,
+    value: str = "null",
+    reason: str = "",
+    link: Link = LINK,
+) -> None:
+    """Say what became of a step that is in doubt.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    step
+        Key of the step, as rco run show prints it.
+    verdict
+        It was done, it failed, or do it again.
+    value
+        The step's result as JSON, when it was done; @FILE reads a file, - reads standard input.
+    reason
+        How you know, for the evidence.
+    """
+    given = SettleAsk(key=step, verdict=verdict, value=_json(value, "--value"), reason=reason)
+    accepted = ask(link, lambda client: client.settle(run_id, given))
+    _say(accepted, "settled", link.json)
+
+
+def _say(accepted: Any, text: str, json: bool) -> None:
+    if json:
+        print_json(accepted)
+    else:
+        print_text(f"{accepted.run_id}  {text}")
+
+
+async def _wait(client: Client, run_id: str, limit_s: float) -> RunView:
+    # The service holds one request for a minute at most, so a longer wait is several.
+    left_s = limit_s
+    while True:
+        run = await client.wait(run_id, timeout_s=min(left_s, _ROUND_S))
+        left_s -= _ROUND_S
+        if run.closed_at is not None or left_s <= 0:
+            return run
+
+
+def _closed(run: RunView, json: bool) -> int:
+    if json:
+        print_json(run)
+    else:
+        print_run(run)
+    return Exit.OK if run.state == "completed" else Exit.FAILED
+
+
+def _duration(text: str, option: str) -> float:
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise ConfigInvalid(str(error), key=option) from None
+
+
+def _json(text: str, option: str) -> Any:
+    """The value of a JSON argument. Raises ``ConfigInvalid`` that names the option and shows no part of the value."""
+    try:
+        if text == "-":
+            raw = sys.stdin.buffer.read(INPUT_BYTES_MAX + 1)
+        elif text.startswith("@"):
+            with Path(text[1:]).open("rb") as file:
+                raw = file.read(INPUT_BYTES_MAX + 1)
+        else:
+            raw = text.encode(errors="surrogateescape")
+    except OSError as error:
+        raise ConfigInvalid(f"{text[1:]} cannot be read: {error.strerror}", key=option) from None
+    if len(raw) > INPUT_BYTES_MAX:
+        raise ConfigInvalid(
+            f"over {INPUT_BYTES_MAX} bytes", cure="Store it elsewhere and send a reference.", key=option
+        )
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ConfigInvalid(f"not JSON: {error}", cure="""Quote strings, e.g. '"text"'.""", key=option) from None

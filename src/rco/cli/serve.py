@@ -1,0 +1,228 @@
+"""``rco serve`` and ``rco dev``: a service in this process, from start to drain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rco import __version__
+from rco.app import Service, build
+from rco.cli.config import config_file
+from rco.cli.entry import told
+from rco.cli.exits import Exit
+from rco.cli.node import forget_node, note_node
+from rco.config import Loaded, Settings, diff, load
+from rco.errors import ConfigInvalid, RcoError
+from rco.kit.lifecycle import stop_task
+
+__all__ = ["dev", "serve"]
+
+_AGAIN = "RCO_DEV_AGAIN"
+"""Set for the process that ``rco dev`` becomes after a change."""
+
+
+def serve(
+    *,
+    config: Path | None = None,
+    app: str | None = None,
+    store: str | None = None,
+    bind: str | None = None,
+) -> int:
+    """Run a service until SIGTERM or SIGINT, then drain. SIGHUP reads the configuration again.
+
+    Parameters
+    ----------
+    config
+        The configuration; rco-config.yaml here when not given.
+    app
+        The application: a module (package.module) or a file (app.py).
+    store
+        The database: a SQLite file. It must be migrated: rco migrate.
+    bind
+        Address to serve on, e.g. 0.0.0.0:8080.
+    """
+    flags = {"app": app, "store.path": store, "server.bind_addr": bind}
+
+    def read() -> Loaded:
+        return load(config_file(config), os.environ, flags)
+
+    loaded = read()
+    return _run(lambda: _serve(loaded, read))
+
+
+def dev(
+    app: str | None = None,
+    *,
+    config: Path | None = None,
+    store: str | None = None,
+    bind: str | None = None,
+) -> int:
+    """Run an application with defaults: migrates its database, and starts again whenever its code changes.
+
+    Parameters
+    ----------
+    app
+        The application: a file (app.py) or a module (package.module).
+    config
+        The configuration; rco-config.yaml here when not given, else defaults.
+    store
+        The database: a SQLite file.
+    bind
+        Address to serve on.
+    """
+    flags = {"app": app, "store.path": store, "server.bind_addr": bind}
+    read = config_file(config)
+    again = os.environ.pop(_AGAIN, "") == "1"
+    watched = _watched(app, read)
+    try:
+        loaded = load(read, os.environ, flags)
+    except ConfigInvalid as error:
+        if not again:
+            raise
+        _say(told(error))
+        return _run(lambda: _wait_for_change(watched))
+    return _run(lambda: _develop(loaded, watched, again))
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    import uvloop
+
+    status = uvloop.run(main())
+    if status == _CHANGED:
+        # The same process, begun anew: no stale module survives, and whoever watches this process keeps it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.environ[_AGAIN] = "1"
+        os.execv(sys.executable, [sys.executable, "-m", "rco", *sys.argv[1:]])  # noqa: S606 - ourselves
+    return status
+
+
+_CHANGED = -1
+
+
+async def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
+    ending = _Ending()
+    service = await _started(loaded.settings)
+    service.failed.add_done_callback(lambda _: ending.put("failed"))
+    try:
+        held = loaded.settings
+        while (word := await ending.next()) == "reload":
+            held = await _reload(service, held, read)
+    finally:
+        await _stop(service, loaded.settings)
+    return _status(service, word)
+
+
+def _status(service: Service, word: str) -> int:
+    if word != "failed":
+        return Exit.OK
+    problem = service.failed.result()
+    _say(f"the store can no longer be written: {told(problem) if isinstance(problem, RcoError) else problem}")
+    return Exit.FAILED
+
+
+async def _develop(loaded: Loaded, watched: list[Path], again: bool) -> int:
+    try:
+        service = await _started(loaded.settings, migrating=True)
+    except RcoError as error:
+        if not again:
+            raise
+        _say(told(error))
+        return await _wait_for_change(watched)
+    except Exception as error:  # noqa: BLE001 - the author's module may raise anything; it is being written
+        _say(f"{loaded.settings.app} cannot be loaded: {type(error).__name__}: {error}")
+        return await _wait_for_change(watched)
+    ending = _Ending()
+    service.failed.add_done_callback(lambda _: ending.put("failed"))
+    changed = asyncio.create_task(_change(watched))
+    changed.add_done_callback(lambda _: ending.put("changed"))
+    try:
+        while (word := await ending.next()) == "reload":
+            pass
+    finally:
+        await stop_task(changed)
+        await _stop(service, loaded.settings)
+    return _CHANGED if word == "changed" else _status(service, word)
+
+
+async def _started(settings: Settings, *, migrating: bool = False) -> Service:
+    service = await build(settings, migrating=migrating)
+    await service.start()
+    try:
+        note_node(Path(settings.data_dir), url=service.url, metrics_url=service.metrics_url, version=__version__)
+    except BaseException:
+        await service.stop()
+        raise
+    _say(f"serving {service.url} (metrics {service.metrics_url}), data in {settings.data_dir}")
+    return service
+
+
+async def _stop(service: Service, settings: Settings) -> None:
+    forget_node(Path(settings.data_dir))
+    await service.stop()
+
+
+async def _reload(service: Service, held: Settings, read: Callable[[], Loaded]) -> Settings:
+    """Take over a changed configuration, whole or not at all. Returns the settings in effect."""
+    try:
+        fresh = read().settings
+        changes = diff(held, fresh)
+        await service.reload(fresh)
+    except RcoError as error:
+        _say(f"the configuration is not taken over: {told(error)}")
+        return held
+    for change in changes:
+        before, after = (msgspec.json.encode(value).decode() for value in (change.before, change.after))
+        _say(f"configuration: {change.key}: {before} -> {after}")
+    return fresh
+
+
+class _Ending:
+    """What happens to the service, as words: ``reload`` for SIGHUP, ``stop`` for SIGTERM and SIGINT."""
+
+    def __init__(self) -> None:
+        self._words: asyncio.Queue[str] = asyncio.Queue(maxsize=16)
+        loop = asyncio.get_running_loop()
+        for number, word in ((signal.SIGTERM, "stop"), (signal.SIGINT, "stop"), (signal.SIGHUP, "reload")):
+            loop.add_signal_handler(number, self.put, word)
+
+    def put(self, word: str) -> None:
+        if not self._words.full():
+            self._words.put_nowait(word)
+
+    async def next(self) -> str:
+        return await self._words.get()
+
+
+def _watched(app: str | None, config: Path | None) -> list[Path]:
+    """The folder of the application's code, and the configuration."""
+    folder = Path.cwd()
+    if app is not None and app.endswith(".py"):
+        folder = Path(app).resolve().parent
+    return [folder, *([config.resolve()] if config is not None else [])]
+
+
+async def _wait_for_change(watched: list[Path]) -> int:
+    await _change(watched)
+    return _CHANGED
+
+
+async def _change(watched: list[Path]) -> None:
+    from watchfiles import PythonFilter, awatch
+
+    wanted = PythonFilter(extra_extensions=(".yaml", ".yml"))
+    async for _ in awatch(*(path for path in watched if path.exists()), watch_filter=wanted):
+        _say("changed; starting again")
+        return
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"rco: {text}\n")
+    sys.stderr.flush()
