@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import ClientError, ThreadedResolver
 from aiohttp.abc import AbstractResolver
@@ -17,6 +17,7 @@ from rco.egress.evidence import call_decision, shown_path
 from rco.egress.incoming import Unusable, error_body, plain_body, read_capped
 from rco.egress.lane import Lane
 from rco.egress.limits import Crowded
+from rco.egress.meters import watch
 from rco.egress.outgoing import NotSendable
 from rco.egress.plan import Plan, plan_of, repeat_of
 from rco.egress.rules import PathRefused
@@ -30,16 +31,11 @@ from rco.kit.ids import Ids
 from rco.model.decision import Decision
 from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
 from rco.model.target import CallRequest, Repeat, Target
+from rco.telemetry.metrics import Metrics
 
-__all__ = ["REQUEST_LIMIT_BYTES", "CallMetrics", "Egress"]
+__all__ = ["REQUEST_LIMIT_BYTES", "Egress"]
 
 REQUEST_LIMIT_BYTES = 1 << 20
-
-
-class CallMetrics(Protocol):
-    """Hears of each attempt. ``outcome`` is ``ok`` or the reason of a failure: a closed set of words."""
-
-    def call_ended(self, target: str, outcome: str, took_s: float) -> None: ...
 
 
 class Egress:
@@ -57,7 +53,7 @@ class Egress:
         clock: Clock,
         ids: Ids,
         resolve_secret: SecretResolver,
-        metrics: CallMetrics | None = None,
+        metrics: Metrics,
         resolver: AbstractResolver | None = None,
         opener: OpenSocket = open_socket,
         tls: ssl.SSLContext | None = None,
@@ -74,7 +70,7 @@ class Egress:
         self._closing: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._idle: asyncio.Event | None = None
-        self._lanes = self._lanes_for(targets)
+        self._use(self._lanes_for(targets))
 
     async def start(self) -> None:
         """Ready to call. Nothing is opened yet: connections are made by the first calls."""
@@ -104,7 +100,7 @@ class Egress:
         """
         lanes = self._lanes_for(targets)
         gone = [lane for name, lane in self._lanes.items() if lanes.get(name) is not lane]
-        self._lanes = lanes
+        self._use(lanes)
         for lane in gone:
             lane.retired = True
             self._retired.add(lane)
@@ -156,12 +152,20 @@ class Egress:
         return RetryPolicy(lane.target.attempts, lane.target.backoff) if lane else RetryPolicy(attempts=1)
 
     def fallback(self, request: CallRequest) -> dict[str, Any] | None:
-        """What stands in when no attempt is left: a value like an answer's with ``"fallback": True``, or ``None``."""
+        """What stands in when no attempt is left: a value like an answer's with ``"fallback": True``, or ``None``.
+
+        Asking for it counts as using it.
+        """
         lane = self._lanes.get(request.target)
         if lane is None or lane.target.fallback is None:
             return None
+        lane.meters.fell_back()
         declared = lane.target.fallback
         return {"status": declared.status, "headers": {}, "body": declared.body, "b3": "", "fallback": True}
+
+    def declared(self) -> list[Target]:
+        """Every target as it was declared, by name."""
+        return [self._lanes[name].target for name in sorted(self._lanes)]
 
     def state(self) -> list[TargetState]:
         """Every target's living state, by name."""
@@ -177,12 +181,14 @@ class Egress:
         """Breaker, limits and the sending, under one deadline; the breaker hears what became of it."""
         ticket = lane.breaker.admit()
         if isinstance(ticket, Shut):
+            lane.meters.limited("breaker" if ticket.reason == "breaker_open" else ticket.reason)
             return shut(ticket, plan.what)
         journey = Journey()
         entered = False
         try:
             async with asyncio.timeout(plan.timeout_s):
                 if not lane.limits.slip_in():
+                    lane.meters.limited("rate" if lane.limits.has_permit else "concurrency")
                     why = await lane.limits.enter(self._clock.monotonic() + plan.timeout_s)
                     if why is not None:
                         lane.breaker.abandoned(ticket)
@@ -263,12 +269,10 @@ class Egress:
         """Leave the evidence, then answer or raise. Raised here, outside any ``except``: the errors of the client
         library carry the request's headers, and a chained one would carry them into a traceback."""
         took_s = self._clock.monotonic() - begun
-        outcome = verdict.reason or "ok"
         if lane is not None:
-            lane.outcomes[outcome] += 1
-        if self._metrics is not None:
             # The name of an unknown target is the caller's text: no label for it.
-            self._metrics.call_ended(lane.target.name if lane else "", outcome, took_s)
+            lane.outcomes[verdict.reason or "ok"] += 1
+            lane.meters.ended(verdict, took_s)
         decision = call_decision(
             at_us=self._clock.now_us(),
             allow=verdict.allow,
@@ -307,10 +311,16 @@ class Egress:
                 )
             old = self._lanes.get(target.name)
             same = old is not None and old.target == target
-            lanes[target.name] = (
-                old if old is not None and same else Lane(target, clock=self._clock, opener=self._opener, tls=self._tls)
-            )
+            lanes[target.name] = old if old is not None and same else self._lane(target)
         return lanes
+
+    def _use(self, lanes: dict[str, Lane]) -> None:
+        self._lanes = lanes
+        for name, lane in lanes.items():
+            watch(name, self._metrics, lane.limits, lane.breaker)
+
+    def _lane(self, target: Target) -> Lane:
+        return Lane(target, clock=self._clock, metrics=self._metrics, opener=self._opener, tls=self._tls)
 
     def _close_if_done(self, lane: Lane) -> None:
         if lane.users or lane not in self._retired:
