@@ -1,0 +1,1 @@
+"""Expressions over values, for filters and keys."""
