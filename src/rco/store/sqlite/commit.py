@@ -72,7 +72,10 @@ _COUNTED = ("message", "timer", "waiter")
 
 
 class Chore(msgspec.Struct, frozen=True):
-    """A statement from outside the changes (principals), with what to call after the commit."""
+    """A statement from outside the changes (principals), with what to call after the commit.
+
+    One that breaks a constraint fails alone, with ``sqlite3.IntegrityError``; the transaction goes on without it.
+    """
 
     sql: str
     values: tuple[Any, ...]
@@ -89,9 +92,10 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """What came of it. ``admitted`` has the order of the batch's admissions."""
+    """What came of it. ``admitted`` has the order of the batch's admissions, ``refused`` that of its chores."""
 
     admitted: list[Admitted]
+    refused: list[sqlite3.IntegrityError | None]
     flushed: Flushed
 
 
@@ -154,7 +158,7 @@ class Committer:
         self._n, self._prev, self._place = seal.n, seal.hash, self._place + len(leaves) // 32
         took_s = self._clock.monotonic() - started
         flushed = Flushed(work.n, work.records, work.size_bytes, took_s, tuple(work.woken))
-        return Committed(work.admitted, flushed)
+        return Committed(work.admitted, work.refused, flushed)
 
 
 class _Work:
@@ -175,6 +179,7 @@ class _Work:
         self.records = self.size_bytes = 0
         self.decisions = batch.changes.decisions.copy()
         self.admitted: list[Admitted] = []
+        self.refused: list[sqlite3.IntegrityError | None] = []
         self.woken: dict[bytes, None] = {}
         self._opened = batch.changes.opened
         self._starts = batch.changes.opened_segments.copy()
@@ -346,4 +351,8 @@ class _Work:
         if changes.letters_replayed:
             _REPLAYED.run(cursor, [part for pair in changes.letters_replayed for part in pair])
         for chore in self._batch.chores:
-            cursor.execute(chore.sql, chore.values)
+            try:
+                cursor.execute(chore.sql, chore.values)
+                self.refused.append(None)
+            except sqlite3.IntegrityError as error:
+                self.refused.append(error)

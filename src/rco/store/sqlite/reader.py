@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from rco.errors import StoreError
+from rco.errors import Conflict, StoreError
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
@@ -144,6 +144,9 @@ class SqliteReader:
         return await self._ask(read_evidence.principals)
 
     async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
-        """Written by the writer, in its next transaction."""
+        """Written by the writer, in its next transaction. Raises ``Conflict`` when the token is another principal's."""
         values = (principal.principal_id, principal.name, principal.role.value, principal.namespace, token_digest)
-        await self._writer.chore(_ADD_PRINCIPAL, values)
+        try:
+            await self._writer.chore(_ADD_PRINCIPAL, values)
+        except sqlite3.IntegrityError as error:
+            raise Conflict("The token already belongs to another principal.", cure="Make a new token.") from error

@@ -102,7 +102,8 @@ class SqliteWriter:
     def chore(self, sql: str, values: tuple[Any, ...]) -> asyncio.Future[None]:
         """One more statement in the next transaction; the future is done after its commit.
 
-        Raises what ended the writer when nothing more can be written.
+        It fails with ``sqlite3.IntegrityError`` when the statement breaks a constraint. Raises what ended the writer
+        when nothing more can be written.
         """
         if self._ended is not None:
             raise self._ended.with_traceback(None)
@@ -212,8 +213,11 @@ class SqliteWriter:
                 self._busy = False
         for admission, admitted in zip(batch.changes.admissions, committed.admitted, strict=True):
             self._call(admission.done, admitted)
-        for chore in batch.chores:
-            self._call(chore.done, None)
+        for chore, refused in zip(batch.chores, committed.refused, strict=True):
+            if refused is None:
+                self._call(chore.done, None)
+            else:
+                self._call(chore.failed, refused)
         for call, arguments in batch.changes.then:
             self._call(call, *arguments)
         for listener in self._on_flush:
