@@ -14,6 +14,7 @@ from rco.config.bind import file_key
 from rco.config.settings import ServerSettings, Settings
 from rco.egress.rules import Rules
 from rco.errors import ConfigInvalid
+from rco.expr.jq import Expression
 from rco.model.subscription import Subscription
 from rco.model.target import Credential, Rule, Target
 
@@ -53,6 +54,7 @@ def check_settings(settings: Settings, report: Report) -> None:
             bridge.check_settings(provider)
         except ConfigInvalid as problem:
             report(_as_written(problem.key) or f"providers.{name}", _bare(problem), problem.cure)
+        _expression(provider.subject, f"providers.{name}.subject", report)
     for name, target in settings.targets.items():
         _target(target, f"targets.{name}", report)
     seen: dict[str, int] = {}
@@ -156,3 +158,14 @@ def _subscription(subscription: Subscription, key: str, report: Report) -> None:
     for field in ("name", "workflow", "type", "source"):
         if not getattr(subscription, field):
             report(f"{key}.{field}", "is empty", "")
+    for field in ("where", "key"):
+        _expression(getattr(subscription, field), f"{key}.{field}", report)
+
+
+def _expression(text: str | None, key: str, report: Report) -> None:
+    if text is None:
+        return
+    try:
+        Expression.compile(text)
+    except ConfigInvalid as problem:
+        report(key, _bare(problem), problem.cure)
