@@ -1,0 +1,1 @@
+"""Governed calls out: what a target allows, within its limits, to addresses that may be reached."""

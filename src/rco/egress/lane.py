@@ -31,6 +31,7 @@ from rco.egress.addresses import parse_networks
 from rco.egress.breaker import CircuitBreaker
 from rco.egress.credentials import check_reference
 from rco.egress.limits import Limits
+from rco.egress.meters import Meters
 from rco.egress.outgoing import endpoint_of
 from rco.egress.redaction import Redaction
 from rco.egress.rules import Rules
@@ -39,6 +40,7 @@ from rco.egress.state import TargetState
 from rco.errors import ConfigInvalid
 from rco.kit.clock import Clock
 from rco.model.target import Target
+from rco.telemetry.metrics import Metrics
 
 __all__ = ["LINE_LIMIT", "ConnectionLost", "Lane"]
 
@@ -86,6 +88,7 @@ class Lane:
         "calls",
         "endpoint",
         "limits",
+        "meters",
         "outcomes",
         "redaction",
         "retired",
@@ -94,7 +97,9 @@ class Lane:
         "users",
     )
 
-    def __init__(self, target: Target, *, clock: Clock, opener: OpenSocket, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, target: Target, *, clock: Clock, metrics: Metrics, opener: OpenSocket, tls: ssl.SSLContext | None
+    ) -> None:
         """Raises ``ConfigInvalid`` naming the target when its declaration cannot be used."""
         try:
             _check(target)
@@ -115,6 +120,7 @@ class Lane:
         self.target = target
         self.breaker = CircuitBreaker(target.breaker, clock)
         self.redaction = Redaction(target.redact)
+        self.meters = Meters(target.name, metrics)
         self._tls = tls
         self._session: ClientSession | None = None
         self.users = 0

@@ -71,6 +71,11 @@ class Limits:
         return len(self._line) + self._sleeping
 
     @property
+    def has_permit(self) -> bool:
+        """Whether a permit is free now."""
+        return self.in_flight < self.concurrency
+
+    @property
     def tokens(self) -> float:
         """Calls that could leave at once; below 0 when calls wait for tokens. 0 without a rate."""
         if self.rate_per_s is None:

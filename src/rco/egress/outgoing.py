@@ -8,12 +8,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from rco.egress.rules import PathRefused, path_segments
+from rco.egress.rules import path_segments
 from rco.kit.canonical import canonical_json
-from rco.kit.ids import Ids
 from rco.model.target import CallRequest, Target
 
-__all__ = ["Endpoint", "NotSendable", "body_of", "check_headers", "child_of", "endpoint_of", "url_of"]
+__all__ = ["Endpoint", "NotSendable", "body_of", "check_headers", "endpoint_of", "url_of"]
 
 HEADER_COUNT = 64
 HEADER_BYTES = 8 * 1024
@@ -21,9 +20,6 @@ QUERY_BYTES = 8 * 1024
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
-_USUAL_TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]")
-
 _OURS = frozenset(
     {
         # Hop-by-hop (RFC 9110 section 7.6.1) and framing: they belong to the connection, not to the caller.
@@ -53,24 +49,28 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 def endpoint_of(base_url: str) -> Endpoint:
     """Raises ``ValueError`` for what is no plain ``http(s)://host[:port][/path]``."""
-    cure = "write https://host[:port][/path]"
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"base_url has no http or https scheme or no host; {cure}")
-    if "@" in parts.netloc:
-        raise ValueError(f"base_url holds user information; use the target's credential, and {cure}")
-    if "?" in base_url or "#" in base_url:
-        raise ValueError(f"base_url {base_url!r} holds a query or fragment; {cure}")
-    if parts.hostname.endswith(".") or any(char <= " " or char in "\\%\x7f" for char in parts.netloc):
-        raise ValueError(f"base_url {base_url!r} has a host that ends in a dot, has a zone or is malformed; {cure}")
-    if not parts.netloc.isascii():
-        raise ValueError(f"base_url {base_url!r} has a host outside ASCII; write its xn-- form")
     try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        if parts.path not in ("", "/"):
-            path_segments(parts.path)
-    except PathRefused as error:
-        raise ValueError(f"base_url {base_url!r}: {error}") from None
+        return _taken_apart(base_url)
+    except ValueError as error:
+        raise ValueError(f"base_url: {error}; write https://host[:port][/path]") from None
+
+
+def _taken_apart(base_url: str) -> Endpoint:
+    parts = urlsplit(base_url)
+    if "@" in parts.netloc:
+        # Not repeated: it may hold a password.
+        raise ValueError("it holds user information; use the target's credential instead")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{base_url!r} has no http or https scheme or no host")
+    if "?" in base_url or "#" in base_url:
+        raise ValueError(f"{base_url!r} holds a query or fragment")
+    if not parts.netloc.isascii():
+        raise ValueError(f"{base_url!r} has a host outside ASCII; take its xn-- form")
+    if parts.hostname.endswith(".") or any(char <= " " or char in "\\%\x7f" for char in parts.netloc):
+        raise ValueError(f"{base_url!r} has a host that ends in a dot, has a zone or is malformed")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if parts.path not in ("", "/"):
+        path_segments(parts.path)
     return Endpoint(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", port, parts.scheme == "https")
 
 
@@ -126,17 +126,3 @@ def check_headers(headers: Mapping[str, str], target: Target) -> None:
         size += len(name) + len(value)
     if size > HEADER_BYTES:
         raise NotSendable("headers", f"the headers take {size} bytes; {HEADER_BYTES} is the limit")
-
-
-def child_of(trace: str, ids: Ids) -> str:
-    """A ``traceparent`` for a call made within ``trace``: its trace id and flags, a span id of its own.
-
-    Without a valid parent a new trace begins, not sampled (W3C Trace Context, level 1, section 3.2). Of a version
-    later than 00 what is known of 00 is used, as the specification asks.
-    """
-    if _USUAL_TRACE.fullmatch(trace):
-        return f"{trace[:36]}{ids.token(8)}{trace[52:]}"
-    parent = _TRACEPARENT.fullmatch(trace)
-    if parent is None or (trace.startswith("00") and parent[3]):
-        return f"00-{ids.token(16)}-{ids.token(8)}-00"
-    return f"00-{parent[1]}-{ids.token(8)}-{int(parent[2], 16) & 1:02x}"

@@ -8,11 +8,12 @@ import re
 import msgspec
 
 from rco.egress.lane import Lane
-from rco.egress.outgoing import NotSendable, body_of, check_headers, child_of, url_of
+from rco.egress.outgoing import NotSendable, body_of, check_headers, url_of
 from rco.kit.digest import content_address
 from rco.kit.ids import Ids, well_formed_corr_id
 from rco.model.effect import Attempt
 from rco.model.target import CallRequest, Repeat, Target
+from rco.telemetry.trace import new_trace, parse_traceparent
 
 __all__ = ["Plan", "plan_of", "repeat_of"]
 
@@ -57,7 +58,7 @@ def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, bod
             raise NotSendable("timeout", f"timeout_s {request.timeout_s}; give seconds above 0")
         # The target's time is a bound, not a default: authors may ask for less.
         timeout_s = min(timeout_s, request.timeout_s)
-    headers = {"Accept-Encoding": "identity", "User-Agent": "rco", "traceparent": child_of(attempt.trace, ids)}
+    headers = {"Accept-Encoding": "identity", "User-Agent": "rco", "traceparent": _span_of(attempt.trace, ids)}
     if well_formed_corr_id(attempt.corr_id):
         headers["X-Corr-ID"] = attempt.corr_id
     repeat = repeat_of(target, method)
@@ -87,3 +88,9 @@ def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, bod
         timeout_s,
         f"{target.name} {method} {template}",
     )
+
+
+def _span_of(trace: str, ids: Ids) -> str:
+    """A ``traceparent`` of its own for the call: a child of ``trace``, or of a new trace when that is none."""
+    parent = parse_traceparent(trace)
+    return (parent.child(ids) if parent else new_trace(ids)).traceparent
