@@ -112,7 +112,7 @@ def _compiled(text: str) -> Expression:
         )
     # jq takes the text as a C string: what stands after a NUL would be dropped in silence.
     if control := _CONTROL.search(text):
-        raise _invalid(text, "a control character", control.start())
+        raise _invalid(text, "a control character", control.start(), cure="Write it as \\u and four digits.")
     if found := forbidden_word(text):
         raise _invalid(
             text,
@@ -134,7 +134,7 @@ def _compiled(text: str) -> Expression:
         ) from None
 
 
-def _invalid(text: str, what: str, at: int, *, cure: str = "") -> ConfigInvalid:
+def _invalid(text: str, what: str, at: int, *, cure: str) -> ConfigInvalid:
     line = text.count("\n", 0, at) + 1
     column = at - (text.rfind("\n", 0, at) + 1) + 1
     return ConfigInvalid(f"the expression {_shown(text)}: {what}, at line {line}, column {column}", cure=cure)

@@ -57,7 +57,9 @@ class _Space:
     def candidates(self, type: str) -> list[_Entry]:
         found = self.exact.get(type, [])
         # One look-up for each length a prefix has, not one comparison for each prefix.
-        more = [entry for length in self.lengths for entry in self.prefixes.get(type[:length], ())]
+        more = [
+            entry for length in self.lengths if length <= len(type) for entry in self.prefixes.get(type[:length], ())
+        ]
         return sorted((*found, *more), key=lambda entry: entry.order) if more else found
 
 
