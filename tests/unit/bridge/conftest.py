@@ -1,0 +1,81 @@
+"""The published vectors, and verifiers built from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from rco.bridge.contract import Expression, ProviderSettings, Verifier
+from rco.bridge.providers import build_verifier
+
+VECTORS = Path(__file__).parents[3] / "vectors"
+Case = dict[str, Any]
+Verify = Callable[..., Any]
+
+
+def load_cases() -> list[Case]:
+    return [case for path in sorted(VECTORS.glob("*.json")) for case in json.loads(path.read_text())["cases"]]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cases = load_cases()
+    if "case" in metafunc.fixturenames:
+        usable = [case for case in cases if case["good"]]
+        metafunc.parametrize("case", usable, ids=[case["settings"]["name"] for case in usable])
+    for which in ("good", "bad"):
+        if f"{which}_vector" in metafunc.fixturenames:
+            pairs = [(case, vector) for case in cases for vector in case[which]]
+            ids = [f"{case['settings']['name']}: {vector['name']}" for case, vector in pairs]
+            metafunc.parametrize(f"{which}_vector", pairs, ids=ids)
+
+
+def make(
+    case: Case,
+    *,
+    secrets: dict[str, str] | None = None,
+    compile_expression: Callable[[str], Expression] | None = None,
+    now_us: int | None = None,
+    **changed: Any,
+) -> Verifier:
+    settings = msgspec.convert({**case["settings"], **changed}, ProviderSettings)
+    values = {**case["secrets"], **(secrets or {})}
+    return build_verifier(
+        settings,
+        resolve=lambda ref: values[ref].encode(),
+        now_us=case["now_us"] if now_us is None else now_us,
+        compile_expression=compile_expression,
+    )
+
+
+def wire(headers: list[list[str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers]
+
+
+@pytest.fixture
+def build() -> Callable[..., Verifier]:
+    return make
+
+
+@pytest.fixture
+def as_wire() -> Callable[[list[list[str]]], list[tuple[bytes, bytes]]]:
+    return wire
+
+
+@pytest.fixture
+def all_cases() -> list[Case]:
+    return load_cases()
+
+
+@pytest.fixture
+def named(all_cases: list[Case]) -> Callable[[str], Case]:
+    """The case of the provider with this name."""
+
+    def find(name: str) -> Case:
+        return next(case for case in all_cases if case["settings"]["name"] == name)
+
+    return find
