@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
-from litestar import Litestar
+from litestar import Litestar, MediaType, get
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
@@ -13,7 +15,7 @@ from rco import __version__
 from rco.operations.access import Access
 from rco.operations.desk import Desk
 from rco.server.api import audit, dead_letters, events, node, runs, targets
-from rco.server.api.describe import Whole, whole
+from rco.server.api.describe import whole
 from rco.server.api.faults import answer
 from rco.server.api.guard import ASGI, Guard
 
@@ -38,31 +40,30 @@ def control_api(desk: Callable[[], Desk], access: Access, *, body_limit_bytes: i
     Every route, the description included, needs ``Authorization: Bearer TOKEN``. It sends and expects no lifespan
     messages; whoever mounts it owns the lives of what is on the desk.
     """
-    app = _litestar(body_limit_bytes)
-    app.state["desk"] = desk
-    return Guard(app, desk, access)
-
-
-def document() -> bytes:
-    """The OpenAPI 3.1 description of every route of the service as JSON, the same bytes at each call."""
-    return whole(_litestar(BODY_LIMIT_BYTES).openapi_schema.to_schema())
-
-
-def _litestar(body_limit_bytes: int) -> Litestar:
-    return Litestar(
-        route_handlers=[handler for resource in _RESOURCES for handler in resource.ROUTES],
+    app = Litestar(
+        route_handlers=[*_handlers(), describe],
         exception_handlers={Exception: answer, RecursionError: answer},
         request_max_body_size=body_limit_bytes,
         logging_config=None,
         debug=False,
-        state=State(),
+        state=State({"desk": desk}),
+        openapi_config=None,
+    )
+    return Guard(app, desk, access)
+
+
+@cache
+def document() -> bytes:
+    """The OpenAPI 3.1 description of every route of the service as JSON, the same bytes at each call."""
+    # Described by an application of its own: the one that serves would also serve Litestar's pages about it.
+    app = Litestar(
+        route_handlers=_handlers(),
+        logging_config=None,
         openapi_config=OpenAPIConfig(
             title="RCO",
             version=API_VERSION,
             description=f"Runs, events, targets and evidence of the Remote-Call Orchestrator {__version__}.",
             license=License(name="Apache-2.0", identifier="Apache-2.0"),
-            path="/v1",
-            render_plugins=[Whole()],
             use_handler_docstrings=True,
             create_examples=False,
             tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
@@ -70,3 +71,14 @@ def _litestar(body_limit_bytes: int) -> Litestar:
             security=[{"bearer": []}],
         ),
     )
+    return whole(app.openapi_schema.to_schema())
+
+
+@get("/v1/openapi.json", media_type=MediaType.JSON)
+async def describe() -> bytes:
+    """This description."""
+    return document()
+
+
+def _handlers() -> list[HTTPRouteHandler]:
+    return [handler for resource in _RESOURCES for handler in resource.ROUTES]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
 from rco.errors import Reason, Refused
@@ -22,10 +22,10 @@ N_MAX = (1 << 63) - 1
 @get("/v1/audit/export", tags=["audit"], operation_id="exportAudit", media_type=JSON_LINES, responses=ERRORS)
 async def export(
     request: Ask,
-    first: Annotated[int, Parameter(ge=1, le=N_MAX)] = 1,
-    last: Annotated[int | None, Parameter(ge=1, le=N_MAX)] = None,
-    journal: bool = False,
-    run: Annotated[str | None, Parameter(max_length=36)] = None,
+    first: Annotated[int, QueryParameter(ge=1, le=N_MAX)] = 1,
+    last: Annotated[int | None, QueryParameter(ge=1, le=N_MAX)] = None,
+    journal: FromQuery[bool] = False,
+    run: Annotated[str | None, QueryParameter(max_length=36)] = None,
 ) -> Stream:
     """The chain from link ``first`` to ``last``, or the proof of one ``run``. Needs the administrator's role.
 

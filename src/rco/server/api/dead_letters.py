@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from rco.model.wire import LetterPage, Replayed
 from rco.operations.inspect_letters import PAGE_MAX, list_letters
@@ -18,8 +18,8 @@ __all__ = ["ROUTES"]
 @get("/v1/dead-letters", tags=["dead letters"], operation_id="listDeadLetters", responses=ERRORS)
 async def letters(
     request: Ask,
-    replayed: bool = False,
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = 50,
+    replayed: FromQuery[bool] = False,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 50,
 ) -> LetterPage:
     """Events that a subscription could not take, newest first. ``replayed``: those that were sent again instead."""
     desk, principal, _, _ = asked(request)
@@ -33,7 +33,7 @@ async def letters(
     status_code=202,
     responses=ERRORS,
 )
-async def replay(request: Ask, letter_id: str) -> Replayed:
+async def replay(request: Ask, letter_id: FromPath[str]) -> Replayed:
     """Give the event to the subscription that could not take it, once."""
     desk, principal, _, _ = asked(request)
     return Replayed(opened=await redeliver_letter(desk, principal, identity(letter_id, "letter_id")))

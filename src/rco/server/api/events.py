@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from rco.errors import Reason, Refused
 from rco.model.wire import EventPage, EventView, Replayed
@@ -19,9 +19,9 @@ __all__ = ["ROUTES"]
 @get("/v1/events", tags=["events"], operation_id="listEvents", responses=ERRORS)
 async def events(
     request: Ask,
-    type: Annotated[str | None, Parameter(max_length=200)] = None,
-    after: Annotated[str | None, Parameter(max_length=20)] = None,
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = 50,
+    type: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    after: Annotated[str | None, QueryParameter(max_length=20)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 50,
 ) -> EventPage:
     """Accepted events, newest first, without their data; ``after`` is the ``next`` of the page before."""
     desk, principal, _, _ = asked(request)
@@ -31,7 +31,7 @@ async def events(
 
 
 @get("/v1/events/{event_id:str}", tags=["events"], operation_id="showEvent", responses=ERRORS)
-async def event(request: Ask, event_id: str) -> EventView:
+async def event(request: Ask, event_id: FromPath[str]) -> EventView:
     """One event with its data. Needs the operator's role."""
     desk, principal, _, _ = asked(request)
     return await show_event(desk, principal, segment(event_id))
@@ -40,7 +40,7 @@ async def event(request: Ask, event_id: str) -> EventView:
 @post(
     "/v1/events/{event_id:str}/replay", tags=["events"], operation_id="replayEvent", status_code=202, responses=ERRORS
 )
-async def replay(request: Ask, event_id: str) -> Replayed:
+async def replay(request: Ask, event_id: FromPath[str]) -> Replayed:
     """Give the event to its subscriptions again: new runs, except where a subscription has a key of its own."""
     desk, principal, _, _ = asked(request)
     return Replayed(opened=await redeliver_event(desk, principal, segment(event_id)))

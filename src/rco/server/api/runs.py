@@ -6,7 +6,7 @@ from typing import Annotated
 
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from rco.engine.ask import StartAsk
 from rco.kit.ids import id_text
@@ -38,7 +38,7 @@ _SAME = {200: ResponseSpec(StartedRun, description="The key stands for this run 
 
 
 @post("/v1/runs", tags=["runs"], operation_id="startRun", responses={**ERRORS, **_SAME})
-async def start_run(request: Ask, data: StartRun) -> Response[StartedRun]:
+async def start_run(request: Ask, data: JSONBody[StartRun]) -> Response[StartedRun]:
     """Start a run. 201: opened; 200: the key stands for this run already; 409: for another request."""
     desk, principal, corr_id, trace = asked(request)
     ask = StartAsk(
@@ -58,11 +58,11 @@ async def start_run(request: Ask, data: StartRun) -> Response[StartedRun]:
 @get("/v1/runs", tags=["runs"], operation_id="listRuns", responses=ERRORS)
 async def runs(
     request: Ask,
-    workflow: Annotated[str | None, Parameter(max_length=200)] = None,
-    run_state: Annotated[State | None, Parameter(query="state")] = None,
-    corr_id: Annotated[str | None, Parameter(max_length=64)] = None,
-    after: str | None = None,
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = 50,
+    workflow: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    run_state: Annotated[State | None, QueryParameter(name="state")] = None,
+    corr_id: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    after: FromQuery[str | None] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 50,
 ) -> RunPage:
     """Runs, newest first; ``after`` is the ``next`` of the page before."""
     desk, principal, _, _ = asked(request)
@@ -78,7 +78,7 @@ async def runs(
 
 
 @get("/v1/runs/{run_id:str}", tags=["runs"], operation_id="showRun", responses=ERRORS)
-async def run(request: Ask, run_id: str) -> RunView:
+async def run(request: Ask, run_id: FromPath[str]) -> RunView:
     """One run with its result and its timeline."""
     desk, principal, _, _ = asked(request)
     return await show_run(desk, principal, identity(run_id, "run_id"))
@@ -87,8 +87,8 @@ async def run(request: Ask, run_id: str) -> RunView:
 @get("/v1/runs/{run_id:str}/wait", tags=["runs"], operation_id="waitRun", responses=ERRORS)
 async def wait(
     request: Ask,
-    run_id: str,
-    timeout_s: Annotated[float, Parameter(query="timeout", ge=0, le=WAIT_S_MAX)] = 30.0,
+    run_id: FromPath[str],
+    timeout_s: Annotated[float, QueryParameter(name="timeout", ge=0, le=WAIT_S_MAX)] = 30.0,
 ) -> RunView:
     """The run once it has closed, or as it is after ``timeout`` seconds; without a timeline."""
     desk, principal, _, _ = asked(request)
@@ -96,7 +96,7 @@ async def wait(
 
 
 @post("/v1/runs/{run_id:str}/signal", tags=["runs"], operation_id="signalRun", status_code=202, responses=ERRORS)
-async def signal_run(request: Ask, run_id: str, data: SignalAsk) -> Accepted:
+async def signal_run(request: Ask, run_id: FromPath[str], data: JSONBody[SignalAsk]) -> Accepted:
     """Send a signal. ``accepted`` false: this ``message_id`` was taken before."""
     desk, principal, _, _ = asked(request)
     message_id = data.message_id or id_text(desk.ids.uuid7())
@@ -105,7 +105,7 @@ async def signal_run(request: Ask, run_id: str, data: SignalAsk) -> Accepted:
 
 
 @post("/v1/runs/{run_id:str}/cancel", tags=["runs"], operation_id="cancelRun", status_code=202, responses=ERRORS)
-async def cancel_run(request: Ask, run_id: str, data: CancelAsk) -> Accepted:
+async def cancel_run(request: Ask, run_id: FromPath[str], data: JSONBody[CancelAsk]) -> Accepted:
     """Ask the run to cancel. Its compensations run before it closes."""
     desk, principal, _, _ = asked(request)
     await cancel(desk, principal, identity(run_id, "run_id"), data.reason, force=data.force)
@@ -113,7 +113,7 @@ async def cancel_run(request: Ask, run_id: str, data: CancelAsk) -> Accepted:
 
 
 @post("/v1/runs/{run_id:str}/settle", tags=["runs"], operation_id="settleRun", status_code=202, responses=ERRORS)
-async def settle_run(request: Ask, run_id: str, data: SettleAsk) -> Accepted:
+async def settle_run(request: Ask, run_id: FromPath[str], data: JSONBody[SettleAsk]) -> Accepted:
     """Say what became of a step that is in doubt."""
     desk, principal, _, _ = asked(request)
     await settle(desk, principal, identity(run_id, "run_id"), data.key, data.verdict, data.value, data.reason)
@@ -121,7 +121,7 @@ async def settle_run(request: Ask, run_id: str, data: SettleAsk) -> Accepted:
 
 
 @post("/v1/runs/{run_id:str}/retry", tags=["runs"], operation_id="retryRun", status_code=202, responses=ERRORS)
-async def retry_run(request: Ask, run_id: str) -> Accepted:
+async def retry_run(request: Ask, run_id: FromPath[str]) -> Accepted:
     """Try again: a blocked run goes on, a failed one is started anew. ``run_id`` is the run that goes on."""
     desk, principal, _, _ = asked(request)
     going = await retry(desk, principal, identity(run_id, "run_id"))

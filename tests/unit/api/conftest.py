@@ -1,0 +1,98 @@
+"""A whole service in a temporary folder: the real wiring on free ports, with an application of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from rco.app import Service, build
+from rco.client import Client
+from rco.config.settings import ServerSettings, Settings
+from rco.kit.ids import Ids
+from rco.model.principal import Principal, Role
+from rco.model.target import Rule, Target
+from rco.operations.access import token_digest
+
+APP = """
+from rco.workflow import Context, workflow
+
+@workflow
+async def greet(ctx: Context, name):
+    async def say(name):
+        return {"hello": name}
+    return await ctx.step(say, name)
+
+@workflow
+async def ask(ctx: Context, given):
+    return await ctx.signal("answer")
+
+@workflow
+async def fail(ctx: Context, given):
+    async def bad():
+        raise ValueError("no luck")
+    await ctx.step(bad, attempts=1)
+
+@workflow(on="order.created")
+async def order(ctx: Context, event):
+    return event["id"]
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The running service, and clients for each role."""
+
+    service: Service
+    url: str
+    admin: Client
+    operator: Client
+    viewer: Client
+    call: Callable[..., Awaitable[tuple[int, Any, Any]]]
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    app = tmp_path / "greeting.py"
+    app.write_text(APP)
+    settings = Settings(
+        app=str(app),
+        data_dir=str(tmp_path / "data"),
+        server=ServerSettings(bind_addr="127.0.0.1:0", metrics_addr="127.0.0.1:0"),
+        targets={
+            "pay": Target(name="pay", base_url="https://pay.example.com", allow=[Rule(["GET", "POST"], "/charges/*")])
+        },
+    )
+    service = await build(settings, environ={}, migrating=True)
+    await service.start()
+    try:
+        reader = service._desk.reader
+        tokens = {"admin": (tmp_path / "data" / "admin.token").read_text().strip()}
+        for role in (Role.OPERATOR, Role.VIEWER):
+            tokens[role.value] = Ids().token(32)
+            principal = Principal(principal_id=role.value, name=role.value, role=role)
+            await reader.add_principal(principal, token_digest(tokens[role.value]))
+
+        async with (
+            Client(service.url, tokens["admin"]) as admin,
+            Client(service.url, tokens["operator"]) as operator,
+            Client(service.url, tokens["viewer"]) as viewer,
+            aiohttp.ClientSession() as session,
+        ):
+
+            async def call(method: str, path: str, *, token: str | None = "admin", **more: Any) -> tuple[int, Any, Any]:
+                headers = dict(more.pop("headers", {}))
+                if token is not None:
+                    headers["Authorization"] = f"Bearer {tokens.get(token, token)}"
+                async with session.request(method, service.url + path, headers=headers, **more) as response:
+                    body = await response.read()
+                    return response.status, response.headers.copy(), body
+
+            yield Served(service, service.url, admin, operator, viewer, call)
+    finally:
+        await asyncio.shield(service.stop())
