@@ -32,7 +32,7 @@ from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.operations.access import Access, ensure_admin
 from rco.operations.desk import Desk
-from rco.operations.observe import CallObserver, observe
+from rco.operations.observe import observe
 from rco.operations.receive import asks_for, receive
 from rco.router.table import RoutingTable
 from rco.server.api.app import control_api
@@ -125,7 +125,7 @@ class Service:
             clock=clock,
             ids=ids,
             resolve_secret=self._secrets,
-            metrics=CallObserver(self.metrics),
+            metrics=self.metrics,
         )
         await self._egress.start()
         self._stops.append(self._egress.stop)
