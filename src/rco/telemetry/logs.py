@@ -32,9 +32,12 @@ _CREDENTIAL = re.compile(
     r"|\bwhsec_\S+|\b(?:gh[pousr]|github_pat|glpat|xox[abpr]|sk|rk|pk)[_-][a-z0-9_-]{8,}"
     r"|\beyJ[a-z0-9_-]{8,}\.[a-z0-9._-]+"
     r"|(?<=://)[^/\s@]+@"
-    r"|(?:password|passwd|secret|api[_-]?key|authorization|signature)\s*[=:]\s*\S+"
+    r"|\bauthorization\s*[=:].*"
+    r"|(?:password|passwd|secret|api[_-]?key|signature)\s*[=:]\s*\S+"
     r"|-----BEGIN[^-]+-----"
 )
+# JSON escapes what ends a line for a machine; these end one for some readers too, and are not escaped.
+_LINE_ENDS = dict.fromkeys((*range(0x7F, 0xA0), 0x2028, 0x2029), " ")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -163,7 +166,7 @@ class Log:
 
 def _harmless(text: str) -> str:
     # Cut first: the mask then costs no more than a bounded text, whatever came in.
-    short = text[:MAX_VALUE_CHARS].encode(errors="backslashreplace").decode()
+    short = text[:MAX_VALUE_CHARS].encode(errors="backslashreplace").decode().translate(_LINE_ENDS)
     return _CREDENTIAL.sub(_MASK, short)
 
 

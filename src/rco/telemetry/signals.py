@@ -39,7 +39,7 @@ DOWNSTREAM_FAILURES = _counter(
     "rco_downstream_failures_total", "Attempts of governed calls that failed, by target.", "target"
 )
 INFO = _gauge("rco_info", "Always 1; the label tells which version runs.", "version")
-READY = _gauge("rco_ready", "1 when the service takes new work, else 0.")
+READY = _gauge("rco_ready", "Whether the service takes new work: 1 or 0.")
 LOG_LINES_LOST = _counter("rco_log_lines_lost_total", "Log lines that could not be written.")
 
 # Runs and steps.
