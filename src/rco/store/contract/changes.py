@@ -23,12 +23,14 @@ __all__ = ["Admission", "Admitted", "Changes", "Claim", "Draft", "Ended", "Moved
 class Draft:
     """The segment of one run's journal that is being collected: one row when it is flushed."""
 
-    __slots__ = ("first_seq", "parts", "run_id")
+    __slots__ = ("first_seq", "parts", "records", "run_id")
 
     def __init__(self, run_id: bytes, first_seq: int) -> None:
         self.run_id = run_id
         self.first_seq = first_seq
         self.parts: list[bytes] = []
+        """Pieces of the segment: joined, they are its bytes."""
+        self.records = 0
 
 
 class Moved(msgspec.Struct, frozen=True, gc=False):

@@ -252,7 +252,7 @@ class _Work:
             flat += (place, bytearray(run_id), first_seq, n, bytearray(data))
             leaves.append(leaf(run_id, first_seq, data))
             place += 1
-            records += len(parts)
+            records += draft.records or len(parts)
             size_bytes += len(data)
         for run_id, data in self._starts:
             flat += (place, bytearray(run_id), 0, n, bytearray(data))
