@@ -53,7 +53,7 @@ async def survey(ctx: Context, event: dict[str, Any]) -> dict[str, Any]:
     """Ask the customer how it went, once the order is fulfilled; do not ask when it was not."""
     order_id = event["data"]["data"]["order_id"]
     try:
-        fulfilled = await ctx.wait_for("order.fulfilled", subject=order_id, timeout_s=20)
+        fulfilled = await ctx.wait_for("order.fulfilled", subject=order_id, timeout_s=12)
     except TimedOut:
         return {"order": order_id, "asked": False}
     return {"order": order_id, "asked": True, "parcel": fulfilled["data"]["parcel"]}

@@ -21,12 +21,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from examples.orders.compare import compare
 from examples.orders.deliveries import Keys, make_plan
-from examples.orders.records import Told, read_evidence, read_services, read_told
+from examples.orders.records import Evidence, Told, read_evidence, read_services, read_told
 from examples.orders.report import Result, print_report
 from examples.orders.sender import Sender
 from examples.orders.world import ROOT, World, stop_kept
 
-__all__ = ["main", "run_demo"]
+__all__ = ["judge", "main", "run_demo"]
 
 FOLDER = ROOT / ".rco" / "demo"
 SEED = 20
@@ -86,8 +86,7 @@ async def run_demo(world: World, console: Console, *, orders: int) -> Result:
     with show.progress:
         show.say("starting the services and rco dev")
         await world.start()
-        log = world.folder / "sender.jsonl"
-        sender = Sender(world.base_url, world.keys, log, on_told)
+        sender = Sender(world.base_url, world.keys, world.folder / "sender.jsonl", on_told)
         show.say(f"ready at {world.base_url}; sending {requests} webhooks")
         sending = asyncio.create_task(sender.send_all(plan, at_once=AT_ONCE, per_s=PER_S))
         half = asyncio.create_task(half_way.wait())
@@ -95,34 +94,47 @@ async def run_demo(world: World, console: Console, *, orders: int) -> Result:
         if not half.done():
             half.cancel()
             await sending
+        show.say(f"[bold]kill -9[/bold] with {await _open_runs(world)} runs open; starting again")
         world.kill()
-        show.say("[bold]kill -9[/bold] in the middle of it; starting again")
         await world.restart()
         show.say("ready again on what the disk holds")
         await sending
         show.say("all webhooks are answered; waiting for the runs to close")
         still_open = await _until_closed(world, show, starts)
         show.say("comparing what the sender was told, what the services did and what RCO wrote down")
-        evidence = world.folder / "evidence.jsonl"
-        await world.export(evidence)
-        verified, verdict = await asyncio.to_thread(_check, evidence)
-    told = read_told(log)
-    effects, seen = read_services(world.ledgers)
-    with evidence.open("rb") as lines:
-        found = read_evidence(lines)
+        await world.export(world.folder / "evidence.jsonl")
+        return await asyncio.to_thread(judge, world.folder, still_open)
+
+
+def judge(folder: Path, still_open: int = 0) -> Result:
+    """Read the three records that a demo left in ``folder``, compare them, and check the evidence offline."""
+    told = read_told(folder / "sender.jsonl")
+    effects, seen = read_services(folder / "ledgers")
+    evidence = folder / "evidence.jsonl"
+    verified, verdict = _check(evidence)
+    try:
+        with evidence.open("rb") as lines:
+            found = read_evidence(lines)
+    except ValueError as problem:
+        found, verified, verdict = Evidence({}, []), False, str(problem)
     return Result(told, effects, seen, found, compare(told, effects, found), verified, verdict, still_open)
+
+
+async def _open_runs(world: World) -> int:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as client:
+        counts: dict[str, int] = (await world.info(client))["open_runs"]
+        return sum(counts.values())
 
 
 async def _until_closed(world: World, show: _Show, starts: int) -> int:
     """Wait until no run is open. Returns how many still are when time is up."""
     deadline = time.monotonic() + CLOSED_WITHIN_S
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as client:
-        while True:
-            still_open: int = sum((await world.info(client))["open_runs"].values())
-            show.runs(starts, still_open)
-            if not still_open or time.monotonic() > deadline:
-                return still_open
-            await asyncio.sleep(0.25)
+    while True:
+        still_open = await _open_runs(world)
+        show.runs(starts, still_open)
+        if not still_open or time.monotonic() > deadline:
+            return still_open
+        await asyncio.sleep(0.25)
 
 
 def _check(evidence: Path) -> tuple[bool, str]:

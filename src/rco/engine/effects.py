@@ -121,7 +121,10 @@ class Effects:
             )
             return
         self.ok += 1
-        self._end(live, op, [1, answer, op.tried + 1], decisions)
+        if decisions:
+            owner.writer.changes(live.shard).decisions.extend(decisions)
+        owner.append(live, Record(Kind.STEP_END, op.key, owner.clock.now_us(), op.fp, [1, answer, op.tried + 1]))
+        owner.drive(live)
 
     def _end(self, live: Live, op: Effect[Any], body: list[Any], decisions: tuple[Decision, ...]) -> None:
         owner = self._owner

@@ -85,6 +85,7 @@ class Ending:
         done = owner.loop.create_future()
         changes = owner.writer.changes(shard_of(row.run_id))
         draft = Draft(row.run_id, seq)
+        draft.records = 1
         draft.parts.append(encode_record(Record(Kind.CLOSE, "", now, b"", [Outcome.TERMINATED.value, error])))
         changes.drafts.append(draft)
         changes.ended.append(Ended(row.run_id, Outcome.TERMINATED, now, canonical_json({"error": error})))

@@ -86,7 +86,11 @@ class Effect(Operation[T]):
         timeout_s: float | None = None,
         fallback: Callable[[], Any] | None = None,
     ) -> None:
-        super().__init__(key, fp)
+        # The hottest constructor there is: the fields of the base are set here.
+        self.key = key
+        self.fp = fp
+        self.fiber = None
+        self.convert = None
         self.name = name
         self.perform = perform
         self.repeat = repeat

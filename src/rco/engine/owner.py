@@ -22,12 +22,14 @@ from rco.kit.canonical import canonical_json
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids, id_text
 from rco.model.decision import Decision, Verb
-from rco.model.journal import Kind, Record, encode_record
+from rco.model.journal import Kind, Record
 from rco.model.run import Mode, Outcome
-from rco.store.contract.changes import Draft, Ended, Moved
+from rco.store.contract.changes import Changes, Draft, Ended, Moved
 from rco.store.contract.writer import Writer
 
 __all__ = ["Armer", "Owner"]
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Armer(Protocol):
@@ -60,6 +62,8 @@ class Owner:
         self.on_blocked: list[Callable[[bytes, dict[str, Any]], None]] = []
         self.on_idle: Callable[[Live], None] = _stay
         self.records = 0
+        self._collecting: Changes | None = None
+        self._drafted: list[tuple[Live, Draft]] = []
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -68,7 +72,7 @@ class Owner:
 
         Raises ``TypeError`` when the body has no plain form; nothing was written then.
         """
-        part = encode_record(record)
+        packed = _encode(record)
         changes = self.writer.changes(live.shard)
         if live.parking:
             # Something happened after all; a crash must not find this run parked.
@@ -79,11 +83,18 @@ class Owner:
             draft = live.draft = Draft(live.run_id, live.seq)
             live.changes = changes
             changes.drafts.append(draft)
-            changes.then.append((self._committed, (live, draft)))
-        draft.parts.append(part)
+            if self._collecting is not changes:
+                # One callback for a whole flush, however many runs are in it.
+                self._collecting, self._drafted = changes, []
+                changes.then.append((self._committed, (self._drafted,)))
+            self._drafted.append((live, draft))
+        parts = draft.parts
+        parts.append(len(packed).to_bytes(4, "big"))
+        parts.append(packed)
+        draft.records += 1
         live.seq += 1
         changes.records += 1
-        changes.size_bytes += len(part)
+        changes.size_bytes += len(packed)
         self.records += 1
         live.machine.apply(record)
 
@@ -100,8 +111,8 @@ class Owner:
                 op = armed.popleft()
                 if machine.pending.get(op.key) is not op:
                     continue
-                if op.outside:
-                    self.hold(live, op)
+                if op.outside and live.committed != live.seq:
+                    live.held.append((live.seq, op))
                 else:
                     self.armers[type(op)].arm(live, op)
         live.idle_since = None
@@ -119,15 +130,19 @@ class Owner:
         else:
             live.held.append((live.seq, op))
 
-    def _committed(self, live: Live, draft: Draft) -> None:
-        live.committed = draft.first_seq + len(draft.parts)
-        held = live.held
-        while held and held[0][0] <= live.committed:
-            op = held.popleft()[1]
-            if live.machine.pending.get(op.key) is op:
-                self.armers[type(op)].arm(live, op)
-        if live.committed == live.seq and not live.ending:
-            self.on_idle(live)
+    def _committed(self, drafted: list[tuple[Live, Draft]]) -> None:
+        armers, idle = self.armers, self.on_idle
+        for live, draft in drafted:
+            live.committed = committed = draft.first_seq + draft.records
+            held = live.held
+            if held:
+                pending = live.machine.pending
+                while held and held[0][0] <= committed:
+                    op = held.popleft()[1]
+                    if pending.get(op.key) is op:
+                        armers[type(op)].arm(live, op)
+            elif committed == live.seq and not live.ending:
+                idle(live)
 
     def feed(self, live: Live, record: Record) -> None:
         """``append`` and ``drive``; a mismatch that shows only now blocks the run."""

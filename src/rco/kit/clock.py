@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 __all__ = ["Clock", "SystemClock", "iso", "parse_iso"]
 
 MICROS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Clock(Protocol):
@@ -36,8 +38,11 @@ class SystemClock:
 
 
 def iso(at_us: int) -> str:
-    """RFC 3339 in UTC with microseconds, e.g. ``2026-11-21T10:00:00.000000Z``."""
-    return datetime.fromtimestamp(at_us / MICROS, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """RFC 3339 in UTC with microseconds, e.g. ``2026-11-21T10:00:00.000000Z``.
+
+    Raises ``OverflowError`` outside the years 1 to 9999.
+    """
+    return (_EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_iso(text: str) -> int:
@@ -45,4 +50,5 @@ def parse_iso(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write e.g. 2026-11-21T10:00:00Z")
-    return round(moment.timestamp() * MICROS)
+    # Whole numbers all the way: a float would lose microseconds of far times.
+    return (moment - _EPOCH) // _MICROSECOND

@@ -107,9 +107,15 @@ class Context:
         fiber = machine.fiber
         if fiber is None:
             raise Misuse("ctx was used outside of its workflow.", cure="Use ctx only in the workflow it was given to.")
-        if "/" in name or "#" in name:
-            raise Misuse(f"step name {name!r} holds / or #.", cure="Choose a name without them.")
-        return fiber.key(name)
+        counts = fiber.counts
+        count = counts.get(name)
+        if count is None:
+            if "/" in name or "#" in name:
+                raise Misuse(f"step name {name!r} holds / or #.", cure="Choose a name without them.")
+            counts[name] = 1
+            return fiber.scope + name
+        counts[name] = count + 1
+        return f"{fiber.scope}{name}#{count}"
 
     # -- effects ---------------------------------------------------------------------------------------------------
 
