@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import msgspec
 
@@ -18,7 +17,6 @@ from rco.telemetry.trace import new_trace, parse_traceparent
 __all__ = ["Plan", "plan_of", "repeat_of"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
@@ -63,8 +61,6 @@ def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, bod
         headers["X-Corr-ID"] = attempt.corr_id
     repeat = repeat_of(target, method)
     if repeat is Repeat.KEYED and target.idempotency_header:
-        if not _KEY.fullmatch(attempt.idempotency_key):
-            raise NotSendable("idempotency_key", "the idempotency key is empty or holds what a header cannot")
         headers[target.idempotency_header] = attempt.idempotency_key
     body = body_of(request, body_limit_bytes)
     typed = False
