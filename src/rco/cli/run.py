@@ -189,8 +189,8 @@ def settle(
     step: str,
     verdict: Literal["done", "failed", "again"],
     *,
+    reason: str,
     value: str = "null",
-    reason: str = "",
     link: Link = LINK,
 ) -> None:
     """Say what became of a step that is in doubt.
@@ -203,10 +203,10 @@ def settle(
         Key of the step, as rco run show prints it.
     verdict
         It was done, it failed, or do it again.
-    value
-        The step's result as JSON, when it was done; @FILE reads a file, - reads standard input.
     reason
         How you know, for the evidence.
+    value
+        The step's result as JSON, when it was done; @FILE reads a file, - reads standard input.
     """
     given = SettleAsk(key=step, verdict=verdict, value=_json(value, "--value"), reason=reason)
     accepted = ask(link, lambda client: client.settle(run_id, given))

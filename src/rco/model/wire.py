@@ -86,7 +86,8 @@ class SettleAsk(_Ask, frozen=True, kw_only=True):
     key: Annotated[str, Meta(min_length=1, max_length=1000)]
     verdict: Literal["done", "failed", "again"]
     value: Any = None
-    reason: Reason = ""
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
+    """How it is known, for the evidence."""
 
 
 class Accepted(_View, frozen=True, kw_only=True):

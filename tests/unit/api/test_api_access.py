@@ -18,7 +18,11 @@ ROUTES = [
     for method in item
 ]
 WRITES = [route for route in ROUTES if route[0] == "POST"]
-BODIES = {"runs": {"workflow": "greet"}, "signal": {"name": "x"}, "settle": {"key": "k", "verdict": "failed"}}
+BODIES = {
+    "runs": {"workflow": "greet"},
+    "signal": {"name": "x"},
+    "settle": {"key": "k", "verdict": "failed", "reason": "r"},
+}
 
 
 def body_of(path: str) -> dict[str, object]:
@@ -80,15 +84,15 @@ async def test_a_caller_keeps_a_well_formed_correlation_id_only(served) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "body"),
-        (b"{", "JSON"),
+        (b"", "body: is missing"),
+        (b"{", "not JSON"),
         (b"[]", "Expected `object`"),
         (b'{"workflow": 5}', "workflow"),
         (b'{"workflow": ""}', "workflow"),
         (b'{"input": 1}', "workflow"),
         (b'{"workflow": "greet", "inptu": 1}', "inptu"),
         (b'{"workflow": "greet", "input": ' + b"[" * 5000 + b"]" * 5000 + b"}", ""),
-        (b'{"workflow": "\xff"}', ""),
+        (b'{"workflow": "\xff"}', "UTF-8"),
     ],
 )
 async def test_a_malformed_body_names_what_is_wrong(served, body: bytes, said: str) -> None:

@@ -122,19 +122,20 @@ async def test_a_failed_run_says_why_and_is_started_anew_once(served) -> None:
 
 
 async def test_commands_on_nobody(served) -> None:
-    for asking in (
-        served.viewer.run(NOBODY),
-        served.viewer.wait(NOBODY),
-        served.operator.signal(NOBODY, "x"),
-        served.operator.cancel(NOBODY),
-        served.operator.retry(NOBODY),
-        served.operator.settle(NOBODY, SettleAsk(key="k", verdict="failed")),
-        served.operator.event("a/b c?%"),
-        served.operator.replay_event("a/b"),
-        served.operator.replay_letter(NOBODY),
-    ):
+    asks = [
+        lambda: served.viewer.run(NOBODY),
+        lambda: served.viewer.wait(NOBODY),
+        lambda: served.operator.signal(NOBODY, "x"),
+        lambda: served.operator.cancel(NOBODY),
+        lambda: served.operator.retry(NOBODY),
+        lambda: served.operator.settle(NOBODY, SettleAsk(key="k", verdict="failed", reason="r")),
+        lambda: served.operator.event("a/b c?%"),
+        lambda: served.operator.replay_event("a/b"),
+        lambda: served.operator.replay_letter(NOBODY),
+    ]
+    for ask in asks:
         with pytest.raises(NotFound):
-            await asking
+            await ask()
 
 
 async def test_targets_and_info(served) -> None:

@@ -22,6 +22,7 @@ from rco.server.api.guard import ASGI, Guard
 __all__ = ["BODY_LIMIT_BYTES", "control_api", "document"]
 
 BODY_LIMIT_BYTES = 1 << 20
+READ_TIMEOUT_S = 5.0
 API_VERSION = "1.0.0"
 _RESOURCES = (runs, events, dead_letters, targets, audit, node)
 _TAGS = {
@@ -34,11 +35,18 @@ _TAGS = {
 }
 
 
-def control_api(desk: Callable[[], Desk], access: Access, *, body_limit_bytes: int = BODY_LIMIT_BYTES) -> ASGI:
+def control_api(
+    desk: Callable[[], Desk],
+    access: Access,
+    *,
+    body_limit_bytes: int = BODY_LIMIT_BYTES,
+    read_timeout_s: float = READ_TIMEOUT_S,
+) -> ASGI:
     """The application. ``desk`` is asked at each request, so a reload takes effect at once.
 
     Every route, the description included, needs ``Authorization: Bearer TOKEN``. It sends and expects no lifespan
-    messages; whoever mounts it owns the lives of what is on the desk.
+    messages; whoever mounts it owns the lives of what is on the desk. A body over ``body_limit_bytes`` is refused, one
+    that is not there within ``read_timeout_s`` too.
     """
     app = Litestar(
         route_handlers=[*_handlers(), describe],
@@ -49,7 +57,7 @@ def control_api(desk: Callable[[], Desk], access: Access, *, body_limit_bytes: i
         state=State({"desk": desk}),
         openapi_config=None,
     )
-    return Guard(app, desk, access)
+    return Guard(app, desk, access, body_limit_bytes=body_limit_bytes, read_timeout_s=read_timeout_s)
 
 
 @cache

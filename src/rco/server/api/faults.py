@@ -41,8 +41,8 @@ _BY_STATUS = {
         Reason.BACKPRESSURE,
     )
 }
-_NAMES = {"run_state": "state", "timeout_s": "timeout"}
-"""Parameters whose names in the handlers are not those of the query."""
+_NAMES = {"run_state": "state", "timeout_s": "timeout", "data": "body"}
+"""Parameters whose names in the handlers are not those of the request."""
 _OPAQUE = "The service could not do this. The log has more under the corr_id."
 
 
@@ -108,11 +108,14 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
 def _invalid(error: ValidationException) -> str:
     extra = error.extra if isinstance(error.extra, list) else []
     said = [
-        f"{_NAMES.get(key := item.get('key', 'body'), key)}: {item.get('message', '')}"
-        for item in extra
-        if isinstance(item, dict)
+        f"{_NAMES.get(key := item.get('key', 'body'), key)}: {_why(item)}" for item in extra if isinstance(item, dict)
     ]
     return "; ".join(said[:5]) or "The request does not fit its description in /v1/openapi.json."
+
+
+def _why(item: dict[str, Any]) -> str:
+    message = str(item.get("message", ""))
+    return "is missing" if message == repr(item.get("key")) else message
 
 
 def _said(reason: Reason, detail: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -22,6 +23,8 @@ __all__ = ["ASGI", "Guard"]
 Scope = MutableMapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+_WITH_BODY = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+DROPPED_BYTES_MAX = 4 << 20
 _KEPT = "!$&'()*+,;=:@"
 """What may stand unencoded in a segment (RFC 3986, pchar)."""
 
@@ -29,10 +32,19 @@ _KEPT = "!$&'()*+,;=:@"
 class Guard:
     """Wraps the API. Without a known token nothing behind it is reached, not even to learn which routes exist."""
 
-    __slots__ = ("_access", "_app", "_desk")
+    __slots__ = ("_access", "_app", "_body_limit_bytes", "_desk", "_read_timeout_s")
 
-    def __init__(self, app: ASGI, desk: Callable[[], Desk], access: Access) -> None:
+    def __init__(
+        self,
+        app: ASGI,
+        desk: Callable[[], Desk],
+        access: Access,
+        *,
+        body_limit_bytes: int,
+        read_timeout_s: float,
+    ) -> None:
         self._app, self._desk, self._access = app, desk, access
+        self._body_limit_bytes, self._read_timeout_s = body_limit_bytes, read_timeout_s
 
     async def __call__(self, scope: Scope, receive: Any, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,10 +66,8 @@ class Guard:
             await send(message)
 
         try:
-            kind = headers.get(b"content-type", "application/json").partition(";")[0].strip().lower()
-            if scope["method"] in ("POST", "PUT", "PATCH") and kind != "application/json":
-                raise Refused(Reason.MEDIA_TYPE, "media_type", "Send application/json.")
             scope["user"] = await self._access.principal(headers.get(b"authorization"))
+            body = await self._body(receive, headers) if scope["method"] in _WITH_BODY else None
         except RcoError as error:
             fault = fault_of(error)
             desk = self._desk()
@@ -68,7 +78,56 @@ class Guard:
             )
             await _refuse(stamped, fault, corr_id)
             return
-        await self._app(scope, receive, stamped)
+        await self._app(scope, receive if body is None else _given(body, receive), stamped)
+
+    async def _body(self, receive: Any, headers: dict[bytes, str]) -> bytes:
+        """The whole body: JSON, within its size and time. What is over the size is read on for a while and dropped, as
+        a sender that still writes would not see the answer."""
+        kind = headers.get(b"content-type", "application/json").partition(";")[0].strip().lower()
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._read_timeout_s):
+                more = True
+                while more and size <= self._body_limit_bytes + DROPPED_BYTES_MAX:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise Refused(Reason.MALFORMED, "body_cut", "body: was cut off.")
+                    piece = message.get("body", b"")
+                    size += len(piece)
+                    if size <= self._body_limit_bytes:
+                        pieces.append(piece)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise Refused(Reason.TIMEOUT, "body_slow", "The body took too long.") from None
+        if size > self._body_limit_bytes:
+            raise Refused(Reason.BODY_LIMIT, "body_limit", f"The body is over {self._body_limit_bytes} bytes.")
+        body = b"".join(pieces)
+        if body and kind != "application/json":
+            raise Refused(Reason.MEDIA_TYPE, "media_type", "Send application/json.")
+        if body:
+            _check_json(body)
+        return body
+
+
+def _check_json(body: bytes) -> None:
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+        body.decode()
+    except UnicodeDecodeError:
+        raise Refused(Reason.MALFORMED, "not_utf8", "body: not UTF-8.") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refused(Reason.MALFORMED, "not_json", f"body: not JSON: {error}.") from None
+
+
+def _given(body: bytes, receive: Any) -> Callable[[], Awaitable[Any]]:
+    """A ``receive`` that gives ``body`` first, then goes on listening for the end of the connection."""
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def given() -> Any:
+        return left.pop() if left else await receive()
+
+    return given
 
 
 def _once(scope: Scope) -> dict[bytes, str]:
