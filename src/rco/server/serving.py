@@ -138,8 +138,12 @@ class _Server(Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
+        # Numeric only: a name may mean several addresses, and asking for it would hold up the loop.
         family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST
+            "127.0.0.1" if host == "localhost" else host,
+            port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST,
         )[0]
         listening = socket.socket(family, kind, proto)
     except OSError as error:

@@ -1,0 +1,437 @@
+"""Bad input over a raw socket: a clear answer with its reason, never a 500, and nothing gets in."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+
+import pytest
+
+JSON = ("Content-Type", "application/json")
+HOST = ("Host", "rco.example")
+KEY = b"0123456789abcdef0123456789abcdef"
+
+
+def nothing_got_in(edge) -> None:
+    assert edge.deliveries == []
+    assert (edge.turnstile.inflight, edge.turnstile.held_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "reason", "detail"),
+    [
+        ("/webhooks/nobody", "POST", 404, "NOT_FOUND", "provider_unknown"),
+        ("/webhooks/", "POST", 404, "NOT_FOUND", "provider_unknown"),
+        ("/webhooks/acme/", "POST", 404, "NOT_FOUND", "provider_unknown"),
+        ("/webhooks/acme%2F", "POST", 404, "NOT_FOUND", "provider_unknown"),
+        ("/webhooks/acme%00", "POST", 404, "NOT_FOUND", "provider_unknown"),
+        ("/webhooks/ACME", "POST", 404, "NOT_FOUND", "provider_unknown"),
+        ("/webhooks/off", "POST", 403, "POLICY_BLOCKED", "provider_off"),
+        ("/webhooks/acme", "GET", 405, "METHOD", "method"),
+        ("/webhooks/acme", "PUT", 405, "METHOD", "method"),
+        ("/webhooks/acme", "TRACE", 405, "METHOD", "method"),
+        ("/webhooks/acme", "post", 405, "METHOD", "method"),
+    ],
+)
+async def test_routes(edge, path, method, status, reason, detail) -> None:
+    answer = await edge.ask(edge.request(path=path, method=method))
+    assert (answer.status, answer.reason) == (status, reason)
+    assert answer.header("allow") == ("POST" if status == 405 else None)
+    assert [decision.reason for decision in edge.decisions] == [detail]
+    nothing_got_in(edge)
+
+
+@pytest.mark.parametrize("path", ["/", "/webhook", "/webhooksacme", "/nothing", "/v1/runs", "//webhooks/acme", "/%00"])
+async def test_unknown_paths(edge, path) -> None:
+    answer = await edge.ask(edge.request(path=path))
+    assert (answer.status, answer.reason) == (404, "NOT_FOUND")
+    nothing_got_in(edge)
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
+async def test_methods_that_are_never_wanted(edge, method) -> None:
+    target = "rco.example:443" if method == "CONNECT" else "/healthz"
+    answer = await edge.ask(edge.request([HOST], b"", path=target, method=method, length=False))
+    assert answer.status == 405
+
+
+@pytest.mark.parametrize("drop", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+async def test_unsigned(edge, drop) -> None:
+    headers = [pair for pair in edge.signed() if pair[0] != drop]
+    answer = await edge.ask(edge.request(headers))
+    assert (answer.status, answer.reason) == (401, "UNAUTH")
+    nothing_got_in(edge)
+
+
+async def test_the_right_signature_on_another_provider_s_route(edge) -> None:
+    answer = await edge.ask(edge.request(path="/webhooks/plain"))
+    assert (answer.status, answer.reason) == (403, "UNAUTH")
+    body = b'{"type":"a"}'
+    other = [HOST, JSON, ("X-Signature", hmac.new(KEY, body, "sha256").hexdigest())]
+    assert (await edge.ask(edge.request(other, body))).status == 401
+    nothing_got_in(edge)
+    assert (await edge.ask(edge.request(other, body, path="/webhooks/plain"))).status == 202
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "v1,",
+        "v1",
+        ",",
+        "v1," + "A" * 43,
+        "v1," + "A" * 44,
+        "v1,,",
+        "v1a," + "A" * 43 + "=",
+        "v1," + "A" * 60_00,
+        " ".join(["v1," + "A" * 43 + "="] * 40),
+        " ".join(["v1," + "A" * 43 + "="] * 200),
+        "ÿÿÿÿ",
+    ],
+)
+async def test_signatures_that_are_none(edge, signature) -> None:
+    headers = [pair for pair in edge.signed() if pair[0] != "webhook-signature"]
+    answer = await edge.ask(edge.request([*headers, ("webhook-signature", signature)]))
+    assert (answer.status, answer.reason) == (401, "UNAUTH")
+    nothing_got_in(edge)
+
+
+async def test_a_signature_header_given_twice(edge) -> None:
+    headers = edge.signed()
+    for second in (headers[-1], ("Webhook-Signature", "v1,other")):
+        answer = await edge.ask(edge.request([*headers, second]))
+        assert (answer.status, answer.reason) == (400, "MALFORMED")
+    nothing_got_in(edge)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "status"),
+    [([], 400), (["a", "b"], 400), (["a", "a"], 400), ([""], 400), (["rco.example"], 202)],
+)
+async def test_exactly_one_host(edge, hosts, status) -> None:
+    headers = [pair for pair in edge.signed() if pair[0] != "Host"]
+    answer = await edge.ask(edge.request([*(("Host", host) for host in hosts), *headers]))
+    assert answer.status == status
+    assert status == 202 or answer.reason == "MALFORMED"
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ("application/json; charset=utf-8", 202),
+        ("application/json;charset=UTF-8", 202),
+        ('application/json; charset="utf-8"', 202),
+        ("Application/JSON", 202),
+        ("application/json; charset=utf-16", 415),
+        ("application/json; charset=utf-8; boundary=x", 415),
+        ("multipart/form-data; boundary=x", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("text/plain", 415),
+        ("application/jsonp", 415),
+        ("", 415),
+        (None, 415),
+    ],
+)
+async def test_the_content_type_is_pinned(edge, more, status) -> None:
+    headers = [pair for pair in edge.signed() if pair[0] != "Content-Type"]
+    answer = await edge.ask(edge.request([*headers, *([] if more is None else [("Content-Type", more)])]))
+    assert answer.status == status
+    assert status == 202 or answer.reason == "MEDIA_TYPE"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate", "gzip, gzip", "identity, gzip", "x", ""])
+async def test_encoded_bodies_are_not_taken(edge, coding) -> None:
+    answer = await edge.ask(edge.request([*edge.signed(), ("Content-Encoding", coding)]))
+    assert (answer.status, answer.reason) == (415, "MEDIA_TYPE")
+    nothing_got_in(edge)
+
+
+async def test_identity_is_no_encoding(edge) -> None:
+    assert (await edge.ask(edge.request([*edge.signed(), ("Content-Encoding", "Identity")]))).status == 202
+
+
+def filled(size: int) -> bytes:
+    start = b'{"type":"a","x":"'
+    return start + b"y" * (size - len(start) - 2) + b'"}'
+
+
+async def test_a_body_of_exactly_the_default_limit(edge) -> None:
+    body = filled(1 << 20)
+    answer = await edge.ask(edge.request(edge.signed(body), body))
+    assert answer.status == 202
+    assert edge.deliveries[0].event.data == body
+
+
+async def test_one_byte_more_is_refused_before_it_is_sent(edge) -> None:
+    wire = await edge.connect()
+    size = (1 << 20) + 1
+    headers = [*edge.signed(), ("Content-Length", str(size)), ("Expect", "100-continue")]
+    await wire.send(edge.request(headers, b"", length=False))
+    answer = await wire.answer()
+    assert (answer.status, answer.reason) == (413, "BODY_LIMIT")
+    await wire.closed()
+    assert edge.decisions[0].reason == "body_announced"
+    nothing_got_in(edge)
+
+
+async def test_one_byte_more_in_chunks_is_refused_while_it_streams(run_edge) -> None:
+    edge = await run_edge(provider={"body_limit_bytes": 1000})
+    for size, status in ((1000, 202), (1001, 413)):
+        body = filled(size)
+        head = edge.request([*edge.signed(body), ("Transfer-Encoding", "chunked")], b"", length=False)
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:600], body[600:]))
+        answer = await edge.ask(head + chunks + b"0\r\n\r\n")
+        assert answer.status == status
+    assert answer.reason == "BODY_LIMIT"
+    assert [decision.reason for decision in edge.decisions] == ["body_streamed"]
+    assert len(edge.deliveries) == 1
+
+
+async def test_an_endless_body_is_cut_off_at_the_limit(run_edge) -> None:
+    edge = await run_edge(provider={"body_limit_bytes": 10_000})
+    wire = await edge.connect()
+    await wire.send(edge.request([*edge.signed(), ("Transfer-Encoding", "chunked")], b"", length=False))
+    chunk = b"2000\r\n" + b"x" * 8192 + b"\r\n"
+    answering = asyncio.create_task(wire.answer())
+    while not answering.done():
+        try:
+            await wire.send(chunk)
+        except ConnectionError:
+            break
+    assert (await answering).status == 413
+    nothing_got_in(edge)
+
+
+async def test_bodies_held_in_all_are_bounded(run_edge) -> None:
+    edge = await run_edge(limits={"held_bytes": 1000})
+    body = filled(1001)
+    answer = await edge.ask(edge.request(edge.signed(body), body))
+    assert (answer.status, answer.reason) == (429, "BACKPRESSURE")
+    nothing_got_in(edge)
+
+
+async def test_a_body_that_stops_is_408_and_the_connection_closes(run_edge) -> None:
+    edge = await run_edge(read_timeout_s=0.2)
+    wire = await edge.connect()
+    await wire.send(edge.request()[:-1])
+    answer = await wire.answer()
+    assert (answer.status, answer.reason) == (408, "TIMEOUT")
+    assert await wire.closed() == b""
+    assert edge.decisions[0].reason == "body_slow"
+    nothing_got_in(edge)
+
+
+async def test_a_body_that_drips_is_408_too(run_edge) -> None:
+    edge = await run_edge(read_timeout_s=0.3)
+    wire = await edge.connect()
+    request = edge.request()
+    at = request.index(b"\r\n\r\n") + 4
+    await wire.send(request[:at])
+    answering = asyncio.create_task(wire.answer())
+    for byte in request[at:-1]:
+        await wire.send(bytes((byte,)))
+        done, _ = await asyncio.wait([answering], timeout=0.02)
+        if done:
+            break
+    assert (await answering).status == 408
+    nothing_got_in(edge)
+
+
+async def test_expect_without_a_body_is_408(run_edge) -> None:
+    edge = await run_edge(read_timeout_s=0.2)
+    wire = await edge.connect()
+    headers = [*edge.signed(), ("Content-Length", "54"), ("Expect", "100-continue")]
+    await wire.send(edge.request(headers, b"", length=False))
+    assert (await wire.answer()).status == 408
+
+
+async def test_a_head_that_stops_is_closed_in_time(run_edge) -> None:
+    edge = await run_edge(header_timeout_s=0.2)
+    for start in (b"", b"POST /webhooks/acme HTTP/1.1\r\nHost: a\r\n"):
+        wire = await edge.connect()
+        await wire.send(start)
+        await wire.closed()
+    nothing_got_in(edge)
+
+
+async def test_a_length_that_is_too_low_proves_nothing(edge) -> None:
+    headers = [*edge.signed(), ("Content-Length", "20")]
+    wire = await edge.connect()
+    await wire.send(edge.request(headers, length=False))
+    answer = await wire.answer()
+    assert (answer.status, answer.reason) == (401, "UNAUTH")
+    rest = await wire.closed()
+    assert rest == b"" or rest.startswith(b"HTTP/1.1 400")
+    nothing_got_in(edge)
+
+
+async def test_a_length_that_is_too_high_and_then_the_end(edge) -> None:
+    wire = await edge.connect()
+    await wire.send(edge.request([*edge.signed(), ("Content-Length", "500")], length=False))
+    wire.writer.write_eof()
+    said = await wire.closed()
+    assert said == b"" or said.startswith(b"HTTP/1.1 400")
+    assert edge.decisions[0].reason == "body_cut"
+    nothing_got_in(edge)
+
+
+@pytest.mark.parametrize("length", ["5, 5", "+54", "0x36", "-1", "5 4", "", "٥٤", "54.0", "99999999999999999999999"])
+async def test_lengths_that_are_none(edge, length) -> None:
+    wire = await edge.connect()
+    headers = "".join(f"{name}: {value}\r\n" for name, value in [*edge.signed(), ("Content-Length", length)])
+    await wire.send(f"POST /webhooks/acme HTTP/1.1\r\n{headers}\r\n".encode())
+    answer = await wire.answer()
+    assert answer.status in (400, 413)
+    await wire.closed()
+    nothing_got_in(edge)
+
+
+async def test_two_lengths_that_differ(edge) -> None:
+    wire = await edge.connect()
+    await wire.send(edge.request([*edge.signed(), ("Content-Length", "20")]))
+    assert (await wire.answer()).status == 400
+    await wire.closed()
+    nothing_got_in(edge)
+
+
+async def test_length_and_chunks_are_never_two_requests(edge) -> None:
+    """The server reads it as chunked, as RFC 9112 section 6.3 allows, and closes; what follows is no request."""
+    hidden = edge.request(path="/webhooks/nobody")
+    body = b"0\r\n\r\n" + hidden
+    wire = await edge.connect()
+    await wire.send(
+        edge.request(
+            [*edge.signed(), ("Content-Length", str(len(body))), ("Transfer-Encoding", "chunked")], body, length=False
+        )
+    )
+    answer = await wire.answer()
+    assert answer.status in (400, 401)
+    assert await wire.closed() == b""
+    assert len(edge.decisions) <= 1
+    nothing_got_in(edge)
+
+
+@pytest.mark.parametrize("coding", ["xchunked", "gzip, chunked", "identity", "chunked, chunked"])
+async def test_other_transfer_codings(edge, coding) -> None:
+    wire = await edge.connect()
+    await wire.send(edge.request([*edge.signed(), ("Transfer-Encoding", coding)], b"0\r\n\r\n", length=False))
+    assert (await wire.answer()).status == 400
+    await wire.closed()
+    nothing_got_in(edge)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"3\r\nabcXX0\r\n\r\n",
+        b"11111111111111111\r\nabc\r\n0\r\n\r\n",
+        b"z\r\n",
+        b"1;" + b"x" * 70_000 + b"\r\na\r\n0\r\n\r\n",
+    ],
+    ids=["no line end", "17 digits", "no number", "64 KiB extension"],
+)
+async def test_broken_chunks_are_400_with_the_envelope(edge, body) -> None:
+    wire = await edge.connect()
+    await wire.send(edge.request([*edge.signed(), ("Transfer-Encoding", "chunked")], body, length=False))
+    answer = await wire.answer()
+    assert (answer.status, answer.reason) == (400, "MALFORMED")
+    await wire.closed()
+    assert edge.decisions[0].reason == "body_cut"
+    nothing_got_in(edge)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"hello\r\n\r\n",
+        b"POST\r\n\r\n",
+        b"POST /webhooks/acme HTTP/9.9\r\nHost: a\r\n\r\n",
+        b"POST /webhooks/acme HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"POST /webhooks/acme HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+        b"POST /webhooks/acme HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+        b"POST /webhooks/acme HTTP/1.1\r\nHost: a\r\nX\x80: b\r\n\r\n",
+        b"POST /webhooks/acme HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\r\n" * 10_000,
+    ],
+)
+async def test_bare_junk_is_refused_and_closed(edge, junk) -> None:
+    wire = await edge.connect()
+    await wire.send(junk)
+    wire.writer.write_eof()
+    said = await wire.closed()
+    assert said == b"" or said.startswith(b"HTTP/1.1 400")
+    nothing_got_in(edge)
+
+
+@pytest.mark.parametrize(("more", "size"), [(70, 1), (2000, 1), (1, 17_000), (1, 100_000), (40, 500)])
+async def test_too_many_or_too_large_headers(edge, more, size) -> None:
+    wire = await edge.connect()
+    await wire.send(edge.request([*edge.signed(), *((f"X-{n}", "a" * size) for n in range(more))]))
+    answer = await wire.answer()
+    assert answer.status == 431
+    assert not answer.body or answer.reason == "HEADER_LIMIT"
+    await wire.closed()
+    nothing_got_in(edge)
+
+
+async def test_as_many_headers_as_allowed(edge) -> None:
+    headers = edge.signed()
+    more = [(f"X-{n}", "a") for n in range(64 - len(headers) - 1)]
+    assert (await edge.ask(edge.request([*headers, *more]))).status == 202
+    assert (await edge.ask(edge.request([*headers, *more, ("X-A", "a")]))).status == 431
+
+
+async def test_a_long_path(edge) -> None:
+    wire = await edge.connect()
+    await wire.send(edge.request(path="/webhooks/" + "a" * 65_536))
+    assert (await wire.answer()).status in (404, 414, 431)
+    nothing_got_in(edge)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")],
+        [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+        ],
+        [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil.example"), ("X-Forwarded-For", "10.0.0.1")],
+    ],
+    ids=["h2c", "websocket", "forwarded"],
+)
+async def test_what_is_ignored(edge, more) -> None:
+    answer = await edge.ask(edge.request([*edge.signed(), *more]))
+    assert answer.status == 202
+    assert answer.header("upgrade") is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[" * 100_000,
+        b'{"type":"a","x":NaN}',
+        b'{"type":"a","x":1e400}',
+        b'{"type":"a","x":' + b"9" * 5000 + b"}",
+        b'{"type":"a","type":"b"}',
+        b'\xef\xbb\xbf{"type":"a"}',
+        '{"type":"a"}'.encode("utf-16"),
+        b'{"type":"\xff"}',
+        b'{"type":"a","x":"\\ud800"}',
+        b'{"type":"a","x":"\\u0000"}',
+        b'{"type":"a"} x',
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--',
+        b"a=b",
+    ],
+    ids=range(14),
+)
+async def test_signed_but_not_strict_json(edge, body) -> None:
+    answer = await edge.ask(edge.request(edge.signed(body), body))
+    assert (answer.status, answer.reason) == (400, "MALFORMED")
+    assert edge.decisions[0].reason.startswith("json_")
+    nothing_got_in(edge)
