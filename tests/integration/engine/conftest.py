@@ -55,7 +55,7 @@ class Node:
             self.keeper.writer,
             self.keeper.reader,
             Programs(self.programs()),
-            lambda event: self.starts(event),
+            self.starts,
             clock=self.clock,
             ids=ids,
             random=random.random,

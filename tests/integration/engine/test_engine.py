@@ -16,6 +16,7 @@ from rco.model.journal import Kind
 from rco.model.run import Mode, Outcome
 from rco.workflow import Context, RetryPolicy, attempt, workflow
 
+
 class Money(msgspec.Struct):
     cents: int
 
