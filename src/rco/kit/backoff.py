@@ -27,6 +27,9 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
 
     def delay_s(self, attempt: int, random: Callable[[], float]) -> float:
         """Seconds to wait after failed attempt ``attempt`` (from 1). ``random`` gives a number in [0, 1)."""
-        # The exponent is capped first: 2.0 ** 1100 would overflow.
-        bare = min(self.cap_s, self.first_s * self.factor ** min(attempt - 1, 64))
+        try:
+            bare = min(self.cap_s, self.first_s * self.factor ** (attempt - 1))
+        except OverflowError:
+            # Too large for a number is certainly more than the cap.
+            bare = self.cap_s
         return bare * (1 - self.jitter * random())

@@ -18,6 +18,11 @@ def test_jitter_takes_away_its_share_and_no_more() -> None:
 
 def test_a_million_attempts_do_not_overflow() -> None:
     assert Backoff(factor=10).delay_s(1_000_000, lambda: 0.0) == 30
+    assert Backoff(factor=1e6).delay_s(65, lambda: 0.0) == 30
+
+
+def test_a_gentle_factor_reaches_the_cap_too() -> None:
+    assert Backoff(first_s=0.1, factor=1.1, cap_s=3600, jitter=0).delay_s(200, lambda: 0.0) == 3600
 
 
 @pytest.mark.parametrize(
