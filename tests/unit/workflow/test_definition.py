@@ -66,6 +66,15 @@ def test_the_version_follows_the_code_and_not_its_place() -> None:
     assert make(source.format(1)) != make(source.format(2))
 
 
+TWICE = """
+from rco.workflow import workflow
+
+@workflow
+async def a(ctx, x): ...
+
+@workflow(name='a')
+async def b(ctx, x): ...
+"""
 APP = """
 from rco.workflow import Context, workflow
 from part import GREETING
@@ -95,8 +104,7 @@ def test_an_application_is_read_afresh_each_time_with_its_parts(tmp_path: Path) 
         ("def broken(:", "SyntaxError"),
         ("\n\n1 / 0", "app.py:3: ZeroDivisionError"),
         (
-            "from rco.workflow import workflow\n@workflow\nasync def a(ctx, x): ...\n"
-            + "@workflow(name='a')\nasync def b(ctx, x): ...\n",
+            TWICE,
             "two workflows are named 'a'",
         ),
     ],

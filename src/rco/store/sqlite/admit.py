@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from rco.store.contract.changes import Admission, Admitted, Changes
+from rco.store.contract.changes import Admission, Admitted, Changes, StartKey
 from rco.store.sqlite.bulk import Bulk
 
 __all__ = ["judge", "open_among"]
@@ -35,7 +35,7 @@ def judge(cursor: sqlite3.Cursor, changes: Changes, open_runs: set[bytes], now_u
     claims = [admission.claim.digest for admission in changes.admissions if admission.claim is not None]
     taken = {row[0]: row[1] for row in _CLAIMS.fetch(cursor, claims) if row[2] > now_us} if claims else {}
     asked = [
-        text for admission in changes.admissions for key in admission.start_keys for text in (key.namespace, key.key)
+        text for admission in changes.admissions for key in _keys_of(admission) for text in (key.namespace, key.key)
     ]
     held = {(row[0], row[1]): (row[2], row[3]) for row in _KEYS.fetch(cursor, asked)} if asked else {}
     for key in changes.start_keys:
@@ -66,4 +66,18 @@ def _one(
     for key in admission.start_keys:
         held[key.namespace, key.key] = (key.request, key.run_id)
     open_runs.update(own)
-    return _ACCEPTED
+    if not admission.keyed:
+        return _ACCEPTED
+    skipped: list[bytes] = []
+    for key, row, _, _ in admission.keyed:
+        if held.setdefault((key.namespace, key.key), (key.request, key.run_id))[1] != key.run_id:
+            skipped.append(row.run_id)
+        else:
+            open_runs.add(row.run_id)
+    return Admitted("accepted", skipped=tuple(skipped))
+
+
+def _keys_of(admission: Admission) -> list[StartKey]:
+    if not admission.keyed:
+        return admission.start_keys
+    return [*admission.start_keys, *(keyed[0] for keyed in admission.keyed)]

@@ -229,6 +229,12 @@ class _Work:
                 opened.append(row)
                 self._starts.append((row.run_id, first))
             keys += admission.start_keys
+            for key, row, first, decision in admission.keyed:
+                if row.run_id not in verdict.skipped:
+                    keys.append(key)
+                    opened.append(row)
+                    self._starts.append((row.run_id, first))
+                    self.decisions.append(decision)
             messages += admission.messages
             letters += admission.letters
         if claims:
