@@ -129,27 +129,29 @@ def _status(service: Service, word: str) -> int:
 
 
 async def _develop(loaded: Loaded, watched: list[Path], again: bool) -> int:
-    try:
-        service = await _started(loaded.settings, migrating=True)
-    except RcoError as error:
-        if not again:
-            raise
-        _say(told(error))
-        return await _wait_for_change(watched)
-    except Exception as error:  # noqa: BLE001 - the author's module may raise anything; it is being written
-        _say(f"{loaded.settings.app} cannot be loaded: {type(error).__name__}: {error}")
-        return await _wait_for_change(watched)
+    # Signals and changes are heard from here on: what comes while the service starts is not missed.
     ending = _Ending()
-    service.failed.add_done_callback(lambda _: ending.put("failed"))
     changed = asyncio.create_task(_change(watched))
-    changed.add_done_callback(lambda _: ending.put("changed"))
+    await asyncio.sleep(0)
     try:
-        while (word := await ending.next()) == "reload":
-            pass
+        try:
+            service = await _started(loaded.settings, migrating=True)
+        except RcoError as error:
+            if not again:
+                raise
+            _say(told(error))
+            await changed
+            return _CHANGED
+        service.failed.add_done_callback(lambda _: ending.put("failed"))
+        changed.add_done_callback(lambda _: ending.put("changed"))
+        try:
+            while (word := await ending.next()) == "reload":
+                pass
+        finally:
+            await _stop(service, loaded.settings)
+        return _CHANGED if word == "changed" else _status(service, word)
     finally:
         await stop_task(changed)
-        await _stop(service, loaded.settings)
-    return _CHANGED if word == "changed" else _status(service, word)
 
 
 async def _started(settings: Settings, *, migrating: bool = False) -> Service:

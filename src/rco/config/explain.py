@@ -47,8 +47,13 @@ def diff(before: Settings, after: Settings) -> list[Change]:
     return [
         Change(key, old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())
-        if key not in old or key not in new or old_raw[key] != new_raw[key]
+        if (key not in old or key not in new or old_raw[key] != new_raw[key]) and not _only_empty(key, old_raw, new_raw)
     ]
+
+
+def _only_empty(key: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
+    # An empty list has a line of its own in the listing; what came or went is said by the lines of its items.
+    return (key in old) != (key in new) and old.get(key, new.get(key)) == []
 
 
 def _origin(key: str, origins: dict[str, str]) -> str:

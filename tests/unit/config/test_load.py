@@ -106,6 +106,15 @@ def test_explain_and_diff_show_references_but_no_fixed_answers(tmp_path: Path) -
     assert changes == {"targets.pay.fallback.body": ("***", "***"), "targets.pay.timeout": (3.0, 4.0)}
 
 
+def test_what_came_and_went_is_said_once(tmp_path: Path) -> None:
+    one = load(write(tmp_path, "app: a.b\n"), {}).settings
+    two = load(write(tmp_path, "subscriptions: [{name: s, workflow: w, type: t}]\n"), {}).settings
+    assert [change.key for change in diff(one, two)] == [
+        "app",
+        *(f"subscriptions[0].{field}" for field in ("key", "name", "namespace", "source", "type", "where", "workflow")),
+    ]
+
+
 def test_every_problem_is_listed_by_line(tmp_path: Path) -> None:
     path = write(tmp_path, "server: {max_conns: 0}\nlimit: {}\ntargets:\n  a: {base_url: x, allow: []}\n")
     found = problems(path, {})
