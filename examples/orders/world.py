@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ __all__ = ["ROOT", "SERVICES", "World", "stop_kept"]
 ROOT = Path(__file__).parents[2]
 SERVICES = {"inventory": 8101, "payments": 8102, "shipping": 8103}
 """Service and the port it has in ``rco-config.yaml``; the demo takes free ones instead."""
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 45.0
 _RCO = str(Path(sys.executable).with_name("rco"))
 
 
@@ -163,10 +164,18 @@ def stop_kept(folder: Path) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port
+    # Not one the system gives away by itself: while the service is down, a client that tries again and again to reach
+    # it could be given the very port as its own, and nobody could listen on it any more.
+    below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(max(1024, below - 12_000), below)
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                held.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 async def _ready(client: aiohttp.ClientSession, base_url: str) -> bool:

@@ -15,6 +15,7 @@ Anything else is a mistake, so that no code in a page goes unrun.
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-READY_WITHIN_S = 30
+READY_WITHIN_S = 45
 USUAL = {"127.0.0.1:8080": "RCO_SERVER_BIND_ADDR", "127.0.0.1:9909": "RCO_SERVER_METRICS_ADDR"}
 """Addresses that pages name. The tests take free ports instead."""
 
@@ -154,10 +155,18 @@ class Reader:
 
 
 def _free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port
+    # Not one the system gives away by itself: while the service is down, a client that tries again and again to reach
+    # it could be given the very port as its own, and nobody could listen on it any more.
+    below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(max(1024, below - 12_000), below)
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                held.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def _answers(url: str) -> bool:
