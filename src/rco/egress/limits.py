@@ -34,7 +34,7 @@ class Limits:
     __slots__ = (
         "_clock",
         "_line",
-        "_sleeping",
+        "_sleepers",
         "_tokens",
         "_tokens_at",
         "burst",
@@ -60,7 +60,7 @@ class Limits:
         self.in_flight = 0
         """Permits taken, by calls under way and by calls that wait for a token."""
         self._line: deque[asyncio.Future[None]] = deque()
-        self._sleeping = 0
+        self._sleepers: set[asyncio.Future[None]] = set()
         self._clock = clock
         self._tokens = self.burst
         self._tokens_at = clock.monotonic()
@@ -68,7 +68,7 @@ class Limits:
     @property
     def waiting(self) -> int:
         """Callers that wait for a permit or a token."""
-        return len(self._line) + self._sleeping
+        return len(self._line) + len(self._sleepers)
 
     @property
     def has_permit(self) -> bool:
@@ -120,15 +120,12 @@ class Limits:
             return Crowded("rate_limited", wait_s)
         self._tokens -= 1
         if wait_s > 0:
-            self._sleeping += 1
             try:
-                await asyncio.sleep(wait_s)
+                await self._sleep(wait_s)
             except BaseException:
                 self._tokens += 1
                 self.leave()
                 raise
-            finally:
-                self._sleeping -= 1
         return None
 
     def leave(self) -> None:
@@ -141,10 +138,12 @@ class Limits:
         self.in_flight -= 1
 
     def disperse(self) -> None:
-        """Send everybody in line on their way at once, whatever the concurrency: the calls will be refused further on.
+        """Send everybody who waits on their way at once, whatever the limits: the calls will be refused further on.
 
         For the end of the service only.
         """
+        for sleeper in self._sleepers:
+            _wake(sleeper)
         while self._line:
             first = self._line.popleft()
             if not first.done():
@@ -165,6 +164,17 @@ class Limits:
                     self._line.remove(turn)
             raise
 
+    async def _sleep(self, wait_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        sleeper: asyncio.Future[None] = loop.create_future()
+        alarm = loop.call_later(wait_s, _wake, sleeper)
+        self._sleepers.add(sleeper)
+        try:
+            await sleeper
+        finally:
+            alarm.cancel()
+            self._sleepers.discard(sleeper)
+
     def _token_wait_s(self, ahead: int) -> float:
         if self.rate_per_s is None:
             return 0.0
@@ -175,3 +185,8 @@ class Limits:
         now = self._clock.monotonic()
         self._tokens = min(self.burst, self._tokens + (now - self._tokens_at) * rate_per_s)
         self._tokens_at = now
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)

@@ -5,7 +5,7 @@ import traceback
 
 import msgspec
 import pytest
-from tests.integration.egress.rig import ATTEMPT, SECRET, TRACE_ID, Rig, ask, bad, good, reply
+from tests.integration.egress.rig import ATTEMPT, SECRET, TRACE_ID, Names, Rig, ask, bad, good, reply
 
 from rco.errors import ConfigInvalid
 from rco.kit.backoff import Backoff
@@ -85,7 +85,9 @@ async def test_cookies_and_the_environment_have_no_say(rig: Rig, monkeypatch: py
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("no_proxy", "")
     server = await rig.serve(reply(200, b"{}", "Set-Cookie: sid=1; Path=/"))
-    egress = await rig.egress(rig.target(server))
+    # By name, as cookies of bare addresses are dropped by default anyway.
+    target = rig.target(base_url=f"http://shop.test:{server.port}")
+    egress = await rig.egress(target, resolver=Names(["127.0.0.1"]))
     await good(egress)
     await good(egress)
     assert (proxy.accepted, len(server.requests)) == (0, 2)
@@ -305,3 +307,29 @@ async def test_stop_ends_what_is_under_way_and_refuses_what_comes(rig: Rig) -> N
     assert (refused.data["reason"], refused.ambiguous, refused.retryable) == ("stopped", False, True)
     assert (await bad(egress)).data["reason"] == "stopped"
     assert len(server.requests) == 1
+
+
+async def test_stop_does_not_wait_for_names_or_tokens(rig: Rig) -> None:
+    class Asleep:
+        async def resolve(self, host, port=0, family=0):
+            asked.set()
+            await asyncio.Event().wait()
+
+        async def close(self) -> None:
+            return None
+
+    asked = asyncio.Event()
+    egress = await rig.egress(
+        rig.target(timeout_s=3600.0),
+        rig.target(name="slow", rate_per_s=0.001, burst=1, timeout_s=3600.0),
+        resolver=Asleep(),
+    )
+    resolving = asyncio.create_task(bad(egress))
+    taking = asyncio.create_task(bad(egress, ask(target="slow")))
+    await asked.wait()
+    sleeping = asyncio.create_task(bad(egress, ask(target="slow")))
+    while egress.state()[1].waiting != 1:
+        await asyncio.sleep(0.001)
+    await egress.stop()
+    assert [(await call).ambiguous for call in (resolving, taking, sleeping)] == [False] * 3
+    assert (await sleeping).data["reason"] == "stopped"

@@ -103,6 +103,9 @@ def test_late_answers_of_an_earlier_era_have_no_say(clock) -> None:
     assert isinstance(breaker.admit(), Shut)
     breaker.succeeded(probe)
     assert breaker.phase is Phase.CLOSED
+    breaker.succeeded(stale)
+    breaker.failed(stale)
+    assert breaker.counts == (0, 0)
 
 
 def test_a_pause_is_clamped_never_shortened_and_ends(clock) -> None:
