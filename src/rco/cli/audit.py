@@ -78,7 +78,13 @@ def export(
 
 
 @app.command
-def verify(file: Path, *, expect_head: str | None = None, complete: _Flag = False, json: _Flag = False) -> int:
+def verify(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    *,
+    expect_head: str | None = None,
+    complete: _Flag = False,
+    json: _Flag = False,
+) -> int:
     """Verify an export. Needs no service. Status 6 when it does not hold.
 
     Parameters

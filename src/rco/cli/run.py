@@ -22,6 +22,7 @@ __all__ = ["app"]
 
 app = App(name="run", help="Start, watch and steer runs.")
 INPUT_BYTES_MAX = 1 << 20
+_Json = Annotated[str, Parameter(allow_leading_hyphen=True)]
 _ROUND_S = 30.0
 
 
@@ -29,7 +30,7 @@ _ROUND_S = 30.0
 def start(
     workflow: str,
     *,
-    input: str = "null",
+    input: _Json = "null",
     key: str | None = None,
     wait: str | None = None,
     link: Link = LINK,
@@ -132,7 +133,7 @@ def watch(run_id: str, *, link: Link = LINK) -> int:
 
 
 @app.command
-def signal(run_id: str, name: str, *, value: str = "null", message_id: str | None = None, link: Link = LINK) -> None:
+def signal(run_id: str, name: str, *, value: _Json = "null", message_id: str | None = None, link: Link = LINK) -> None:
     """Send a signal to a run.
 
     Parameters
@@ -190,7 +191,7 @@ def settle(
     verdict: Literal["done", "failed", "again"],
     *,
     reason: str,
-    value: str = "null",
+    value: _Json = "null",
     link: Link = LINK,
 ) -> None:
     """Say what became of a step that is in doubt.

@@ -47,7 +47,7 @@ def diff(before: Settings, after: Settings) -> list[Change]:
     return [
         Change(key, old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())
-        if (key not in old or key not in new or old_raw[key] != new_raw[key]) and not _only_empty(key, old_raw, new_raw)
+        if old_raw.get(key) != new_raw.get(key) and not _only_empty(key, old_raw, new_raw)
     ]
 
 

@@ -111,7 +111,7 @@ def test_what_came_and_went_is_said_once(tmp_path: Path) -> None:
     two = load(write(tmp_path, "subscriptions: [{name: s, workflow: w, type: t}]\n"), {}).settings
     assert [change.key for change in diff(one, two)] == [
         "app",
-        *(f"subscriptions[0].{field}" for field in ("key", "name", "namespace", "source", "type", "where", "workflow")),
+        *(f"subscriptions[0].{field}" for field in ("name", "namespace", "source", "type", "workflow")),
     ]
 
 
