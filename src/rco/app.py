@@ -25,6 +25,7 @@ from rco.egress.client import Egress
 from rco.engine.emitting import Started
 from rco.engine.engine import Engine
 from rco.engine.program import Programs
+from rco.errors import RcoError
 from rco.expr.jq import Expression
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
@@ -33,7 +34,7 @@ from rco.model.event import Event
 from rco.operations.access import Access, ensure_admin
 from rco.operations.desk import Desk
 from rco.operations.observe import observe
-from rco.operations.receive import asks_for, receive
+from rco.operations.receive import emitted, receive
 from rco.router.table import RoutingTable
 from rco.server.api.app import control_api
 from rco.server.asgi import Root
@@ -152,7 +153,7 @@ class Service:
             log=self.log,
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
-        observe(engine, keeper.writer, self.metrics, clock)
+        observe(engine, keeper.writer, self.metrics, clock, self.log)
         self.metrics.gauge(signals.INFO, version=__version__).set(1)
         keeper.writer.note(
             Decision(
@@ -196,6 +197,7 @@ class Service:
             },
             version={"version": __version__, "service": "rco"},
         )
+        metrics.gauge(signals.READY).watch(lambda: not health.missing())
         api = control_api(lambda: self._desk, Access(keeper.reader, clock))
         root = Root(clock=clock, ids=ids, metrics=metrics, ingress=self._ingress, health=health, mounts={"/v1": api})
         for app, address in (
@@ -222,10 +224,14 @@ class Service:
     async def reload(self, settings: Settings) -> None:
         """Take other settings, targets, providers, subscriptions and application: all of them or, with the error
         raised, none. What cannot change while running (addresses, store, limits of the engine) waits for a restart."""
-        application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
-        routes = self._routes(settings)
-        table = self._table(settings, application)
-        self._egress.reload(settings.targets.values())
+        try:
+            application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
+            routes = self._routes(settings)
+            table = self._table(settings, application)
+            self._egress.reload(settings.targets.values())
+        except RcoError:
+            self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="refused").add()
+            raise
         self._turnstile.replace(routes)
         self._desk = replace(self._desk, router=table)
         for change in diff(self.settings, settings):
@@ -240,6 +246,7 @@ class Service:
             )
         self.settings, self._application = settings, application
         await self._desk.engine.reload(self._programs(application))
+        self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="ok").add()
         self.log.info("service.reloaded")
 
     def _programs(self, application: Application | None) -> list[Any]:
@@ -258,7 +265,7 @@ class Service:
         )
 
     def _starts(self, event: Event) -> Started:
-        return asks_for(self._desk, event, event.origin)
+        return emitted(self._desk, event)
 
     def _broken(self, problem: BaseException) -> None:
         self.log.error("store.failed", error=problem)

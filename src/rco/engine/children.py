@@ -76,7 +76,7 @@ class Children:
             )
         )
         owner.append(live, Record(Kind.CHILD, op.key, now, op.fp, [run_id, op.workflow]))
-        owner.live[run_id] = child
+        owner.opened(child)
         owner.append(child, Record(Kind.START, "", now, b"", start))
         if program is None:
             owner.loop.call_soon(owner.block, child, {"cause": "no such workflow", "message": op.workflow})

@@ -69,6 +69,8 @@ class Emitting:
                 continue
             self._open(live, opening, one)
         for subscription, cause in started.failed:
+            for listener in owner.on_letter:
+                listener(subscription)
             changes.letters.append(
                 DeadLetter(letter_id=owner.ids.uuid7(), event=event, subscription=subscription, cause=cause, at_us=now)
             )

@@ -52,6 +52,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     messages_taken: int
     replayed: int
     blocked: int
+    refused: int
     backlog: int
 
 
@@ -282,8 +283,17 @@ class Engine:
             messages_taken=self._waits.taken,
             replayed=self._loading.replayed,
             blocked=self._loading.blocked,
+            refused=self._openings.refused,
             backlog=self._writer.backlog,
         )
+
+    def on_opened(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener(workflow)`` for each run that begins here."""
+        self._owner.on_opened.append(listener)
+
+    def on_letter(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener(subscription)`` for each emitted event that it could not take."""
+        self._owner.on_letter.append(listener)
 
     def on_closed(self, listener: Callable[[Live, Any, Any], None]) -> None:
         """Call ``listener(live, outcome, value)`` after each closing is committed."""

@@ -39,17 +39,19 @@ class Openings:
     def __init__(self, owner: Owner, programs: Programs) -> None:
         self._owner = owner
         self._programs = programs
-        self.started: dict[str, int] = {}
+        self.refused = 0
 
     def admit(self, count: int = 1) -> None:
         """Raise ``Overloaded`` when ``count`` more runs would pass a bound. Nothing accepted so far is affected."""
         owner, options = self._owner, self._owner.options
         if len(owner.live) + count > options.open_runs_limit:
+            self.refused += 1
             raise Overloaded(
                 f"{len(owner.live)} runs are open in memory; the limit is {options.open_runs_limit}.",
                 cure="Wait for runs to close, or raise engine.open_runs.",
             )
         if owner.writer.backlog > options.backlog_limit:
+            self.refused += 1
             raise Overloaded(
                 f"{owner.writer.backlog} rows wait for the store; the limit is {options.backlog_limit}.",
                 cure="Slow down, or look at the store's disk.",
@@ -118,8 +120,7 @@ class Openings:
         machine = Machine(row.run_id)
         live = Live(row.run_id, machine, opening.start, row.opened_us)
         live.seq = live.committed = 1
-        owner.live[row.run_id] = live
-        self.started[row.workflow] = self.started.get(row.workflow, 0) + 1
+        owner.opened(live)
         if program is None:
             # Reloaded between preparing and committing.
             owner.block(live, {"cause": "no such workflow", "message": row.workflow})

@@ -55,6 +55,10 @@ class Owner:
         self.live: dict[bytes, Live] = {}
         self.loop = asyncio.get_running_loop()
         self.armers: dict[type[Operation[Any]], Armer] = {}
+        self.on_opened: list[Callable[[str], None]] = []
+        """Told the workflow of every run that begins here."""
+        self.on_letter: list[Callable[[str], None]] = []
+        """Told the subscription that could not take an emitted event."""
         self.on_close: list[Callable[[Live, Outcome, Any], None]] = []
         """Called while the closing transaction is being collected."""
         self.on_closed: list[Callable[[Live, Outcome, Any], None]] = []
@@ -64,6 +68,12 @@ class Owner:
         self.records = 0
         self._collecting: Changes | None = None
         self._drafted: list[tuple[Live, Draft]] = []
+
+    def opened(self, live: Live) -> None:
+        """Take a new run into memory."""
+        self.live[live.run_id] = live
+        for listener in self.on_opened:
+            listener(live.workflow)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

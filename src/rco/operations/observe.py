@@ -10,20 +10,21 @@ from rco.kit.clock import MICROS, Clock
 from rco.model.run import Outcome
 from rco.store.contract.writer import Flushed, Writer
 from rco.telemetry import signals
-from rco.telemetry.metrics import Metrics
+from rco.telemetry.logs import Log
+from rco.telemetry.metrics import Counter, Histogram, Metrics
 
 __all__ = ["CallObserver", "observe"]
 
 
-def observe(engine: Engine, writer: Writer, metrics: Metrics, clock: Clock) -> None:
+def observe(engine: Engine, writer: Writer, metrics: Metrics, clock: Clock, log: Log | None = None) -> None:
     """Keep ``metrics`` true from now on. Hot counters are brought up to date once a commit, not once a step."""
-    Observer(engine, writer, metrics, clock)
+    Observer(engine, writer, metrics, clock, log)
 
 
 class Observer:
     """Turns counters that the engine keeps anyway into metrics."""
 
-    def __init__(self, engine: Engine, writer: Writer, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, engine: Engine, writer: Writer, metrics: Metrics, clock: Clock, log: Log | None) -> None:
         self._engine, self._metrics, self._clock = engine, metrics, clock
         self._last = engine.stats()
         self._steps_ok = metrics.counter(signals.STEPS, outcome="ok")
@@ -38,19 +39,30 @@ class Observer:
         self._size = metrics.counter(signals.COMMIT_SIZE)
         self._commit_s = metrics.histogram(signals.COMMIT_DURATION)
         self._lateness_s = metrics.histogram(signals.TIMER_LATENESS)
+        self._refused = metrics.counter(signals.RUNS_REFUSED)
+        self._decisions = metrics.counter(signals.INTEROP_AUDIT_EMITTED, sink="store")
+        self._queue_dropped = metrics.counter(signals.INTEROP_QUEUE_DROPPED, queue="audit")
+        self._lines_lost = metrics.counter(signals.LOG_LINES_LOST)
+        self._log, self._lines_lost_before = log, 0
+        self._started: dict[str, Counter] = {}
+        self._closed_by: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        metrics.gauge(signals.INTEROP_QUEUE_DEPTH, queue="writer").watch(lambda: writer.backlog)
         metrics.gauge(signals.WRITER_BACKLOG).watch(lambda: writer.backlog)
         metrics.gauge(signals.OPEN_RUNS, mode="hot").watch(lambda: engine.stats().open_in_memory)
         self._dropped = metrics.counter(signals.INTEROP_AUDIT_DROPPED)
         self._dropped_before = writer.notes_dropped
         self._writer = writer
         writer.on_flush(self._flushed)
+        engine.on_opened(self._opened)
         engine.on_closed(self._closed)
+        engine.on_letter(self._lettered)
         engine.timers.on_fired.append(self._lateness_s.observe)
 
     def _flushed(self, flushed: Flushed) -> None:
         self._commits.add()
         self._records.add(flushed.records)
         self._size.add(flushed.size_bytes)
+        self._decisions.add(flushed.decisions)
         self._commit_s.observe(flushed.took_s)
         self._catch_up(self._engine.stats())
 
@@ -63,14 +75,38 @@ class Observer:
         self._taken.add(now.messages_taken - last.messages_taken)
         self._replayed.add(now.replayed - last.replayed)
         self._blocked.add(now.blocked - last.blocked)
+        self._refused.add(now.refused - last.refused)
         dropped = self._writer.notes_dropped
         self._dropped.add(dropped - self._dropped_before)
+        self._queue_dropped.add(dropped - self._dropped_before)
         self._dropped_before = dropped
+        if self._log is not None:
+            self._lines_lost.add(self._log.lines_lost - self._lines_lost_before)
+            self._lines_lost_before = self._log.lines_lost
 
-    def _closed(self, live: Live, outcome: Outcome, _: Any) -> None:
-        self._metrics.counter(signals.RUNS_CLOSED, workflow=live.workflow, outcome=outcome.value).add()
-        seconds = (self._clock.now_us() - live.opened_us) / MICROS
-        self._metrics.histogram(signals.RUN_DURATION, workflow=live.workflow).observe(max(0.0, seconds))
+    def _opened(self, workflow: str) -> None:
+        counter = self._started.get(workflow)
+        if counter is None:
+            counter = self._started[workflow] = self._metrics.counter(signals.RUNS_STARTED, workflow=workflow)
+        counter.add()
+
+    def _lettered(self, subscription: str) -> None:
+        self._metrics.counter(signals.DEAD_LETTERS, subscription=subscription).add()
+
+    def _closed(self, live: Live, outcome: Outcome, value: Any) -> None:
+        cells = self._closed_by.get((live.workflow, outcome.value))
+        if cells is None:
+            metrics = self._metrics
+            cells = self._closed_by[live.workflow, outcome.value] = (
+                metrics.counter(signals.RUNS_CLOSED, workflow=live.workflow, outcome=outcome.value),
+                metrics.histogram(signals.RUN_DURATION, workflow=live.workflow),
+            )
+        cells[0].add()
+        cells[1].observe(max(0.0, (self._clock.now_us() - live.opened_us) / MICROS))
+        if outcome is not Outcome.COMPLETED and isinstance(value, dict):
+            for one in value.get("compensation") or ():
+                result = "ok" if one["ok"] else "failed"
+                self._metrics.counter(signals.COMPENSATIONS, outcome=result).add()
 
 
 class CallObserver:

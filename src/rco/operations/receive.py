@@ -17,8 +17,9 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.operations.desk import Desk
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
+from rco.telemetry import signals
 
-__all__ = ["asks_for", "event_input", "openings", "receive"]
+__all__ = ["asks_for", "emitted", "event_input", "openings", "receive"]
 
 
 def event_input(event: Event) -> dict[str, Any]:
@@ -74,7 +75,14 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     admitted = await desk.engine.submit(0, admission, begin)
     if admitted.status == "duplicate":
         return Receipt(True, admitted.corr_id)
+    desk.metrics.counter(signals.EVENTS, origin="webhook").add()
     return Receipt(False, event.corr_id)
+
+
+def emitted(desk: Desk, event: Event) -> Started:
+    """What an event that a run emitted starts."""
+    desk.metrics.counter(signals.EVENTS, origin="run").add()
+    return asks_for(desk, event, event.origin)
 
 
 def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None) -> Started:
@@ -99,6 +107,7 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None) -> S
             )
             # A key of the author's own outlives the event: two events with one key are one run.
             started.asks.append(Ask(subscription.name, ask, subscription.key is not None))
+            desk.metrics.counter(signals.EVENT_MATCHES, subscription=subscription.name).add()
     return started
 
 
@@ -121,6 +130,8 @@ def openings(
         key = one.ask.key or ""
         own = StartKey(event.namespace, key, b"", opening.row.run_id) if one.keyed else None
         opened.append((opening, own))
+    for name, _ in failed:
+        desk.metrics.counter(signals.DEAD_LETTERS, subscription=name).add()
     letters = [
         DeadLetter(letter_id=desk.ids.uuid7(), event=event, subscription=name, cause=cause, at_us=desk.clock.now_us())
         for name, cause in failed

@@ -12,6 +12,7 @@ from rco.operations.access import require
 from rco.operations.desk import Desk
 from rco.operations.receive import admission_of, begin_opened, openings
 from rco.store.contract.changes import Admitted, Claim
+from rco.telemetry import signals
 
 __all__ = ["redeliver_event", "redeliver_letter"]
 
@@ -73,4 +74,6 @@ async def _redeliver(
         begin_opened(desk, outcome, opened)
 
     admitted = await desk.engine.submit(0, admission, begin)
+    if letter_id is not None and admitted.status == "accepted":
+        desk.metrics.counter(signals.LETTERS_REPLAYED).add()
     return len(opened) - len(admitted.skipped) if admitted.status == "accepted" else 0

@@ -9,6 +9,7 @@ from rco.model.principal import Principal, Role
 from rco.operations.access import require
 from rco.operations.command import command_decision, find_run
 from rco.operations.desk import Desk
+from rco.telemetry import signals
 
 __all__ = ["signal"]
 
@@ -23,4 +24,10 @@ async def signal(desk: Desk, principal: Principal, run_id: bytes, name: str, val
     require(principal, Role.OPERATOR)
     row = await find_run(desk, principal, run_id)
     decision = command_decision(desk, principal, row, Verb.SIGNAL, name=name)
-    return await desk.engine.signal(run_id, name, value, message_id or f"signal:{desk.ids.ulid()}", decision)
+    outcome = "closed"
+    try:
+        accepted = await desk.engine.signal(run_id, name, value, message_id or f"signal:{desk.ids.ulid()}", decision)
+        outcome = "accepted" if accepted else "duplicate"
+    finally:
+        desk.metrics.counter(signals.SIGNALS, outcome=outcome).add()
+    return accepted

@@ -60,6 +60,7 @@ class Flushed(msgspec.Struct, frozen=True, gc=False):
     size_bytes: int
     took_s: float
     woken: tuple[bytes, ...]
+    decisions: int = 0
 
 
 class Writer(Protocol):

@@ -157,7 +157,7 @@ class Committer:
             raise
         self._n, self._prev, self._place = seal.n, seal.hash, self._place + len(leaves) // 32
         took_s = self._clock.monotonic() - started
-        flushed = Flushed(work.n, work.records, work.size_bytes, took_s, tuple(work.woken))
+        flushed = Flushed(work.n, work.records, work.size_bytes, took_s, tuple(work.woken), len(work.decisions))
         return Committed(work.admitted, work.refused, flushed)
 
 
