@@ -16,6 +16,7 @@ from rco.client import Client
 from rco.config.settings import ServerSettings, Settings
 from rco.kit.ids import Ids
 from rco.model.principal import Principal, Role
+from rco.model.subscription import Subscription
 from rco.model.target import Rule, Target
 from rco.operations.access import token_digest
 
@@ -41,6 +42,10 @@ async def fail(ctx: Context, given):
 @workflow(on="order.created")
 async def order(ctx: Context, event):
     return event["id"]
+
+@workflow
+async def sell(ctx: Context, event_id):
+    return await ctx.emit("order.created", {"n": 1}, subject="s", event_id=event_id)
 """
 
 
@@ -67,6 +72,8 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         targets={
             "pay": Target(name="pay", base_url="https://pay.example.com", allow=[Rule(["GET", "POST"], "/charges/*")])
         },
+        # Nothing has a field of a number: this one can never take an order.
+        subscriptions=[Subscription(name="odd", workflow="greet", type="order.created", where=".data.n.x")],
     )
     service = await build(settings, environ={}, migrating=True)
     await service.start()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rco.cli.exits import MEANING, Exit, exit_of
+from rco.cli.reference import reference
 from rco.errors import (
     ConfigInvalid,
     Conflict,
@@ -129,6 +130,19 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     command = f"{sys.executable} -m rco config explain --all --json | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+def test_the_reference_is_current() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
+    assert page.read_text() == reference(), "renew it: python -m rco.cli.reference > docs/reference/cli.md"
+
+
+def test_the_reference_has_every_command() -> None:
+    text = reference()
+    for command in ("run settle", "letters replay", "audit verify", "config explain", "events show", "run watch"):
+        assert f"\n### {command}\n" in text
+    for name in GROUPS:
+        assert f"\n## {name}\n" in text
 
 
 # -- statuses ----------------------------------------------------------------------------------------------------------
