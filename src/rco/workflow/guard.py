@@ -7,6 +7,7 @@ installed once, by the service.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 
 from rco.engine.machine import running
@@ -27,13 +28,15 @@ _REFUSED = {
     "time.sleep": "time.sleep",
 }
 _installed = False
+_thread = 0
+"""The thread that runs workflow code. What other threads do meanwhile (the store opens its files) is their affair."""
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     what = _REFUSED.get(event)
     if what is None and event == "open" and running() is not None:
         what = _opened(arguments)
-    if what is not None and running() is not None:
+    if what is not None and running() is not None and threading.get_ident() == _thread:
         raise Misuse(
             f"workflow code used {what}, which cannot be replayed.",
             cure="Put it into a step: await ctx.step(fn, ...), or call a target: await ctx.call(...).",
@@ -47,8 +50,9 @@ def _opened(arguments: tuple[Any, ...]) -> str | None:
 
 
 def install_guard() -> None:
-    """Install the guard in this interpreter. A second call has no effect."""
-    global _installed  # noqa: PLW0603 - the interpreter keeps hooks for ever
+    """Guard the workflow code of the calling thread. The hook is installed once; a second call only moves it here."""
+    global _installed, _thread  # noqa: PLW0603 - the interpreter keeps hooks for ever
+    _thread = threading.get_ident()
     if not _installed:
         _installed = True
         sys.addaudithook(_hook)
