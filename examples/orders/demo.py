@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import fcntl
 import secrets
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -89,16 +92,14 @@ async def run_demo(world: World, console: Console, *, orders: int) -> Result:
         sender = Sender(world.base_url, world.keys, world.folder / "sender.jsonl", on_told)
         show.say(f"ready at {world.base_url}; sending {requests} webhooks")
         sending = asyncio.create_task(sender.send_all(plan, at_once=AT_ONCE, per_s=PER_S))
-        half = asyncio.create_task(half_way.wait())
-        await asyncio.wait([sending, half], return_when=asyncio.FIRST_COMPLETED)
-        if not half.done():
-            half.cancel()
-            await sending
+        watching = asyncio.create_task(_watch(world, show, lambda: starts))
+        await _first(half_way, sending)
         show.say(f"[bold]kill -9[/bold] with {await _open_runs(world)} runs open; starting again")
         world.kill()
         await world.restart()
         show.say("ready again on what the disk holds")
         await sending
+        watching.cancel()
         show.say("all webhooks are answered; waiting for the runs to close")
         still_open = await _until_closed(world, show, starts)
         show.say("comparing what the sender was told, what the services did and what RCO wrote down")
@@ -118,6 +119,23 @@ def judge(folder: Path, still_open: int = 0) -> Result:
     except ValueError as problem:
         found, verified, verdict = Evidence({}, []), False, str(problem)
     return Result(told, effects, seen, found, compare(told, effects, found), verified, verdict, still_open)
+
+
+async def _first(event: asyncio.Event, task: asyncio.Task[None]) -> None:
+    """Wait for ``event``; if ``task`` ends first, raise what ended it."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait([waiting, task], return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        waiting.cancel()
+        await task
+
+
+async def _watch(world: World, show: _Show, starts: Callable[[], int]) -> None:
+    """Show how many runs are open, also over the kill."""
+    while True:
+        with suppress(aiohttp.ClientError, TimeoutError):
+            show.runs(starts(), await _open_runs(world))
+        await asyncio.sleep(0.5)
 
 
 async def _open_runs(world: World) -> int:
@@ -158,6 +176,17 @@ def main(keep: bool = False, orders: int = 240, folder: Path = FOLDER, seed: int
     With ``keep`` everything is left running, and where to find it is printed.
     """
     console = Console()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print(f"[red]demo: another one is running in {folder}; wait for it to end[/red]", soft_wrap=True)
+            return 1
+        return _demo(console, keep, orders, folder, seed)
+
+
+def _demo(console: Console, keep: bool, orders: int, folder: Path, seed: int) -> int:
     stop_kept(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -173,7 +202,7 @@ def main(keep: bool = False, orders: int = 240, folder: Path = FOLDER, seed: int
             _print_places(console, world)
     except KeyboardInterrupt:
         return 130
-    except (RuntimeError, aiohttp.ClientError, TimeoutError) as problem:
+    except (RuntimeError, OSError, aiohttp.ClientError, subprocess.TimeoutExpired) as problem:
         console.print(f"[red]demo: {problem}[/red]", soft_wrap=True)
         return 1
     finally:
@@ -192,6 +221,7 @@ def _print_places(console: Console, world: World) -> None:
         "token": str(world.token_file),
         **world.service_urls,
         "records": str(world.folder),
+        "look around": f"RCO_DATA_DIR={world.token_file.parent} rco run list",
         "stop with": f"kill {' '.join((world.folder / 'kept.pids').read_text().split())}",
     }.items():
         console.print(f"  {name:<12} {place}", soft_wrap=True, highlight=False)

@@ -94,8 +94,7 @@ class World:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as client:
             while not await _ready(client, self.base_url):
                 if self._rco.poll() is not None or time.monotonic() > deadline:
-                    tail = b"\n".join(log_path.read_bytes().splitlines()[-15:]).decode(errors="replace")
-                    raise RuntimeError(f"rco dev did not become ready; the end of {log_path}:\n{tail}")
+                    raise RuntimeError(f"rco dev did not become ready; the end of {log_path}:\n{_end_of(log_path)}")
                 await asyncio.sleep(0.05)
 
     def kill(self) -> None:
@@ -161,6 +160,12 @@ def stop_kept(folder: Path) -> None:
             while Path(f"/proc/{pid}").exists():
                 time.sleep(0.05)
     noted.unlink()
+
+
+def _end_of(log: Path) -> str:
+    """What the command said to people, without the JSON lines that it logs for machines."""
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join([line for line in lines if not line.startswith("{")][-10:])
 
 
 def _free_port() -> int:

@@ -7,12 +7,13 @@ import threading
 from pathlib import Path
 
 from rco.engine.machine import Machine
+from rco.errors import Misuse
 from rco.workflow.guard import install_guard
 
 
 def test_another_thread_may_open_a_database_meanwhile(tmp_path: Path) -> None:
     install_guard()
-    problems: list[BaseException] = []
+    problems: list[Misuse] = []
     inside, opened = threading.Event(), threading.Event()
 
     def open_database() -> None:
@@ -20,7 +21,7 @@ def test_another_thread_may_open_a_database_meanwhile(tmp_path: Path) -> None:
         try:
             sqlite3.connect(tmp_path / "store.db").close()
             (tmp_path / "file").write_text("")
-        except BaseException as problem:
+        except Misuse as problem:
             problems.append(problem)
         opened.set()
 
