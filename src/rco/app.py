@@ -27,6 +27,7 @@ from rco.engine.engine import Engine
 from rco.engine.program import Programs
 from rco.errors import RcoError
 from rco.expr.jq import Expression
+from rco.kit import memory
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.model.decision import Decision, Verb
@@ -171,6 +172,7 @@ class Service:
         await engine.start()
         self._stops.append(engine.stop)
         await self._listen(settings, turnstile, keeper)
+        memory.settle()
         self.log.info("service.started", url=self.url, version=__version__)
 
     async def _listen(self, settings: Settings, turnstile: Turnstile, keeper: SqliteKeeper) -> None:

@@ -1,0 +1,19 @@
+"""One question a file; each holds ``QUESTION``. The order is that of the table."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from bench.question import Question
+
+__all__ = ["NAMES", "question"]
+
+NAMES = ("fsync", "bare", "http_floor", "steps", "one_step", "timers", "webhooks", "parked", "start")
+
+
+def question(name: str) -> Question:
+    """Raises ``KeyError`` for a name that is not in ``NAMES``."""
+    if name not in NAMES:
+        raise KeyError(name)
+    found: Question = import_module(f"bench.questions.{name}").QUESTION
+    return found

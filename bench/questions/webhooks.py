@@ -1,0 +1,85 @@
+"""Accepted webhooks: over HTTP, signed, every one new, durable before the 202, each starting a run of one step."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bench.figure import Asked, Measured, Reach, percentile
+from bench.process import cpu_s
+from bench.question import Question, Round
+from bench.rig import synchronous
+from bench.service import LIMITS, Service, send
+from bench.signing import BODY_BYTES
+
+__all__ = ["QUESTION"]
+
+CONNECTIONS = 64
+
+
+async def _ask(round: Round) -> list[Measured]:
+    count, few, warm = round.count(20_000, least=64), round.count(500, least=10), round.count(2_000, least=10)
+    async with Service(round.folder) as service:
+        await send(service.port, type="invoice.paid", prefix="warm", connections=CONNECTIONS, count=warm)
+        await service.until("closed_run", warm)
+        before = cpu_s(service.pid)
+        load = await send(service.port, type="invoice.paid", prefix="load", connections=CONNECTIONS, count=count)
+        await service.until("closed_run", warm + count)
+        used_s = cpu_s(service.pid) - before
+        # What was promised by a 202 must be there; a refusal of any kind makes the figure worthless.
+        assert load.statuses == {202: count}, load.statuses
+        stored = await asyncio.to_thread(service.count, "event")
+        assert stored == warm + count, f"{stored} events are stored, {warm + count} were accepted"
+        alone = await send(service.port, type="invoice.paid", prefix="alone", connections=1, count=few)
+        assert alone.statuses == {202: few}, alone.statuses
+    settings = {
+        "synchronous": synchronous(round.folder),
+        "evidence": "on",
+        "metrics": "on",
+        "limits": LIMITS,
+        "connections": CONNECTIONS,
+        "body_bytes": BODY_BYTES,
+        "scheme": "standard-webhooks",
+        "each": "verified, stored, answered 202, run started, one step, closed; counted in the store afterwards",
+        "sender_cpu_us_each": round_us(load.cpu_s / count),
+    }
+    cost = used_s / count * 1000
+    found = {
+        "webhooks": count / load.took_s,
+        "webhooks-p50": percentile(load.wait_ms, 50),
+        "webhooks-p99": percentile(load.wait_ms, 99),
+        "webhook-alone-p50": percentile(alone.wait_ms, 50),
+        "webhook-alone-p99": percentile(alone.wait_ms, 99),
+    }
+    return [
+        Measured(name=name, value=value, cpu_s_per_1000=None if "alone" in name else cost, settings=settings)
+        for name, value in found.items()
+    ]
+
+
+def round_us(seconds: float) -> float:
+    return round(seconds * 1e6, 1)
+
+
+QUESTION = Question(
+    asked=(
+        Asked(
+            name="webhooks",
+            text=f"accepted webhooks, {CONNECTIONS} connections, 1 KiB, each starting a run",
+            unit="/s",
+            reach=Reach(5_000),
+            against="http-floor",
+            compare="rate",
+        ),
+        Asked(name="webhooks-p50", text="… answered after, p50", unit="ms"),
+        Asked(name="webhooks-p99", text="… p99", unit="ms", reach=Reach(30, at_most=True)),
+        Asked(
+            name="webhook-alone-p50",
+            text="accepted webhook, one connection, answered after, p50",
+            unit="ms",
+            against="bare-1",
+            compare="wait",
+        ),
+        Asked(name="webhook-alone-p99", text="… p99", unit="ms", against="bare-1", compare="wait"),
+    ),
+    ask=_ask,
+)

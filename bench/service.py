@@ -1,0 +1,143 @@
+"""``rco serve`` as a process of its own, and a sender beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from bench.load import Load
+from bench.signing import SECRET
+from rco.store import migrate
+
+__all__ = ["LIMITS", "PATH", "Service", "send"]
+
+_ROOT = Path(__file__).parent.parent
+PATH = "/webhooks/shop"
+LIMITS = {"max_rps": 1_000_000, "burst_rps": 1_000_000}
+"""The token bucket is on, and wide enough not to be what is measured."""
+_SETTINGS = """\
+app: {app}
+data_dir: {folder}/data
+store: {{path: {folder}/rco.db}}
+server: {{bind_addr: "127.0.0.1:{port}", metrics_addr: "127.0.0.1:{metrics_port}"}}
+limits: {{max_rps: {max_rps}, burst_rps: {burst_rps}}}
+providers:
+  shop:
+    kind: standard-webhooks
+    secrets: [{{secret_id: bench, ref: "env:BENCH_SECRET"}}]
+"""
+
+
+class Service:
+    """``async with Service(folder) as service``: migrated, started and ready."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port, self._metrics_port = _free_ports(2)
+        self._process: asyncio.subprocess.Process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(migrate.up, self._folder / "rco.db")
+        await self.begin()
+        return self
+
+    async def begin(self) -> None:
+        """Start the process and wait until ``/readyz`` says 200. Raises ``RuntimeError`` when it ends instead."""
+        config = self._folder / "bench.yaml"
+        config.write_text(
+            _SETTINGS.format(
+                app=_ROOT / "bench" / "app.py",
+                folder=self._folder,
+                port=self.port,
+                metrics_port=self._metrics_port,
+                **LIMITS,
+            )
+        )
+        log = os.open(self._folder / "service.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "rco", "serve", "--config", str(config)),
+                stdout=log,
+                stderr=log,
+                cwd=_ROOT,
+                env={**os.environ, "BENCH_SECRET": SECRET},
+            )
+        finally:
+            os.close(log)
+        while not await _ready(self.port):
+            if self._process.returncode is not None:
+                raise RuntimeError(f"the service did not start: {(self._folder / 'service.log').read_text()[-2000:]}")
+            await asyncio.sleep(0.002)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        await self._process.wait()
+
+    def count(self, what: str) -> int:
+        """How many rows of ``what`` (a table, or a table with a condition) are committed now."""
+        connection = sqlite3.connect(f"file:{self._folder}/rco.db?mode=ro", uri=True)
+        try:
+            return int(connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
+        finally:
+            connection.close()
+
+    async def until(self, what: str, count: int) -> None:
+        """Wait until there are ``count`` rows of ``what``. Raises ``TimeoutError`` after a minute."""
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(self.count, what) != count:
+                await asyncio.sleep(0.02)
+
+
+async def send(port: int, *, type: str, prefix: str, connections: int, count: int) -> Load:
+    """What a sender in a process of its own finds. Raises ``RuntimeError`` with its words when it fails."""
+    sender = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.load", str(port), PATH, type, prefix, str(connections), str(count)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=64 << 20,
+        cwd=_ROOT,
+    )
+    assert sender.stdin is not None
+    assert sender.stdout is not None
+    await sender.stdout.readline()
+    out, err = await sender.communicate(b"go\n")
+    if sender.returncode:
+        raise RuntimeError(f"the sender failed: {err.decode()[-2000:]}")
+    return msgspec.json.decode(out, type=Load)
+
+
+async def _ready(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
+        writer.write(b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
+        return (await reader.readline()).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+    finally:
+        writer.close()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now; all are held until the last is found, so they differ."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in held]
+    for one in held:
+        one.close()
+    return ports

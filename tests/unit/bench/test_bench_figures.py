@@ -1,0 +1,131 @@
+"""How rounds come to a figure, and what the command says of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from bench.figure import Asked, Measured, Reach, percentile, summed_up
+from bench.machine import file_system
+from bench.rounds import with_raw
+from bench.show import show
+from rich.console import Console
+
+ROOT = Path(__file__).parents[3]
+MACHINE = {
+    "cpu": "x",
+    "cores": 2,
+    "memory_gib": 1,
+    "kernel": "6",
+    "file_system": "ext4",
+    "python": "3",
+    "sqlite": "3",
+    "packages": {},
+    "rco": "0",
+    "commit": "c",
+    "load_before": 0.5,
+    "load_after": 0.5,
+}
+
+
+def rounds(*values: float, cpu: float | None = None) -> list[Measured]:
+    return [Measured(name="it", value=value, cpu_s_per_1000=cpu, settings={"on": True}) for value in values]
+
+
+def test_percentiles_are_values_that_were_seen() -> None:
+    values = [float(value) for value in range(1, 101)]
+    assert percentile(values, 50) == 50
+    assert percentile(values, 99) == 99
+    assert percentile([3.0], 99) == 3
+    assert percentile([2.0, 1.0], 50) == 1
+    with pytest.raises(ValueError, match="nothing was measured"):
+        percentile([], 50)
+
+
+def test_a_line_is_the_median_of_its_rounds_with_their_range() -> None:
+    asked = Asked(name="it", text="it", unit="/s", reach=Reach(25))
+    figure = summed_up(asked, rounds(10, 30, 20), [], store="sqlite", machine=MACHINE)
+    assert (figure.value, figure.lowest, figure.highest, figure.rounds) == (20, 10, 30, 3)
+    assert figure.reached is False
+    assert figure.ratio is None
+
+
+@pytest.mark.parametrize(
+    ("reach", "value", "met"),
+    [
+        (Reach(5), 5, True),
+        (Reach(5), 4.99, False),
+        (Reach(5, at_most=True), 5, True),
+        (Reach(5, at_most=True), 5.01, False),
+    ],
+)
+def test_a_reach_is_met_at_its_bound_and_missed_beyond_it(reach: Reach, value: float, met: bool) -> None:
+    assert reach.met(value) is met
+
+
+@pytest.mark.parametrize(("compare", "ratio"), [("rate", 0.02), ("wait", 5.0), ("cpu", 40.0)])
+def test_a_ratio_compares_what_is_alike(compare: str, ratio: float) -> None:
+    asked = Asked(name="it", text="it", unit="ms", against="raw", compare=compare)
+    raw = [Measured(name="raw", value=500.0, cpu_s_per_1000=0.25)]
+    assert summed_up(asked, rounds(10), raw, store="sqlite", machine=MACHINE).ratio == pytest.approx(ratio)
+
+
+def test_ratios_pair_the_rounds_that_ran_side_by_side() -> None:
+    asked = Asked(name="it", text="it", unit="/s", against="raw", compare="rate")
+    raw = [Measured(name="raw", value=value) for value in (100.0, 10.0, 1.0)]
+    assert summed_up(asked, rounds(50, 5, 0.5), raw, store="sqlite", machine=MACHINE).ratio == 0.5
+
+
+def test_a_question_brings_the_limits_it_is_held_against() -> None:
+    assert with_raw(["steps"]) == ["bare", "steps"]
+    assert with_raw(["webhooks"]) == ["bare", "http_floor", "webhooks"]
+    assert with_raw(["start"]) == ["start"]
+
+
+def test_the_table_says_what_was_not_reached_and_what_disturbed_it() -> None:
+    asked = Asked(name="it", text="it", unit="/s", reach=Reach(25))
+    figure = summed_up(asked, rounds(10), [], store="sqlite", machine=MACHINE)
+    out = StringIO()
+    show(Console(file=out, width=160), [figure], {**MACHINE, "load_after": 9.0, "file_system": "tmpfs"})
+    text = out.getvalue()
+    assert "not reached" in text
+    assert "reached 0 of 1; not: it" in text
+    assert "load average was 9.0" in text
+    assert "a flush costs nothing" in text
+
+
+def test_the_file_system_is_that_of_the_folder() -> None:
+    assert file_system(Path("/proc")) == "proc"
+
+
+def test_the_command_writes_a_list_of_objects(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "bench", "--rounds", "2", "--scale", "0.002", "--folder", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--out", str(out), "one_step"], cwd=ROOT, capture_output=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_bytes())
+    assert [one["question"] for one in figures] == ["bare-1", "bare-100", "bare-1000", "one-step-p50", "one-step-p99"]
+    for one in figures:
+        assert {"question", "store", "value", "unit", "cpu_s_per_1000", "settings", "machine"} <= one.keys()
+        assert one["rounds"] == 2
+        assert one["lowest"] <= one["value"] <= one["highest"]
+    assert figures[3]["ratio"] > 0
+    assert list(tmp_path.glob("bench-*")) == [], "a folder was left behind"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [(["nothing"], "no question 'nothing'"), (["--rounds", "0"], "one round"), (["--out", "/no/where"], "no folder")],
+)
+def test_a_wrong_command_is_refused_before_anything_is_measured(arguments: list[str], word: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert word in done.stderr
