@@ -141,7 +141,9 @@ class Service:
             ids=ids,
             random=random.random,
             options=settings.engine,
+            ownership=keeper.ownership,
         )
+        keeper.on_mail(engine.wake)
         self._desk = Desk(
             engine=engine,
             writer=keeper.writer,

@@ -62,6 +62,8 @@ class Effects:
 
     def begin(self, live: Live, op: Effect[Any]) -> None:
         """Make one attempt now."""
+        if not self._owner.may_act(live, op):
+            return
         live.tasks[op.key] = self._owner.loop.create_task(self._attempt(live, op))
 
     def drop(self, live: Live, op: Effect[Any]) -> None:

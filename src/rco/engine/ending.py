@@ -56,6 +56,8 @@ class Ending:
                     return Finished(row.outcome, _value(row.detail))
             try:
                 async with asyncio.timeout(timeout_s):
+                    if not self._owner.ownership.owns(shard_of(run_id)):
+                        return await self._watch(run_id)
                     return await future
             except TimeoutError:
                 return None
@@ -65,6 +67,16 @@ class Ending:
                 waiting.remove(future)
                 if not waiting:
                     del self._waiting[run_id]
+
+    async def _watch(self, run_id: bytes) -> Finished:
+        """Another node closes this run: look for it, ever less often."""
+        pause_s = 0.02
+        while True:
+            row = await self._reader.run(run_id)
+            if row is not None and row.mode is Mode.CLOSED and row.outcome is not None:
+                return Finished(row.outcome, _value(row.detail))
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, 1.0)
 
     async def terminate(self, row: RunRow, reason: str, decision: Decision) -> None:
         owner = self._owner

@@ -26,10 +26,11 @@ from rco.engine.waiting import Waits
 from rco.errors import Conflict, NotFound, Overloaded
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids, id_text
-from rco.model.decision import Decision
+from rco.model.decision import Decision, Verb
 from rco.model.message import Message
 from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted
+from rco.store.contract.ownership import Ownership, Shards, SoleOwner
 from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Flushed, Writer
 
@@ -70,11 +71,13 @@ class Engine:
         ids: Ids,
         random: Callable[[], float],
         options: EngineOptions | None = None,
+        ownership: Ownership | None = None,
     ) -> None:
         options = options or EngineOptions()
+        ownership = ownership or SoleOwner()
         self._writer, self._reader, self._programs = writer, reader, programs
         self._clock, self._ids, self._options = clock, ids, options
-        self._owner = owner = Owner(writer, clock, ids, options)
+        self._owner = owner = Owner(writer, clock, ids, options, ownership)
         self._effects = Effects(owner, random)
         self.timers = Timers(owner)
         self._waits = Waits(owner, self.timers, self._effects)
@@ -91,22 +94,27 @@ class Engine:
                 Mark: emitting,
             }
         )
+        self._ending = Ending(owner, reader)
         self._loading = Loading(owner, reader, programs, self._waits)
         self._parking = Parking(owner, reader, self._loading.wake)
-        self._ending = Ending(owner, reader)
+        self._loading.on_terminate = self._terminate_asked
         self._stopping = False
         writer.on_flush(self._flushed)
+        ownership.on_gained(self._gained)
+        self._gaining: set[asyncio.Task[int]] = set()
 
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Load every open run and go on with it."""
-        await self._loading.recover()
+        await self._loading.recover(self._owner.ownership.shards())
         await self._parking.start()
 
     async def stop(self) -> None:
         """Let go of all runs. Nothing is lost: the next start goes on where the journal ends. Idempotent."""
         self._stopping = True
+        for task in list(self._gaining):
+            await asyncio.wait([task])
         await self._parking.stop()
         await self._loading.stop()
         for live in list(self._owner.live.values()):
@@ -118,7 +126,26 @@ class Engine:
         for live in list(self._owner.live.values()):
             if live.committed == live.seq and not live.tasks and not live.ending:
                 self._owner.evict(live)
-        await self._loading.recover()
+        await self._loading.recover(self._owner.ownership.shards())
+
+    def _gained(self, shards: Shards) -> None:
+        if not self._stopping:
+            task = self._owner.loop.create_task(self._loading.recover(shards))
+            self._gaining.add(task)
+            task.add_done_callback(self._gaining.discard)
+
+    async def _terminate_asked(self, row: RunRow, message: Message) -> None:
+        reason = msgspec.msgpack.decode(message.body, type=str)
+        now = self._clock.now_us()
+        decision = Decision(
+            verb=Verb.CANCEL,
+            at_us=now,
+            subject=row.workflow,
+            run=id_text(row.run_id),
+            corr_id=row.corr_id,
+            reason=reason,
+        )
+        await self._ending.terminate(row, reason, decision)
 
     def _flushed(self, flushed: Flushed) -> None:
         if not self._stopping:
@@ -225,7 +252,7 @@ class Engine:
         """Say what became of a call in doubt: ``done`` with ``value``, ``failed``, or ``again`` to try once more."""
         live = self._owner.live.get(run_id)
         op = live.machine.pending.get(key) if live is not None else None
-        if not (isinstance(op, Effect) and op.doubt):
+        if self._owner.ownership.owns(shard_of(run_id)) and not (isinstance(op, Effect) and op.doubt):
             raise NotFound(
                 f"run {id_text(run_id)} has no step {key!r} in doubt.", cure="See `rco run show` for its steps."
             )
@@ -256,8 +283,13 @@ class Engine:
         return await self._ending.result(run_id, timeout_s)
 
     async def terminate(self, row: RunRow, reason: str, decision: Decision) -> None:
-        """Close the run without running any of its code. For what can no longer be helped."""
-        await self._ending.terminate(row, reason, decision)
+        """Close the run without running any of its code, for what can no longer be helped. A run of another node is
+        closed by that node, soon after this returns."""
+        if self._owner.ownership.owns(shard_of(row.run_id)):
+            await self._ending.terminate(row, reason, decision)
+            return
+        now = self._clock.now_us()
+        await self._send(Message(row.run_id, "terminate", "terminate", "terminate", _pack(reason), now), decision)
 
     async def revive(self, row: RunRow) -> bool:
         """Try a blocked run again on the code there is now. True when it goes on."""

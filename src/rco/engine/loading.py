@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,10 @@ from rco.engine.waiting import Waits
 from rco.errors import CodeChanged
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record, decode_segment
-from rco.model.run import Mode, RunRow
+from rco.model.message import Message
+from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import Moved
+from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import Reader, Segment
 
 __all__ = ["Loading", "replay"]
@@ -53,6 +55,11 @@ def _message_id(body: list[Any]) -> str:
     return taken if isinstance(taken, str) else f"child:{id_text(taken)}"
 
 
+async def _refuse(row: RunRow, message: Message) -> None:
+    """Until the engine says who ends runs by force, the message stays."""
+    del row, message
+
+
 class Loading:
     """Loads runs, a bounded number at a time, each once."""
 
@@ -66,9 +73,13 @@ class Loading:
         self._again: set[bytes] = set()
         self.replayed = 0
         self.blocked = 0
+        self.on_terminate: Callable[[RunRow, Message], Awaitable[None]] = _refuse
 
     def wake(self, run_id: bytes) -> None:
-        """See to it that the run is in memory and has read its messages. May be called at any time, for any run."""
+        """See to it that the run is in memory and has read its messages. May be called at any time, for any run; one
+        of another node's shards is left to that node."""
+        if not self._owner.ownership.owns(shard_of(run_id)):
+            return
         if run_id in self._loads:
             self._again.add(run_id)
             return
@@ -88,15 +99,21 @@ class Loading:
 
     async def _load(self, run_id: bytes) -> None:
         async with self._gate:
+            messages = await self._reader.messages(run_id)
+            ends = [message for message in messages if message.kind == "terminate"]
             live = self._owner.live.get(run_id)
-            if live is None:
+            if live is None or ends:
                 row = await self._reader.run(run_id)
                 if row is None or row.mode is Mode.CLOSED:
+                    return
+                if ends:
+                    await self.on_terminate(row, ends[0])
                     return
                 live = await self.revive(row)
                 if live is None:
                     return
-            for message in await self._reader.messages(run_id):
+                messages = await self._reader.messages(run_id)
+            for message in messages:
                 self._waits.deliver(live, message)
 
     async def revive(self, row: RunRow) -> Live | None:
@@ -106,6 +123,8 @@ class Loading:
         already = owner.live.get(row.run_id)
         if already is not None:
             return already
+        if not owner.ownership.owns(shard_of(row.run_id)):
+            return None
         try:
             records = _records(segments)
             live = replay(self._programs, row, records)
@@ -127,13 +146,13 @@ class Loading:
         start = {"workflow": row.workflow, "namespace": row.namespace, "corr_id": row.corr_id, "parent": row.parent}
         self._owner.block(Live(row.run_id, Machine(row.run_id), start, row.opened_us), detail)
 
-    async def recover(self) -> int:
-        """Load every open run that is not parked. Returns how many came back."""
+    async def recover(self, shards: Shards | None = None) -> int:
+        """Load every open run of ``shards`` (``None``: all) that is not parked. Returns how many came back."""
         count = 0
         for mode in (Mode.HOT, Mode.IN_DOUBT, Mode.BLOCKED):
             after: bytes | None = None
             while True:
-                rows = await self._reader.open_runs(mode, after, PAGE)
+                rows = await self._reader.open_runs(mode, after, PAGE, shards)
                 if not rows:
                     break
                 after = rows[-1].run_id

@@ -66,7 +66,7 @@ class Openings:
         owner = self._owner
         program = self._programs.get(ask.workflow)
         now = owner.clock.now_us()
-        run_id = owner.ids.uuid7(None if ask.key is None else digest(f"{ask.namespace}\0{ask.key}".encode())[0])
+        run_id = owner.new_run_id()
         start = {
             "workflow": ask.workflow,
             "version": program.version,

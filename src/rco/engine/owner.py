@@ -9,6 +9,7 @@ but thought.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -25,6 +26,7 @@ from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record
 from rco.model.run import Mode, Outcome
 from rco.store.contract.changes import Changes, Draft, Ended, Moved
+from rco.store.contract.ownership import Ownership, Shards
 from rco.store.contract.writer import Writer
 
 __all__ = ["Armer", "Owner"]
@@ -47,8 +49,9 @@ def _stay(_: Live) -> None:
 class Owner:
     """Open runs of the shards this node owns."""
 
-    def __init__(self, writer: Writer, clock: Clock, ids: Ids, options: EngineOptions) -> None:
+    def __init__(self, writer: Writer, clock: Clock, ids: Ids, options: EngineOptions, ownership: Ownership) -> None:
         self.writer = writer
+        self.ownership = ownership
         self.clock = clock
         self.ids = ids
         self.options = options
@@ -66,8 +69,18 @@ class Owner:
         self.on_blocked: list[Callable[[bytes, dict[str, Any]], None]] = []
         self.on_idle: Callable[[Live], None] = _stay
         self.records = 0
+        self._watched = ownership.act_until_s != math.inf
+        self._stalled: list[tuple[Live, Operation[Any]]] = []
+        ownership.on_leaving(self._leave)
+        ownership.on_renewed(self._renewed)
         self._collecting: Changes | None = None
         self._drafted: list[tuple[Live, Draft]] = []
+
+    def new_run_id(self) -> bytes:
+        """An identity on a shard that is owned here, so that a new run needs no other node."""
+        run_id = self.ids.uuid7()
+        shard = self.ownership.place(run_id[15])
+        return run_id if shard == run_id[15] else run_id[:15] + bytes((shard,))
 
     def opened(self, live: Live) -> None:
         """Take a new run into memory."""
@@ -139,6 +152,24 @@ class Owner:
             self.armers[type(op)].arm(live, op)
         else:
             live.held.append((live.seq, op))
+
+    def may_act(self, live: Live, op: Operation[Any]) -> bool:
+        """Whether something may be sent for ``live`` now. When the lease may have run out, ``op`` is kept until it is
+        renewed, or forgotten when the shard is lost."""
+        if not self._watched or self.clock.monotonic() < self.ownership.act_until_s:
+            return True
+        self._stalled.append((live, op))
+        return False
+
+    def _renewed(self) -> None:
+        stalled, self._stalled = self._stalled, []
+        for live, op in stalled:
+            if live.machine.pending.get(op.key) is op and not live.ending:
+                self.hold(live, op)
+
+    def _leave(self, shards: Shards) -> None:
+        for live in [live for live in self.live.values() if live.shard in shards]:
+            self.evict(live)
 
     def _committed(self, drafted: list[tuple[Live, Draft]]) -> None:
         armers, idle = self.armers, self.on_idle

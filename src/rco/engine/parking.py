@@ -111,7 +111,7 @@ class Parking:
         window_us = round(owner.options.timer_window_s * MICROS)
         while True:
             horizon = owner.clock.now_us() + window_us
-            due = await self._reader.due(horizon, DUE_PAGE)
+            due = await self._reader.due(horizon, DUE_PAGE, owner.ownership.shards())
             for due_us, run_id in due:
                 self._arm(due_us, run_id)
             # A full page means there are more: the next look is when the last of this page is due.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+from rco.store.contract.ownership import Ownership
 from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Writer
 
@@ -18,6 +20,16 @@ class Keeper(Protocol):
 
     @property
     def reader(self) -> Reader: ...
+
+    @property
+    def ownership(self) -> Ownership:
+        """Which shards this process owns."""
+        ...
+
+    def on_mail(self, listener: Callable[[bytes], None]) -> None:
+        """Call ``listener(run id)`` for owned runs that another node has opened, woken or written to. May tell twice;
+        what it misses is told again by a slow poll."""
+        ...
 
     @property
     def epoch(self) -> int:

@@ -11,6 +11,7 @@ from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
+from rco.store.contract.ownership import Shards
 from rco.store.contract.writer import Seal
 
 __all__ = [
@@ -56,8 +57,10 @@ class RunReader(Protocol):
 
     async def runs(self, where: RunFilter) -> list[RunRow]: ...
 
-    async def open_runs(self, mode: Mode, after: bytes | None, limit: int) -> list[RunRow]:
-        """Open runs in ``mode`` by id upwards, for an owner that loads them."""
+    async def open_runs(
+        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None
+    ) -> list[RunRow]:
+        """Open runs in ``mode`` by id upwards, of ``shards`` (``None``: all), for an owner that loads them."""
         ...
 
     async def count_open(self) -> dict[Mode, int]: ...
@@ -78,8 +81,8 @@ class JournalReader(Protocol):
 
 
 class TimerReader(Protocol):
-    async def due(self, before_us: int, limit: int) -> list[tuple[int, bytes]]:
-        """(due_us, run id) of parked runs due before ``before_us``, soonest first."""
+    async def due(self, before_us: int, limit: int, shards: Shards | None = None) -> list[tuple[int, bytes]]:
+        """(due_us, run id) of parked runs of ``shards`` due before ``before_us``, soonest first."""
         ...
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from rco.errors import StoreError
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.store import migrate
+from rco.store.contract.ownership import SoleOwner
 from rco.store.contract.writer import Sealer
 from rco.store.sqlite.commit import Committer
 from rco.store.sqlite.connection import open_writer
@@ -45,6 +47,7 @@ class SqliteKeeper:
         self._options = options or SqliteOptions()
         self._lock = FileLock(self._path)
         self._epoch = 0
+        self._ownership = SoleOwner()
         self._writer = SqliteWriter(clock=clock, options=self._options)
         self._reader = SqliteReader(self._path, self._writer, self._options)
 
@@ -55,6 +58,14 @@ class SqliteKeeper:
     @property
     def reader(self) -> SqliteReader:
         return self._reader
+
+    @property
+    def ownership(self) -> SoleOwner:
+        """One process owns the file, so it owns every shard."""
+        return self._ownership
+
+    def on_mail(self, listener: Callable[[bytes], None]) -> None:
+        """There is no other node that could open or write to a run."""
 
     @property
     def epoch(self) -> int:

@@ -16,6 +16,7 @@ from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, RunRow
+from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter, Segment
 from rco.store.contract.writer import Seal
 from rco.store.sqlite import read_evidence, read_intake, read_runs
@@ -90,7 +91,13 @@ class SqliteReader:
         limit = self._bounded(where.limit)
         return await self._ask(lambda connection: read_runs.runs(connection, where, limit))
 
-    async def open_runs(self, mode: Mode, after: bytes | None, limit: int) -> list[RunRow]:
+    async def open_runs(
+        self,
+        mode: Mode,
+        after: bytes | None,
+        limit: int,
+        shards: Shards | None = None,  # noqa: ARG002 - one owner has them all
+    ) -> list[RunRow]:
         limit = self._bounded(limit)
         return await self._ask(lambda connection: read_runs.open_runs(connection, mode, after, limit))
 
@@ -108,7 +115,12 @@ class SqliteReader:
         """In the order of the commits and, within one, of its leaves. A row that retention dropped is left out."""
         return await self._ask(lambda connection: read_evidence.segments(connection, first_n, last_n))
 
-    async def due(self, before_us: int, limit: int) -> list[tuple[int, bytes]]:
+    async def due(
+        self,
+        before_us: int,
+        limit: int,
+        shards: Shards | None = None,  # noqa: ARG002 - one owner has them all
+    ) -> list[tuple[int, bytes]]:
         limit = self._bounded(limit)
         return await self._ask(lambda connection: read_runs.due(connection, before_us, limit))
 
