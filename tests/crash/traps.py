@@ -1,0 +1,284 @@
+"""Named points at which a node kills itself, entered from outside: production code knows nothing of them.
+
+A trap is ``POINT`` or ``POINT/QUALIFIER``, and goes off the n-th time that the point is passed. Points of a commit are
+qualified by what the transaction holds (kinds of journal records, ``PARKED``, ``HOT``), callbacks by the name of what
+is called. ``kill -9`` of oneself: nothing is flushed, no ``finally`` runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import rco.egress.client as egress_client
+import rco.egress.lane as egress_lane
+import rco.engine.loading as engine_loading
+import rco.store.sqlite.keeper as sqlite_keeper
+from rco.egress.client import Egress
+from rco.engine.children import Children
+from rco.engine.effects import Effects
+from rco.engine.loading import Loading
+from rco.engine.owner import Owner
+from rco.engine.parking import Parking
+from rco.engine.timing import Timers
+from rco.engine.waiting import Waits
+from rco.model.effect import EffectFailed
+from rco.model.journal import Kind, decode_segment
+from rco.operations import access
+from rco.store import migrate
+from rco.store.contract.changes import Changes
+from rco.store.sqlite.commit import Batch, Committer
+from rco.store.sqlite.writer import SqliteWriter
+
+__all__ = ["Trap", "set_trap"]
+
+
+class Trap:
+    """Kills this process when ``point`` is passed for the ``nth`` time. Safe to be asked from any thread."""
+
+    def __init__(self, point: str, nth: int) -> None:
+        self._point, self._left = point, nth
+        self._lock = threading.Lock()
+
+    def passing(self, point: str, qualifiers: Any = ()) -> None:
+        name, _, qualifier = self._point.partition("/")
+        if name != point or (qualifier and qualifier not in qualifiers):
+            return
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def wants(self, prefix: str) -> bool:
+        return self._point.startswith(prefix)
+
+
+def set_trap(wanted: str) -> None:
+    """Set the trap ``POINT[/QUALIFIER]:N`` in this process, before a service is built."""
+    point, _, nth = wanted.rpartition(":")
+    trap = Trap(point, int(nth))
+    if trap.wants("call."):
+        _calls(trap)
+    elif trap.wants("callback"):
+        _callbacks(trap)
+    elif trap.wants("file."):
+        _files(trap)
+    elif trap.wants("engine."):
+        _engine(trap)
+    else:
+        _transactions(trap)
+
+
+def _before(owner: Any, name: str, see: Callable[..., None]) -> None:
+    """Call ``see`` with the arguments of every call of ``owner.name``, before it."""
+    original = getattr(owner, name)
+
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        see(*arguments)
+        return original(*arguments, **named)
+
+    setattr(owner, name, wrapped)
+
+
+def _after(owner: Any, name: str, see: Callable[..., None]) -> None:
+    """The same, after it came back."""
+    original = getattr(owner, name)
+
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        value = original(*arguments, **named)
+        see(*arguments)
+        return value
+
+    setattr(owner, name, wrapped)
+
+
+# -- transactions --------------------------------------------------------------------------------------------------
+
+
+def _holds(changes: Changes) -> frozenset[str]:
+    """What a transaction is about."""
+    found = {moved.mode.name for moved in changes.moved}
+    for draft in changes.drafts:
+        found.update(Kind(record.kind).name for record in decode_segment(b"".join(draft.parts)))
+    for admission in changes.admissions:
+        if admission.opened or admission.keyed:
+            found.add("START")
+        if admission.event is not None:
+            found.add("EVENT")
+        if admission.messages:
+            found.add("SENT")
+    if changes.taken:
+        found.add("TAKEN")
+    if changes.waiters:
+        found.add("WAITER")
+    return frozenset(found)
+
+
+def _transactions(trap: Trap) -> None:
+    """``commit.`` (of the writer), ``takeover.`` and ``migrate.``, then: ``before-begin``, ``after-begin``, ``inside``
+    (after any one statement), ``before-seal``, ``sealed``, ``before-commit``, ``after-commit``."""
+    where = threading.local()
+
+    class Watched(sqlite3.Cursor):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            phase, holds = getattr(where, "phase", ""), getattr(where, "holds", frozenset())
+            word = sql.lstrip().split(None, 1)[0].upper() if phase else ""
+            if word in ("BEGIN", "COMMIT"):
+                trap.passing(f"{phase}.before-{word.lower()}", holds)
+            sealing = sql.startswith("INSERT INTO seal")
+            if sealing:
+                trap.passing(f"{phase}.before-seal", holds)
+            done = super().execute(sql, *values)
+            if word in ("BEGIN", "COMMIT"):
+                trap.passing(f"{phase}.after-{word.lower()}", holds)
+            elif sealing:
+                trap.passing(f"{phase}.sealed", holds)
+            elif word in ("INSERT", "UPDATE", "DELETE", "CREATE"):
+                trap.passing(f"{phase}.inside", holds)
+            return done
+
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory: Any = Watched) -> Any:
+            return super().cursor(factory)
+
+    plain_connect = sqlite3.connect
+
+    def connect(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        return plain_connect(*arguments, factory=Connection, **named)
+
+    sqlite3.connect = connect  # type: ignore[assignment]
+
+    def within(owner: Any, name: str, phase: str) -> None:
+        original = getattr(owner, name)
+
+        def wrapped(*arguments: Any, **named: Any) -> Any:
+            where.phase = phase
+            batch = arguments[1] if len(arguments) > 1 else None
+            where.holds = _holds(batch.changes) if isinstance(batch, Batch) else frozenset()
+            try:
+                return original(*arguments, **named)
+            finally:
+                where.phase = ""
+
+        setattr(owner, name, wrapped)
+
+    within(Committer, "commit", "commit")
+    within(sqlite_keeper, "take_over", "takeover")
+    within(migrate, "up", "migrate")
+
+
+def _callbacks(trap: Trap) -> None:
+    """``callback[/NAME]``: before a callback of a finished transaction; those before it have run."""
+
+    def name_of(call: Any) -> str:
+        call = getattr(call, "func", call)
+        return str(getattr(call, "__qualname__", type(call).__name__))
+
+    _before(
+        SqliteWriter,
+        "_call",
+        lambda _, call, *__: trap.passing("callback", {name_of(call).rpartition(".")[2], name_of(call)}),
+    )
+
+
+# -- calls ---------------------------------------------------------------------------------------------------------
+
+
+def _calls(trap: Trap) -> None:
+    """``call.before`` leaving, ``call.sent`` into the socket, ``call.answered`` (the effect is done, its answer not
+    read), ``call.read`` (the answer is here, nothing of it recorded), ``call.failed`` (nor of a failure)."""
+    attempt = Egress.attempt
+
+    async def watched_attempt(self: Egress, request: Any, attempted: Any) -> Any:
+        trap.passing("call.before", {request.method})
+        try:
+            answer = await attempt(self, request, attempted)
+        except EffectFailed:
+            trap.passing("call.failed", {request.method})
+            raise
+        trap.passing("call.read", {request.method})
+        return answer
+
+    Egress.attempt = watched_attempt  # type: ignore[method-assign]
+    read_capped = egress_client.read_capped
+
+    async def watched_read(response: Any, limit: int) -> bytes:
+        trap.passing("call.answered", {response.method})
+        return await read_capped(response, limit)
+
+    egress_client.read_capped = watched_read  # type: ignore[assignment]
+    send = egress_lane._Request.send
+
+    async def watched_send(self: Any, conn: Any) -> Any:
+        response = await send(self, conn)
+        trap.passing("call.sent", {self.method})
+        return response
+
+    egress_lane._Request.send = watched_send  # type: ignore[method-assign]
+
+
+# -- the engine ----------------------------------------------------------------------------------------------------
+
+
+def _engine(trap: Trap) -> None:
+    """Between what the engine does in memory and what it has committed."""
+    _before(Effects, "begin", lambda _, __, op: trap.passing("engine.attempt-begins", {op.name}))
+    _before(Effects, "_done", lambda _, __, op, *___: trap.passing("engine.attempt-done", {op.name}))
+    _after(Effects, "_done", lambda _, __, op, *___: trap.passing("engine.end-collected", {op.name}))
+    _after(Effects, "_retry", lambda *_: trap.passing("engine.retry-collected"))
+    _before(Effects, "_retry_due", lambda *_: trap.passing("engine.retry-due"))
+    _before(Timers, "_fire", lambda *_: trap.passing("engine.timer-due"))
+    _after(Timers, "_fire", lambda *_: trap.passing("engine.timer-collected"))
+    _before(Waits, "deliver", lambda _, __, message: trap.passing("engine.message-here", {message.kind}))
+    _after(Waits, "deliver", lambda _, __, message: trap.passing("engine.message-collected", {message.kind}))
+    _after(Children, "arm", lambda *_: trap.passing("engine.child-collected"))
+    _before(Children, "_begin", lambda *_: trap.passing("engine.child-begins"))
+    _after(Children, "_tell_parent", lambda _, live, *__: trap.passing("engine.parent-told") if live.parent else None)
+    _before(Owner, "_close", lambda *_: trap.passing("engine.close-begins"))
+    _after(Owner, "_close", lambda *_: trap.passing("engine.close-collected"))
+    _after(Parking, "_park", lambda *_: trap.passing("engine.park-collected"))
+    _before(Parking, "_parked", lambda *_: trap.passing("engine.parked"))
+    _before(Parking, "_due", lambda *_: trap.passing("engine.wake-due"))
+    _before(Loading, "revive", lambda *_: trap.passing("engine.revive-begins"))
+    _before(engine_loading, "replay", lambda *_: trap.passing("engine.journal-read"))
+    _after(engine_loading, "replay", lambda *_: trap.passing("engine.replayed"))
+    if trap.wants("engine.parent-late"):
+        _late_parents(trap)
+
+
+def _late_parents(trap: Trap) -> None:
+    """``engine.parent-late``: the child's end is committed before its parent is driven on. That order is rare by
+    itself: it takes a commit that ends in the same turn of the loop."""
+    drive = Children._drive
+
+    def late(self: Children, parent: Any) -> None:
+        if parent.ending or parent.committed == parent.seq:
+            trap.passing("engine.parent-late")
+            drive(self, parent)
+        else:
+            self._owner.loop.call_later(0.001, late, self, parent)
+
+    Children._drive = late  # type: ignore[method-assign]
+
+
+# -- files of the first start --------------------------------------------------------------------------------------
+
+
+def _files(trap: Trap) -> None:
+    """``file.before-token``; ``file.token``: it is in its file, its digest not yet in the store. ``file.key``: the key
+    file is there, and nothing is in it yet."""
+    fdopen = os.fdopen
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        if sys._getframe(1).f_code.co_name == "_secret_file":
+            trap.passing("file.key")
+        return fdopen(*arguments, **named)
+
+    os.fdopen = watched  # type: ignore[assignment]
+    _before(access, "_write_token", lambda *_: trap.passing("file.before-token"))
+    _after(access, "_write_token", lambda *_: trap.passing("file.token"))
