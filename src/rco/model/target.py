@@ -30,7 +30,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Opens when ``failure_ratio`` of at least ``min_calls`` within ``window_s`` failed; tries again after ``open_s``."""
+    """Opens when ``failure_ratio`` of ``min_calls`` or more within ``window_s`` failed; tries again after ``open_s``."""
 
     failure_ratio: float = 0.5
     min_calls: int = 20
@@ -39,7 +39,7 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is put on a request at send time. ``secret`` is a reference: ``env:NAME`` or ``file:/path``, never a value."""
+    """What is put on a request at send time. ``secret`` is a reference: ``env:NAME`` or ``file:/path``, no value."""
 
     secret: str
     header: str = "Authorization"
@@ -47,7 +47,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Fallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What stands in when a call fails for good: a fixed answer (JSON). Its use is visible in run, metrics and audit."""
+    """What stands in when a call fails for good: a fixed JSON answer. Its use is visible in run, metrics and audit."""
 
     status: int = 200
     body: object = None
