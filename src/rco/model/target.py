@@ -30,7 +30,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Opens when ``failure_ratio`` of ``min_calls`` or more within ``window_s`` failed; tries again after ``open_s``."""
+    """Opens when ``failure_ratio`` of ``min_calls`` or more within ``window_s`` failed; tries again in ``open_s``."""
 
     failure_ratio: float = 0.5
     min_calls: int = 20
