@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+import aiohttp
 import pytest
+from multidict import CIMultiDict
 
 from rco.client import Client
 from rco.errors import Forbidden, Refused
-from rco.server.api.app import document
+from rco.operations.access import Access
+from rco.server.api.app import control_api, document
 
 NOBODY = "01980000-0000-7000-8000-000000000000"
 ROUTES = [
@@ -49,12 +53,10 @@ async def test_other_schemes_and_two_headers_are_no_token(served) -> None:
     token = served.admin._token
     status, _, _ = await served.call("GET", "/v1/info", token=None, headers={"Authorization": f"Basic {token}"})
     assert status == 401
-    import aiohttp
-    from multidict import CIMultiDict
-
-    twice = CIMultiDict([("Authorization", f"Bearer {token}"), ("Authorization", "Bearer other")])
-    async with aiohttp.ClientSession() as session, session.get(f"{served.url}/v1/info", headers=twice) as response:
-        assert response.status == 401
+    both = [("Authorization", f"Bearer {token}"), ("Authorization", "Bearer other")]
+    for headers in (CIMultiDict(both), CIMultiDict(reversed(both))):
+        async with aiohttp.ClientSession() as session, session.get(f"{served.url}/v1/info", headers=headers) as answer:
+            assert answer.status == 401
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
@@ -189,3 +191,26 @@ async def test_the_client_says_what_it_cannot_reach() -> None:
     async with Client("http://127.0.0.1:1", "t") as client:
         with pytest.raises(Unreachable, match="cannot be reached"):
             await client.info()
+
+
+async def test_a_body_that_never_ends_is_given_up(served) -> None:
+    desk = served.service._desk
+    api = control_api(lambda: desk, Access(desk.reader, desk.clock), read_timeout_s=0.01)
+    sent: list[dict] = []
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/runs",
+        "raw_path": b"/v1/runs",
+        "headers": [(b"authorization", f"Bearer {served.admin._token}".encode())],
+    }
+    await api(scope, never, send)
+    assert sent[0]["status"] == 408
+    assert envelope(sent[1]["body"])["reason"] == "TIMEOUT"
