@@ -102,3 +102,8 @@ def test_text_without_a_utf8_form_fails_no_commit() -> None:
     got = msgspec.json.decode(decisions_json([bad]))[0]
     assert got["reason"] == "bad \\ud800"
     assert got["facts"] == {"na\\xefve": "x\\udfff"}
+
+
+def test_a_reason_without_a_utf8_form_fails_no_commit() -> None:
+    bad = Decision(verb=Verb.REFUSE, at_us=1, reason="bad \ud800", facts={"status": 401})
+    assert msgspec.json.decode(decisions_json([bad]))[0]["reason"] == "bad \\ud800"

@@ -221,8 +221,24 @@ async def test_segments_that_are_not_what_was_sealed(evidence) -> None:
     assert f"line {at + 1}: segment 1 of run 41414141" in what(verify(edited))
     moved = [*lines[:at], *lines[at + 1 : at + 2], lines[at], *lines[at + 2 :]]
     assert "belongs to link 1, but stands after link 2" in what(verify(moved))
-    header = lines[0].replace(b'"journal":true', b'"journal":false')
-    assert not verify([header, *lines[1:]]).ok
+    header = lines[0].replace(b',"journal":true', b"")
+    assert "says that no journal is in this export" in what(verify([header, *lines[1:]]))
+
+
+async def test_a_run_in_another_spelling_is_refused(evidence) -> None:
+    """Its digest would be the same, but a search for the run would not find it."""
+    lines = await lines_of(export(evidence, journal=True))
+    at = next(i for i, line in enumerate(lines) if b'"line":"journal"' in line)
+    lines[at] = lines[at].replace(b"41414141-4141-", b"414141414141-")
+    assert "not the text of a run id" in what(verify(lines))
+
+
+async def test_another_runs_segment_in_the_proof_of_a_run(evidence, run_a: bytes) -> None:
+    lines = await lines_of(export_run(evidence, run_a))
+    everything = await lines_of(export(evidence, journal=True))
+    foreign = next(line for line in everything if b'"line":"journal"' in line and b"42424242" in line)
+    after = next(i for i, line in enumerate(lines) if b'"line":"seal","n":2' in line) + 1
+    assert "in the proof of run 41414141" in what(verify([*lines[:after], foreign, *lines[after:]]))
 
 
 @pytest.mark.parametrize(
