@@ -64,23 +64,27 @@ class Redaction:
         self._text: re.Pattern[str] | None = None
 
     def value(self, value: Any) -> Any:
-        """``value`` with the named fields replaced. Changed in place where it can be, so give what is yours alone.
+        """``value`` with the named fields replaced. It is plain data as a JSON decoder gives it, changed in place.
 
         Integers that MessagePack cannot carry (beyond 64 bits) become their decimal text. Raises ``TooDeep``.
         """
         if not isinstance(value, (dict, list)):
             return _fit(value)
+        known = self._known
         level: list[Any] = [value]
         for _ in range(DEPTH_LIMIT):
             below: list[Any] = []
             for holder in level:
-                pairs: Iterable[tuple[Any, Any]] = holder.items() if isinstance(holder, dict) else enumerate(holder)
+                fields = type(holder) is dict
+                pairs: Iterable[tuple[Any, Any]] = holder.items() if fields else enumerate(holder)
                 for key, inner in pairs:
-                    if isinstance(key, str) and inner is not None and self._named(key):
+                    if fields and inner is not None and (known[key] if key in known else self._named(key)):
                         holder[key] = REDACTED
-                    elif isinstance(inner, (dict, list)):
+                        continue
+                    kind = type(inner)
+                    if kind is dict or kind is list:
                         below.append(inner)
-                    elif isinstance(inner, int) and not _INT_MIN <= inner <= _INT_MAX:
+                    elif kind is int and not _INT_MIN <= inner <= _INT_MAX:
                         holder[key] = str(inner)
             if not below:
                 return value
