@@ -1,0 +1,211 @@
+-- migrate:up
+
+-- One flush is one statement, and so one round trip and one commit: the server ends it whatever becomes of the client,
+-- so a node that is stopped half-way leaves no open transaction behind. Lists come as arrays; empty ones cost nothing.
+--
+-- Raises RC001 when a shard is owned by somebody else, RC002 when what the caller had looked up (a claim, a start key,
+-- an open run) has changed meanwhile, RC003 when the chain does not stand where the caller left it. Returns the runs
+-- that got a message.
+CREATE FUNCTION rco_flush(
+    p_node text, p_chain text, p_n bigint, p_writer text, p_epoch bigint, p_at bigint, p_prev bytea, p_hash bytea, p_leaves bytea, p_places bytea, p_decisions bytea,
+    f_shard smallint[], f_epoch bigint[],
+    j_run bytea[], j_seq integer[], j_data bytea[],
+    c_digest bytea[], c_corr text[], c_expires bigint[],
+    k_namespace text[], k_key text[], k_request bytea[], k_run bytea[], k_must boolean[],
+    o_run bytea[], o_namespace text[], o_workflow text[], o_version text[], o_mode smallint[], o_key text[], o_parent bytea[], o_corr text[], o_opened bigint[], o_detail bytea[],
+    m_run bytea[], m_mode smallint[], m_detail bytea[], m_due bigint[],
+    x_run bytea[], x_key text[],
+    v_namespace text[], v_id text[], v_source text[], v_type text[], v_subject text[], v_time bigint[], v_received bigint[], v_corr text[], v_origin text[], v_trace text[], v_data bytea[],
+    w_run bytea[], w_key text[], w_namespace text[], w_type text[], w_subject text[], w_since bigint[],
+    g_run bytea[], g_id text[], g_kind text[], g_name text[], g_at bigint[], g_body bytea[], g_must boolean[],
+    t_run bytea[], t_id text[],
+    e_run bytea[], e_closed bigint[], e_outcome text[], e_detail bytea[],
+    l_id bytea[], l_namespace text[], l_subscription text[], l_cause text[], l_at bigint[], l_replayed bigint[], l_event bytea[],
+    r_id bytea[], r_at bigint[]
+) RETURNS bytea[] LANGUAGE plpgsql AS $rco$
+DECLARE
+    held integer;
+    woken bytea[] := '{}';
+    more bytea[];
+BEGIN
+    -- The fence: a take-over of this node's shards holds this lock alone (rco_take). What is read after it stands
+    -- until this transaction ends.
+    PERFORM pg_advisory_xact_lock_shared(7302, hashtext(p_node));
+    IF cardinality(f_shard) > 0 THEN
+        SELECT count(*) INTO held FROM unnest(f_shard, f_epoch) AS f(shard, epoch)
+            JOIN lease USING (shard, epoch) WHERE lease.owner = p_node;
+        IF held <> cardinality(f_shard) THEN
+            RAISE EXCEPTION 'fenced: % of % shards are owned by %', held, cardinality(f_shard), p_node
+                USING ERRCODE = 'RC001';
+        END IF;
+    END IF;
+    IF p_n > 1 AND NOT EXISTS (SELECT 1 FROM seal WHERE chain = p_chain AND n = p_n - 1 AND hash = p_prev) THEN
+        RAISE EXCEPTION 'rewound: link % of chain % is not what it was', p_n - 1, p_chain USING ERRCODE = 'RC003';
+    END IF;
+
+    IF cardinality(c_digest) > 0 THEN
+        INSERT INTO claim (digest, corr_id, expires_us)
+            SELECT * FROM unnest(c_digest, c_corr, c_expires) ORDER BY 1
+            ON CONFLICT (digest) DO UPDATE SET corr_id = excluded.corr_id, expires_us = excluded.expires_us
+            WHERE claim.expires_us <= p_at;
+        GET DIAGNOSTICS held = ROW_COUNT;
+        IF held <> cardinality(c_digest) THEN
+            RAISE EXCEPTION 'a claim was taken meanwhile' USING ERRCODE = 'RC002';
+        END IF;
+    END IF;
+    IF cardinality(k_key) > 0 THEN
+        WITH put AS (
+            INSERT INTO start_key (namespace, key, request, run_id)
+                SELECT k.n, k.k, k.q, k.r FROM unnest(k_namespace, k_key, k_request, k_run) AS k(n, k, q, r)
+                ORDER BY 1, 2 ON CONFLICT (namespace, key) DO NOTHING RETURNING run_id)
+        SELECT count(*) INTO held FROM unnest(k_run, k_must) AS k(run_id, must)
+            WHERE must AND NOT EXISTS (SELECT 1 FROM put WHERE put.run_id = k.run_id);
+        IF held > 0 THEN
+            RAISE EXCEPTION 'a start key was taken meanwhile' USING ERRCODE = 'RC002';
+        END IF;
+    END IF;
+    IF cardinality(o_run) > 0 THEN
+        INSERT INTO run (shard, run_id, namespace, workflow, version, mode, key, parent, corr_id, opened_us, detail)
+            SELECT get_byte(o.run_id, 15), o.*
+            FROM unnest(o_run, o_namespace, o_workflow, o_version, o_mode, o_key, o_parent, o_corr, o_opened, o_detail)
+            AS o(run_id, namespace, workflow, version, mode, key, parent, corr_id, opened_us, detail);
+    END IF;
+    IF cardinality(j_run) > 0 THEN
+        INSERT INTO journal (run_id, first_seq, chain, n, data)
+            SELECT j.run_id, j.seq, p_chain, p_n, j.data FROM unnest(j_run, j_seq, j_data) AS j(run_id, seq, data);
+    END IF;
+    IF cardinality(m_run) > 0 THEN
+        UPDATE run SET mode = m.mode, detail = m.detail
+            FROM unnest(m_run, m_mode, m_detail) AS m(run_id, mode, detail) WHERE run.run_id = m.run_id;
+        DELETE FROM timer WHERE run_id = ANY (m_run);
+        INSERT INTO timer (run_id, shard, due_us)
+            SELECT m.run_id, get_byte(m.run_id, 15), m.due FROM unnest(m_run, m_due) AS m(run_id, due)
+            WHERE m.due IS NOT NULL;
+    END IF;
+    IF cardinality(x_run) > 0 THEN
+        DELETE FROM waiter USING unnest(x_run, x_key) AS x(run_id, key)
+            WHERE waiter.run_id = x.run_id AND waiter.key = x.key;
+    END IF;
+
+    -- An event and a wait for it that come at the same moment on two nodes must not miss each other: both take the lock
+    -- of the event's type, who waits takes it alone, and all take them in one order.
+    IF cardinality(v_id) > 0 OR cardinality(w_run) > 0 THEN
+        PERFORM CASE WHEN alone THEN pg_advisory_xact_lock(7303, slot) ELSE pg_advisory_xact_lock_shared(7303, slot) END
+            FROM (SELECT slot, bool_or(waits) AS alone FROM (
+                SELECT hashtext(n || E'\x01' || t) AS slot, false AS waits FROM unnest(v_namespace, v_type) AS v(n, t)
+                UNION ALL
+                SELECT hashtext(n || E'\x01' || t), true FROM unnest(w_namespace, w_type) AS w(n, t)) AS each
+                GROUP BY slot ORDER BY slot) AS slots;
+    END IF;
+    IF cardinality(v_id) > 0 THEN
+        WITH put AS (
+            INSERT INTO event (namespace, id, source, type, subject, time_us, received_us, corr_id, origin, trace, data)
+                SELECT * FROM unnest(v_namespace, v_id, v_source, v_type, v_subject, v_time, v_received, v_corr,
+                    v_origin, v_trace, v_data)
+                RETURNING seq, namespace, id, source, type, subject),
+        told AS (
+            INSERT INTO message (run_id, message_id, shard, kind, name, at_us, event)
+                SELECT w.run_id, 'event:' || put.source || ':' || put.id, get_byte(w.run_id, 15), 'event', w.key, p_at,
+                    put.seq
+                FROM put JOIN waiter AS w ON w.namespace = put.namespace AND w.type = put.type
+                    AND w.subject_match IN ('*', '=' || put.subject)
+                WHERE NOT w.run_id = ANY (e_run)
+                ORDER BY put.seq
+                ON CONFLICT DO NOTHING RETURNING run_id)
+        SELECT array_agg(DISTINCT run_id) INTO more FROM told;
+        woken := woken || coalesce(more, '{}');
+    END IF;
+    IF cardinality(w_run) > 0 THEN
+        INSERT INTO waiter (run_id, key, namespace, type, subject_match, since_us)
+            SELECT w.r, w.k, w.n, w.t, CASE WHEN w.s IS NULL THEN '*' ELSE '=' || w.s END, w.since
+            FROM unnest(w_run, w_key, w_namespace, w_type, w_subject, w_since) AS w(r, k, n, t, s, since)
+            ON CONFLICT DO NOTHING;
+        WITH told AS (
+            INSERT INTO message (run_id, message_id, shard, kind, name, at_us, event)
+                SELECT w.r, 'event:' || e.source || ':' || e.id, get_byte(w.r, 15), 'event', w.k, p_at, e.seq
+                FROM unnest(w_run, w_key, w_namespace, w_type, w_subject, w_since) AS w(r, k, n, t, s, since)
+                CROSS JOIN LATERAL (
+                    SELECT seq, source, id FROM event WHERE namespace = w.n AND type = w.t AND subject = w.s
+                        AND received_us >= w.since ORDER BY received_us, seq LIMIT 100) AS e
+                WHERE w.s IS NOT NULL
+                ON CONFLICT DO NOTHING RETURNING run_id)
+        SELECT array_agg(DISTINCT run_id) INTO more FROM told;
+        woken := woken || coalesce(more, '{}');
+    END IF;
+    IF cardinality(g_run) > 0 THEN
+        -- The run's row is locked against closing: who closes it afterwards sees the message and takes it along.
+        PERFORM 1 FROM run WHERE run_id = ANY (g_run) ORDER BY run_id FOR KEY SHARE;
+        SELECT count(*) INTO held FROM unnest(g_run, g_must) AS g(run_id, must)
+            WHERE must AND NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = g.run_id);
+        IF held > 0 THEN
+            RAISE EXCEPTION 'a run was closed meanwhile' USING ERRCODE = 'RC002';
+        END IF;
+        WITH told AS (
+            INSERT INTO message (run_id, message_id, shard, kind, name, at_us, body)
+                SELECT g.r, g.i, get_byte(g.r, 15), g.k, g.n, g.at, g.b
+                FROM unnest(g_run, g_id, g_kind, g_name, g_at, g_body) WITH ORDINALITY AS g(r, i, k, n, at, b, place)
+                WHERE EXISTS (SELECT 1 FROM run WHERE run.run_id = g.r)
+                ORDER BY g.place
+                ON CONFLICT DO NOTHING RETURNING run_id)
+        SELECT array_agg(DISTINCT run_id) INTO more FROM told;
+        woken := woken || coalesce(more, '{}');
+    END IF;
+    -- After putting: a repeat of a message that is being taken goes with it.
+    IF cardinality(t_run) > 0 THEN
+        DELETE FROM message USING unnest(t_run, t_id) AS t(run_id, id)
+            WHERE message.run_id = t.run_id AND message.message_id = t.id;
+    END IF;
+    IF cardinality(e_run) > 0 THEN
+        INSERT INTO closed_run (run_id, namespace, workflow, version, key, parent, corr_id, opened_us, closed_us,
+                outcome, detail)
+            SELECT r.run_id, r.namespace, r.workflow, r.version, r.key, r.parent, r.corr_id, r.opened_us, e.closed,
+                e.outcome, e.detail
+            FROM unnest(e_run, e_closed, e_outcome, e_detail) AS e(run_id, closed, outcome, detail)
+            JOIN run AS r ON r.run_id = e.run_id;
+        DELETE FROM run WHERE run_id = ANY (e_run);
+        DELETE FROM timer WHERE run_id = ANY (e_run);
+        DELETE FROM message WHERE run_id = ANY (e_run);
+        DELETE FROM waiter WHERE run_id = ANY (e_run);
+    END IF;
+    IF cardinality(l_id) > 0 THEN
+        INSERT INTO dead_letter (letter_id, namespace, subscription, cause, at_us, replayed_us, event)
+            SELECT * FROM unnest(l_id, l_namespace, l_subscription, l_cause, l_at, l_replayed, l_event);
+    END IF;
+    IF cardinality(r_id) > 0 THEN
+        UPDATE dead_letter SET replayed_us = r.at FROM unnest(r_id, r_at) AS r(id, at) WHERE letter_id = r.id;
+    END IF;
+    INSERT INTO seal (chain, n, writer, epoch, at_us, prev, hash, leaves, places, decisions)
+        VALUES (p_chain, p_n, p_writer, p_epoch, p_at, p_prev, p_hash, p_leaves, p_places, p_decisions);
+    RETURN woken;
+END
+$rco$;
+
+-- Take over shards of nodes that are dead, and those that nobody owns. Waits for a flush of the former owner that is
+-- under way; whatever that owner sends afterwards is fenced. Returns what was taken, with the new epochs.
+CREATE FUNCTION rco_take(p_node text, p_shards smallint[]) RETURNS TABLE (shard smallint, epoch bigint, former text)
+LANGUAGE plpgsql AS $rco$
+DECLARE
+    victim text;
+BEGIN
+    FOR victim IN
+        SELECT DISTINCT l.owner FROM lease AS l WHERE l.shard = ANY (p_shards) AND l.owner IS NOT NULL
+            AND l.owner <> p_node
+            AND NOT EXISTS (SELECT 1 FROM node WHERE name = l.owner AND alive_until > clock_timestamp()) ORDER BY 1
+    LOOP
+        PERFORM pg_advisory_xact_lock(7302, hashtext(victim));
+    END LOOP;
+    RETURN QUERY
+        WITH free AS (
+            SELECT l.shard, l.owner FROM lease AS l
+            WHERE l.shard = ANY (p_shards) AND l.owner IS DISTINCT FROM p_node
+                AND NOT EXISTS (SELECT 1 FROM node WHERE name = l.owner AND alive_until > clock_timestamp())
+            ORDER BY l.shard FOR UPDATE OF l)
+        UPDATE lease AS l SET owner = p_node, epoch = l.epoch + 1 FROM free WHERE l.shard = free.shard
+            RETURNING l.shard, l.epoch, free.owner;
+END
+$rco$;
+
+-- migrate:down
+
+DROP FUNCTION rco_take(text, smallint[]);
+DROP FUNCTION rco_flush(text, text, bigint, text, bigint, bigint, bytea, bytea, bytea, bytea, bytea, smallint[], bigint[], bytea[], integer[], bytea[], bytea[], text[], bigint[], text[], text[], bytea[], bytea[], boolean[], bytea[], text[], text[], text[], smallint[], text[], bytea[], text[], bigint[], bytea[], bytea[], smallint[], bytea[], bigint[], bytea[], text[], text[], text[], text[], text[], text[], bigint[], bigint[], text[], text[], text[], bytea[], bytea[], text[], text[], text[], text[], bigint[], bytea[], text[], text[], text[], bigint[], bytea[], boolean[], bytea[], text[], bytea[], bigint[], text[], bytea[], bytea[], text[], text[], text[], bigint[], bigint[], bytea[], bytea[], bigint[]);
