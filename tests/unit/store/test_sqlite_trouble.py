@@ -42,6 +42,8 @@ class CountingClock(SystemClock):
         return super().monotonic()
 
 
+HANG_S = 20.0
+"""Only so that a keeper that never tries again fails the test instead of holding it up."""
 QUICK = SqliteOptions(busy_timeout_s=0.0, backoff=Backoff(first_s=0.001, cap_s=0.002, jitter=0.0))
 
 
@@ -79,7 +81,7 @@ async def test_a_lock_of_somebody_else_is_waited_out(path, locked):
     clock.expect(6)
     admission, future = admission_of(Ids())
     keeper.writer.changes(0).admissions.append(admission)
-    await asyncio.to_thread(clock.reached.wait)
+    assert await asyncio.to_thread(clock.reached.wait, HANG_S)
     assert not future.done()
     assert keeper.writer.backlog == 1
     locked.execute("ROLLBACK")
@@ -114,7 +116,7 @@ async def test_stop_ends_even_when_nothing_can_be_written(path, locked):
     clock.expect(4)
     admission, future = admission_of(Ids())
     keeper.writer.changes(0).admissions.append(admission)
-    await asyncio.to_thread(clock.reached.wait)
+    assert await asyncio.to_thread(clock.reached.wait, HANG_S)
     await keeper.stop()
     with pytest.raises(StoreError):
         await future
@@ -135,7 +137,7 @@ async def test_a_full_disk_is_waited_out(path):
     draft.parts.append(bytes(1 << 20))
     changes.drafts.append(draft)
     changes.admissions.append(admission)
-    await asyncio.to_thread(clock.reached.wait)
+    assert await asyncio.to_thread(clock.reached.wait, HANG_S)
     assert not future.done()
     connection.execute("PRAGMA max_page_count = 1000000")
     assert (await future).status == "accepted"
