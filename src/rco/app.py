@@ -19,7 +19,7 @@ from rco.audit.chain import ChainSealer
 from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
 from rco.config.check import check_address
 from rco.config.explain import diff
-from rco.config.secrets import Secrets
+from rco.config.secrets import Secrets, kept_key
 from rco.config.settings import Settings
 from rco.egress.client import Egress
 from rco.engine.emitting import Started
@@ -103,7 +103,11 @@ class Service:
         install_guard()
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log = Log(
-            sys.stdout, clock, pseudonym_key=_secret_file(self._data / "pseudonym.key", ids), level=_level(settings)
+            sys.stdout,
+            clock,
+            readable=settings.logging.format == "console",
+            pseudonym_key=kept_key(self._data / "pseudonym.key", ids),
+            level=_level(settings),
         )
         bridge_stdlib(self.log)
         asyncio.get_running_loop().set_exception_handler(self._unhandled)
@@ -172,7 +176,7 @@ class Service:
         turnstile.replace(self._routes(settings))
         self._turnstile = turnstile
         await engine.start()
-        self._stops.append(engine.stop)
+        self._stops.append(partial(engine.stop, settings.server.drain_timeout_s))
         await self._listen(settings, turnstile, keeper)
         memory.settle()
         self.log.info("service.started", url=self.url, version=__version__)
@@ -202,7 +206,12 @@ class Service:
             version={"version": __version__, "service": "rco"},
         )
         metrics.gauge(signals.READY).watch(lambda: not health.missing())
-        api = control_api(lambda: self._desk, Access(keeper.reader, clock))
+        api = control_api(
+            lambda: self._desk,
+            Access(keeper.reader, clock),
+            body_limit_bytes=settings.limits.body_limit_bytes,
+            read_timeout_s=settings.server.read_timeout_s,
+        )
         root = Root(clock=clock, ids=ids, metrics=metrics, ingress=self._ingress, health=health, mounts={"/v1": api})
         for app, address in (
             (root, settings.server.bind_addr),
@@ -288,15 +297,3 @@ def _level(settings: Settings) -> Level:
 def _limits(settings: Settings) -> AdmissionLimits:
     limits = settings.limits
     return AdmissionLimits(rate_per_s=limits.max_rps, burst=limits.burst_rps, inflight=settings.server.max_conns)
-
-
-def _secret_file(path: Path, ids: Ids) -> bytes:
-    """32 random bytes that outlive the process, readable by its owner alone."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(path.read_text().strip())
-    key = ids.token(32)
-    with os.fdopen(handle, "w") as file:
-        file.write(key + "\n")
-    return bytes.fromhex(key)

@@ -78,6 +78,8 @@ def dev(
         Address to serve on.
     """
     flags = {"app": app, "store.path": store, "server.bind_addr": bind}
+    if sys.stdout.isatty():
+        flags["logging.format"] = "console"
     read = config_file(config)
     again = os.environ.pop(_AGAIN, "") == "1"
     watched = _watched(app, read)

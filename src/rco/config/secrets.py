@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from pathlib import Path
 
 from rco.config.bind import REFERENCE
 from rco.errors import ConfigInvalid
+from rco.kit.ids import Ids
 
-__all__ = ["SECRET_BYTES_MAX", "Secrets"]
+__all__ = ["SECRET_BYTES_MAX", "Secrets", "kept_key"]
 
 SECRET_BYTES_MAX = 64 * 1024
 
@@ -65,3 +67,15 @@ class Secrets:
             ) from None
         self._files[path] = (mark, text)
         return text
+
+
+def kept_key(path: Path, ids: Ids) -> bytes:
+    """32 random bytes that outlive the process, readable by its owner alone."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return bytes.fromhex(path.read_text().strip())
+    key = ids.token(32)
+    with os.fdopen(handle, "w") as file:
+        file.write(key + "\n")
+    return bytes.fromhex(key)

@@ -41,8 +41,6 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_addr: str = "127.0.0.1:9909"
     max_conns: Count = 512
     read_timeout_s: Seconds = 5.0
-    write_timeout_s: Seconds = 5.0
-    idle_timeout_s: Seconds = 60.0
     drain_timeout_s: Seconds = 5.0
 
 

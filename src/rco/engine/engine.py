@@ -110,15 +110,26 @@ class Engine:
         await self._loading.recover(self._owner.ownership.shards())
         await self._parking.start()
 
-    async def stop(self) -> None:
-        """Let go of all runs. Nothing is lost: the next start goes on where the journal ends. Idempotent."""
+    async def stop(self, drain_timeout_s: float = 0.0) -> None:
+        """Let go of all runs. Nothing is lost: the next start goes on where the journal ends. Idempotent.
+
+        Attempts under way are given ``drain_timeout_s`` to end, and no new ones begin meanwhile: a call that may not be
+        repeated would be in doubt otherwise.
+        """
         self._stopping = True
+        self._owner.drain()
+        await self._drained(drain_timeout_s)
         for task in list(self._gaining):
             await asyncio.wait([task])
         await self._parking.stop()
         await self._loading.stop()
         for live in list(self._owner.live.values()):
             self._owner.evict(live)
+
+    async def _drained(self, timeout_s: float) -> None:
+        tasks = [task for live in self._owner.live.values() for task in live.tasks.values()]
+        if tasks and timeout_s > 0:
+            await asyncio.wait(tasks, timeout=timeout_s)
 
     async def reload(self, programs: list[Program]) -> None:
         """Go on with other code: runs are replayed on it; those it does not fit are blocked."""

@@ -71,6 +71,7 @@ class Owner:
         self.records = 0
         self._watched = ownership.act_until_s != math.inf
         self._stalled: list[tuple[Live, Operation[Any]]] = []
+        self._draining = False
         ownership.on_leaving(self._leave)
         ownership.on_renewed(self._renewed)
         self._collecting: Changes | None = None
@@ -156,10 +157,18 @@ class Owner:
     def may_act(self, live: Live, op: Operation[Any]) -> bool:
         """Whether something may be sent for ``live`` now. When the lease may have run out, ``op`` is kept until it is
         renewed, or forgotten when the shard is lost."""
-        if not self._watched or self.clock.monotonic() < self.ownership.act_until_s:
+        if not self._watched:
+            return True
+        if self._draining:
+            return False
+        if self.clock.monotonic() < self.ownership.act_until_s:
             return True
         self._stalled.append((live, op))
         return False
+
+    def drain(self) -> None:
+        """Begin no further attempt. What is under way goes on and is recorded."""
+        self._draining = self._watched = True
 
     def _renewed(self) -> None:
         stalled, self._stalled = self._stalled, []

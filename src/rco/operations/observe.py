@@ -13,7 +13,7 @@ from rco.telemetry import signals
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Counter, Histogram, Metrics
 
-__all__ = ["CallObserver", "observe"]
+__all__ = ["observe"]
 
 
 def observe(engine: Engine, writer: Writer, metrics: Metrics, clock: Clock, log: Log | None = None) -> None:
@@ -107,17 +107,3 @@ class Observer:
             for one in value.get("compensation") or ():
                 result = "ok" if one["ok"] else "failed"
                 self._metrics.counter(signals.COMPENSATIONS, outcome=result).add()
-
-
-class CallObserver:
-    """Hears of each attempt of a governed call."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def call_ended(self, target: str, outcome: str, took_s: float) -> None:
-        metrics = self._metrics
-        metrics.counter(signals.CALLS, target=target, outcome=outcome).add()
-        metrics.histogram(signals.CALL_LATENCY, target=target).observe(took_s)
-        if outcome != "ok":
-            metrics.counter(signals.DOWNSTREAM_FAILURES, target=target).add()

@@ -167,27 +167,31 @@ class Ingress:
             return b""
         chunks: list[bytes] = []
         size_bytes = 0
+        deadline = _Deadline(self._read_timeout_s)
         try:
-            async with asyncio.timeout(self._read_timeout_s):
-                while True:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        raise Refused(Reason.MALFORMED, "body_cut")
-                    chunk: bytes = message.get("body", b"")
-                    if chunk:
-                        size_bytes += len(chunk)
-                        if size_bytes > limit_bytes:
-                            raise Refused(Reason.BODY_LIMIT, "body_streamed")
-                        self._turnstile.hold(len(chunk))
-                        held.size_bytes = size_bytes
-                        # The usual case, in one piece: what was announced is here, there is nothing to wait for.
-                        if size_bytes == length and not chunks:
-                            return chunk
-                        chunks.append(chunk)
-                    if size_bytes == length or not message.get("more_body", False):
-                        break
-        except TimeoutError:
-            raise Refused(Reason.TIMEOUT, "body_slow") from None
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Refused(Reason.MALFORMED, "body_cut")
+                chunk: bytes = message.get("body", b"")
+                if chunk:
+                    size_bytes += len(chunk)
+                    if size_bytes > limit_bytes:
+                        raise Refused(Reason.BODY_LIMIT, "body_streamed")
+                    self._turnstile.hold(len(chunk))
+                    held.size_bytes = size_bytes
+                    # The usual case, in one piece: what was announced is here, there is nothing to wait for.
+                    if size_bytes == length and not chunks:
+                        return chunk
+                    chunks.append(chunk)
+                if size_bytes == length or not message.get("more_body", False):
+                    break
+        except asyncio.CancelledError:
+            if deadline.passed():
+                raise Refused(Reason.TIMEOUT, "body_slow") from None
+            raise
+        finally:
+            deadline.end()
         if length not in (UNKNOWN_LENGTH, size_bytes):
             raise Refused(Reason.MALFORMED, "body_length")
         return b"".join(chunks)
@@ -265,6 +269,29 @@ class _Held:
 
     def __init__(self) -> None:
         self.size_bytes = 0
+
+
+class _Deadline:
+    """``asyncio.timeout`` without what makes it re-usable and re-entrant: a fraction of its cost, on every request."""
+
+    __slots__ = ("_handle", "_rung", "_task")
+
+    def __init__(self, timeout_s: float) -> None:
+        self._task = asyncio.current_task()
+        self._rung = False
+        self._handle = asyncio.get_running_loop().call_later(timeout_s, self._ring)
+
+    def _ring(self) -> None:
+        if self._task is not None:
+            self._rung = True
+            self._task.cancel()
+
+    def passed(self) -> bool:
+        """Whether a cancellation that has just been met is the deadline's, and nobody else's besides."""
+        return self._rung and self._task is not None and self._task.uncancel() == 0
+
+    def end(self) -> None:
+        self._handle.cancel()
 
 
 def _check_head(head: Head, route: Route) -> None:

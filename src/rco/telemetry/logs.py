@@ -61,10 +61,10 @@ class LineStream(Protocol):
 class _Sink:
     """What all bound logs of one service share."""
 
-    __slots__ = ("clock", "fields_dropped", "key", "level", "lines_lost", "stream")
+    __slots__ = ("clock", "fields_dropped", "key", "level", "lines_lost", "readable", "stream")
 
-    def __init__(self, stream: LineStream, clock: Clock, level: Level, key: bytes) -> None:
-        self.stream, self.clock, self.level, self.key = stream, clock, level, key
+    def __init__(self, stream: LineStream, clock: Clock, level: Level, key: bytes, readable: bool) -> None:
+        self.stream, self.clock, self.level, self.key, self.readable = stream, clock, level, key, readable
         self.lines_lost = 0
         self.fields_dropped = 0
 
@@ -73,7 +73,8 @@ class Log:
     """Writes lines. Poured in; ``bind`` gives one that adds fields to each of its lines.
 
     ``pseudonym_key`` is 32 secret bytes: with another key the same user has another pseudonym. ``user_id`` is given as
-    it is known inside and never written as such.
+    it is known inside and never written as such. ``readable`` writes lines for people instead of JSON, with the same
+    fields.
     """
 
     __slots__ = ("_bound", "_sink")
@@ -86,12 +87,13 @@ class Log:
         pseudonym_key: bytes,
         service: str = "rco",
         level: Level = Level.INFO,
+        readable: bool = False,
     ) -> None:
         if len(pseudonym_key) != PSEUDONYM_KEY_BYTES:
             raise ValueError(
                 f"the pseudonym key has {len(pseudonym_key)} bytes; give {PSEUDONYM_KEY_BYTES} random ones"
             )
-        self._sink = _Sink(stream, clock, level, pseudonym_key)
+        self._sink = _Sink(stream, clock, level, pseudonym_key, readable)
         self._bound: dict[str, Any] = self._clean({"service": service})
 
     def bind(self, **fields: Any) -> Log:
@@ -135,7 +137,7 @@ class Log:
             now = iso(sink.clock.now_us())
             line = dict.fromkeys(ALWAYS, "") | {"timestamp": now, "ts": now, "level": level.name.lower()}
             line |= self._bound | self._clean({"event": event, **fields})
-            sink.stream.write(_encode(line).decode() + "\n")
+            sink.stream.write((_readable(line) if sink.readable else _encode(line).decode()) + "\n")
             sink.stream.flush()
         except Exception:  # noqa: BLE001  (a full disk or a closed pipe must not stop the work that is logged)
             sink.lines_lost += 1
@@ -162,6 +164,15 @@ class Log:
             return ""
         known_as = str(user).encode(errors="backslashreplace")
         return "u_" + keyed_digest(self._sink.key, b"rco log user v1" + known_as).hex()[:24]
+
+
+def _readable(line: dict[str, Any]) -> str:
+    """One line for people: time, level, what happened, and the fields that say something."""
+    skipped = ("timestamp", "ts", "level", "event", "service")
+    told = " ".join(
+        f"{name}={value}" for name, value in line.items() if name not in skipped and value not in ("", None)
+    )
+    return f"{line['timestamp'][11:23]} {line['level']:7} {line['event']} {told}".rstrip()
 
 
 def _harmless(text: str) -> str:

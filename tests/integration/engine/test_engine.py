@@ -620,3 +620,30 @@ async def test_every_flush_is_sealed_and_closings_leave_decisions(node: Any) -> 
     seals = await node.keeper.reader.seals(1, 1000)
     told = [decision for seal in seals for decision in msgspec.json.decode(seal.decisions)]
     assert [one["verb"] for one in told if one.get("run")] == ["start", "close"]
+
+
+async def test_a_planned_stop_lets_calls_under_way_end_and_begins_no_new_ones(node: Any) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+    ran: list[str] = []
+
+    async def slow(name: str) -> str:
+        ran.append(name)
+        begun.set()
+        await go.wait()
+        return name
+
+    @workflow
+    async def pays(ctx: Context, _: None) -> list[str]:
+        return [await ctx.step(slow, "one", once=True), await ctx.step(slow, "two", once=True)]
+
+    await node.start(pays)
+    run_id = await node.open(pays)
+    await begun.wait()
+    stopping = asyncio.create_task(node.engine.stop(5))
+    await asyncio.sleep(0)
+    go.set()
+    await stopping
+    assert ran == ["one"]
+    await node.again()
+    assert (await node.end(run_id)).value == ["one", "two"]
+    assert ran == ["one", "two"]

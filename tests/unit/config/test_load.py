@@ -76,7 +76,7 @@ def test_environment_over_file_and_flags_over_both(tmp_path: Path) -> None:
     origins = {one.key: one.origin for one in explain(loaded)}
     assert origins["server.max_conns"] == "flag server.max_conns"
     assert origins["server.read_timeout"] == "RCO_SERVER_READ_TIMEOUT"
-    assert origins["server.idle_timeout"] == "default"
+    assert origins["server.drain_timeout"] == "default"
 
 
 def test_a_value_of_the_file_says_its_line(tmp_path: Path) -> None:
