@@ -158,6 +158,17 @@ async def test_draining_refuses_what_is_new_and_ends_what_is_inside(edge) -> Non
     assert (await first).status == 202
 
 
+async def test_stopping_while_a_body_is_awaited_is_no_timeout(run_edge) -> None:
+    edge = await run_edge(drain_timeout_s=0.1, read_timeout_s=60.0)
+    wire = await edge.connect()
+    headers = [*edge.signed(), ("Content-Length", "54"), ("Expect", "100-continue")]
+    await wire.send(edge.request(headers, b"", length=False))
+    await wire.reader.readuntil(b"100 Continue\r\n\r\n")
+    await edge.listener.stop()
+    assert b"408" not in await wire.closed()
+    assert (edge.decisions, edge.turnstile.inflight) == ([], 0)
+
+
 async def test_too_many_inside_are_refused_before_the_body(run_edge) -> None:
     edge = await run_edge(limits={"inflight": 2})
     inside, go = asyncio.Semaphore(0), asyncio.Event()

@@ -383,6 +383,16 @@ async def test_as_many_headers_as_allowed(edge) -> None:
     assert (await edge.ask(edge.request([*headers, *more, ("X-A", "a")]))).status == 431
 
 
+async def test_after_such_a_head_the_connection_is_not_used_again(edge) -> None:
+    wire = await edge.connect()
+    headers = [*edge.signed(b""), *((f"X-{n}", "a") for n in range(64))]
+    await wire.send(edge.request(headers, b"") + edge.request())
+    answer = await wire.answer()
+    assert (answer.status, answer.header("connection")) == (431, "close")
+    assert await wire.closed() == b""
+    nothing_got_in(edge)
+
+
 async def test_a_long_path(edge) -> None:
     wire = await edge.connect()
     await wire.send(edge.request(path="/webhooks/" + "a" * 65_536))
