@@ -21,7 +21,12 @@ class TokenBucket:
         self._at = clock.monotonic()
 
     def take(self, tokens: float = 1.0) -> float:
-        """Take tokens. Returns 0.0 when taken, else the seconds after which it may succeed (nothing is taken)."""
+        """Take tokens. Returns 0.0 when taken, else the seconds after which it may succeed (nothing is taken).
+
+        Raises ``ValueError`` for more than the burst.
+        """
+        if tokens > self.burst:
+            raise ValueError(f"{tokens} tokens can never be taken from a bucket of {self.burst}")
         now = self._clock.monotonic()
         held = min(self.burst, self._tokens + (now - self._at) * self.rate_per_s)
         self._at = now

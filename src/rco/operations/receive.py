@@ -93,8 +93,10 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None) -> S
     matches = desk.router.match(event)
     started = Started([], [(one.name, cause) for one, cause in matches.failed if only in (None, one.name)])
     given = event_input(event) if matches.starts else None
-    for subscription, key in matches.starts:
+    for subscription, given_key in matches.starts:
         if only in (None, subscription.name):
+            # A key of the author's own is one of this workflow: another one may use the same expression.
+            key = given_key if subscription.key is None else f"{subscription.workflow}/{given_key}"
             ask = StartAsk(
                 workflow=subscription.workflow,
                 input=given,

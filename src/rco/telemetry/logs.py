@@ -172,7 +172,9 @@ def _readable(line: dict[str, Any]) -> str:
     told = " ".join(
         f"{name}={value}" for name, value in line.items() if name not in skipped and value not in ("", None)
     )
-    return f"{line['timestamp'][11:23]} {line['level']:7} {line['event']} {told}".rstrip()
+    text = f"{line['timestamp'][11:23]} {line['level']:7} {line['event']} {told}".rstrip()
+    # JSON escapes control characters by itself; a terminal would obey them.
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _harmless(text: str) -> str:
