@@ -169,6 +169,17 @@ async def test_stopping_while_a_body_is_awaited_is_no_timeout(run_edge) -> None:
     assert (edge.decisions, edge.turnstile.inflight) == ([], 0)
 
 
+async def test_the_deadline_is_for_the_body_not_for_the_store(run_edge) -> None:
+    edge = await run_edge(read_timeout_s=0.05)
+
+    async def slow(delivery) -> Receipt:
+        await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.3)
+        return Receipt(False, delivery.event.corr_id)
+
+    edge.answer_with = slow
+    assert (await edge.ask(edge.request())).status == 202
+
+
 async def test_too_many_inside_are_refused_before_the_body(run_edge) -> None:
     edge = await run_edge(limits={"inflight": 2})
     inside, go = asyncio.Semaphore(0), asyncio.Event()
