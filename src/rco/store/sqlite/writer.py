@@ -219,7 +219,11 @@ class SqliteWriter:
             else:
                 self._call(chore.failed, refused)
         for call, arguments in batch.changes.then:
-            self._call(call, *arguments)
+            # As _call does it, without its call: there is one of these for every record.
+            try:
+                call(*arguments)
+            except Exception as error:  # noqa: BLE001 - see _call
+                self._report(error)
         for listener in self._on_flush:
             self._call(listener, committed.flushed)
         self._rest()
@@ -252,8 +256,11 @@ class SqliteWriter:
         try:
             call(*arguments)
         except Exception as error:  # noqa: BLE001 - one callback's error must not keep the others from their commit
-            assert self._loop is not None
-            self._loop.call_exception_handler({"message": "A callback after a commit failed.", "exception": error})
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        assert self._loop is not None
+        self._loop.call_exception_handler({"message": "A callback after a commit failed.", "exception": error})
 
     # -- the thread's side -----------------------------------------------------------------------------------------
 
