@@ -247,6 +247,8 @@ class Machine:
     def _join(self, fork: Fork) -> None:
         parent: Fiber = fork.fiber
         parent.waiting = None
+        # Branches know their fork and what they waited for knows them: let go of, the ring is none.
+        fork.fibers, fork.branches = [], ()
         if fork.failed is not None:
             self._ready.append((parent, None, fork.failed))
         elif fork.first:
@@ -364,6 +366,9 @@ class Machine:
         self.armed.clear()
         for fiber in fibers.values():
             _throw_out(fiber.code)
+            if fiber.fork is not None:
+                fiber.fork.fibers, fiber.fork.branches = [], ()
+            fiber.waiting = fiber.fork = None
 
 
 def _throw_out(code: Code) -> None:

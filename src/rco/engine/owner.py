@@ -184,6 +184,10 @@ class Owner:
         armers, idle = self.armers, self.on_idle
         for live, draft in drafted:
             live.committed = committed = draft.first_seq + draft.records
+            if live.draft is draft:
+                # A flush holds its runs by what is called after it. Kept, this way back would make a ring of every run
+                # that closed, which only the garbage collector finds, and all that the flush wrote would wait for it.
+                live.draft = live.changes = None
             held = live.held
             if held:
                 pending = live.machine.pending
