@@ -96,23 +96,28 @@ class Waits:
             self.take_child(live, waiting, message.message_id, _unpack(message.body))
             self._forget(live, message)
             self._owner.drive(live)
-        elif type(waiting) is Wait and message.kind == "event":
-            if self._take(live, waiting, message):
-                self._owner.drive(live)
+        elif message.kind == "event":
+            self._offer(live, message)
         else:
             # Nobody waits for it any more.
             self._forget(live, message)
 
+    def _offer(self, live: Live, message: Message) -> None:
+        """Give an event to the first wait that wants it: several may wait for its type with other conditions."""
+        event = _unpack(message.body)
+        for op in live.machine.pending.values():
+            if type(op) is Wait and _is_about(op, event) and self._take(live, op, message):
+                self._owner.drive(live)
+                return
+        self._forget(live, message)
+
     def _answers(self, op: Wait[Any], message: Message) -> bool:
-        if op.signal is not None:
-            return message.kind == "signal" and message.name == op.signal
-        return message.kind == "event" and message.name == op.key
+        return message.kind == "signal" and message.name == op.signal
 
     def _take(self, live: Live, op: Wait[Any], message: Message) -> bool:
         """Record the taking; the message's row goes with the same commit. False when ``where`` does not want it."""
         value = _unpack(message.body)
         if op.where is not None and not op.where(value):
-            self._forget(live, message)
             return False
         handle = live.timers.pop(op.key, None)
         if handle is not None:
@@ -158,3 +163,7 @@ class Waits:
         op = live.machine.pending.get(message.name)
         if isinstance(op, Effect) and op.doubt:
             self._effects.settle(live, op, body["verdict"], body.get("value"), body["reason"], body["actor"])
+
+
+def _is_about(op: Wait[Any], event: dict[str, Any]) -> bool:
+    return op.signal is None and op.type == event["type"] and op.subject in (None, event["subject"])

@@ -647,3 +647,27 @@ async def test_a_planned_stop_lets_calls_under_way_end_and_begins_no_new_ones(no
     await node.again()
     assert (await node.end(run_id)).value == ["one", "two"]
     assert ran == ["one", "two"]
+
+
+async def test_an_event_goes_to_the_wait_that_wants_it_and_to_one_only(node: Any) -> None:
+    @workflow
+    async def decides(ctx: Context, subject: str) -> Any:
+        which, event = await ctx.race(
+            ctx.wait_for("order", subject=subject, where='.data.state == "paid"'),
+            ctx.wait_for("order", subject=subject, where='.data.state == "refused"'),
+            ctx.wait_for("order", subject=subject, where='.data.state == "lost"'),
+        )
+        later = await ctx.wait_for("order", subject=subject)
+        return [which, event["data"]["state"], later["data"]["state"]]
+
+    @workflow
+    async def emits(ctx: Context, subject: str) -> None:
+        for state in ("seen", "refused", "closed"):
+            await ctx.emit("order", {"state": state}, subject=subject)
+            await ctx.sleep(0.05)
+
+    await node.start(decides, emits)
+    run_id = await node.open(decides, "o1")
+    await node.until(lambda: _waits_for(node, run_id))
+    await node.run(emits, "o1")
+    assert (await node.end(run_id)).value == [1, "refused", "seen"], "what nobody took is still there"
