@@ -32,6 +32,7 @@ from rco.store.contract.writer import Writer
 __all__ = ["Armer", "Owner"]
 
 _encode = msgspec.msgpack.Encoder().encode
+_json = msgspec.json.Encoder().encode
 
 
 class Armer(Protocol):
@@ -217,7 +218,7 @@ class Owner:
         outcome, value = live.machine.verdict
         now = self.clock.now_us()
         try:
-            detail = canonical_json({"result" if outcome is Outcome.COMPLETED else "error": value})
+            detail = _json({"result" if outcome is Outcome.COMPLETED else "error": value})
             if len(detail) > self.options.value_limit_bytes:
                 raise ValueError(f"it is {len(detail)} bytes, the limit is {self.options.value_limit_bytes}")
         except (TypeError, ValueError, msgspec.MsgspecError) as problem:
@@ -227,7 +228,7 @@ class Owner:
                 "code": "misuse",
                 "message": f"the result cannot be stored: {problem}. Return plain data (dict, list, str, numbers).",
             }
-            detail = canonical_json({"error": value})
+            detail = _json({"error": value})
         self._disarm(live)
         self.append(live, Record(Kind.CLOSE, "", now, b"", [outcome.value, value]))
         changes = self.writer.changes(live.shard)

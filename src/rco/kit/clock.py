@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 __all__ = ["Clock", "SystemClock", "iso", "parse_iso"]
@@ -42,7 +43,14 @@ def iso(at_us: int) -> str:
 
     Raises ``OverflowError`` outside the years 1 to 9999.
     """
-    return (_EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds")[:-6] + "Z"
+    second, fraction = divmod(at_us, MICROS)
+    return f"{_second(second)}.{fraction:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(at_s: int) -> str:
+    # Records that are written together fall into the same second.
+    return (_EPOCH + timedelta(seconds=at_s)).isoformat(timespec="seconds")[:-6]
 
 
 def parse_iso(text: str) -> int:

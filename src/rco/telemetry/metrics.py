@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from itertools import accumulate
+from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -111,6 +112,7 @@ class Metrics(Collector):
 
     def __init__(self, *, process: bool = True) -> None:
         self._children: dict[Signal, dict[tuple[str, ...], _Cell]] = {signal: {} for signal in CATALOGUE}
+        self._seen: dict[tuple[Any, ...], _Cell] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         if process:
@@ -153,6 +155,16 @@ class Metrics(Collector):
         return [_family(signal, dict(self._children[signal])) for signal in CATALOGUE]
 
     def _cell(self, signal: Signal, labels: dict[str, str]) -> _Cell:
+        # Callers name their labels in one order, so what was found once is found by a look; the checks run once each.
+        seen = (signal.name, *labels.items())
+        cell = self._seen.get(seen)
+        if cell is None:
+            cell = self._find(signal, labels)
+            if len(self._seen) < MAX_CHILDREN * len(CATALOGUE):
+                self._seen[seen] = cell
+        return cell
+
+    def _find(self, signal: Signal, labels: dict[str, str]) -> _Cell:
         children = self._children.get(signal)
         if children is None:
             raise ValueError(f"{signal.name} is not in the catalogue; declare it in rco.telemetry.signals")
