@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -94,7 +95,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int
     headers: dict[str, str]
-    body: object
+    body: Any
     fallback: bool = False
     b3: str = ""
     """Digest of the body as it came over the wire."""

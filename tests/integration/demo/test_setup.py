@@ -41,7 +41,7 @@ def stub(machine: Path, name: str, code: str) -> None:
 
 
 def set_up(machine: Path) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": f"{machine}/bin:/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")}
+    environ = {"PATH": f"{machine}/bin:/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), "PIP_NO_INDEX": "1"}
     command = ["bash", "scripts/setup"]
     return subprocess.run(command, cwd=machine / "checkout", env=environ, capture_output=True, text=True, check=False)
 
