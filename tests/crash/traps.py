@@ -31,9 +31,9 @@ from rco.model.effect import EffectFailed
 from rco.model.journal import Kind, decode_segment
 from rco.operations import access
 from rco.store import migrate
+from rco.store.collector import Batch, Collector
 from rco.store.contract.changes import Changes
-from rco.store.sqlite.commit import Batch, Committer
-from rco.store.sqlite.writer import SqliteWriter
+from rco.store.sqlite.commit import Committer
 
 __all__ = ["Trap", "set_trap"]
 
@@ -146,6 +146,10 @@ def _transactions(trap: Trap) -> None:
         def cursor(self, factory: Any = Watched) -> Any:
             return super().cursor(factory)
 
+        def execute(self, sql: str, *values: Any) -> Any:
+            # Its own goes past ``cursor``.
+            return self.cursor().execute(sql, *values)
+
     plain_connect = sqlite3.connect
 
     def connect(*arguments: Any, **named: Any) -> sqlite3.Connection:
@@ -180,7 +184,7 @@ def _callbacks(trap: Trap) -> None:
         return str(getattr(call, "__qualname__", type(call).__name__))
 
     _before(
-        SqliteWriter,
+        Collector,
         "_call",
         lambda _, call, *__: trap.passing("callback", {name_of(call).rpartition(".")[2], name_of(call)}),
     )

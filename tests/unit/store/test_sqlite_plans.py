@@ -15,10 +15,11 @@ from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store import migrate
+from rco.store.collector import Batch
 from rco.store.contract.changes import Admission, Changes, Claim, Draft, Ended, Moved, StartKey, Waiter
 from rco.store.contract.reader import RunFilter
 from rco.store.sqlite import read_evidence, read_intake, read_runs
-from rco.store.sqlite.commit import Batch, Committer
+from rco.store.sqlite.commit import Committer
 from rco.store.sqlite.sweep import ClaimSweep
 
 TABLES = "run|closed_run|journal|start_key|claim|message|timer|waiter|event|dead_letter|seal|principal"

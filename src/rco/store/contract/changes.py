@@ -129,6 +129,7 @@ class Changes:
         "events",
         "letters",
         "letters_replayed",
+        "lost",
         "messages",
         "moved",
         "opened",
@@ -167,6 +168,8 @@ class Changes:
         self.admissions: list[Admission] = []
         self.then: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         """Called in order on the writer's loop after the commit."""
+        self.lost: list[Callable[[BaseException], None]] = []
+        """Called with the error instead of ``then``, when the transaction could not be committed."""
         self.records = 0
         """Journal records and rows so far, for the bound on one flush."""
         self.size_bytes = 0

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from typing import Any
-
-import msgspec
 
 from rco.errors import Fenced
 from rco.kit.clock import Clock
-from rco.model.decision import Decision
-from rco.model.event import Event
 from rco.model.message import Message
-from rco.model.run import Mode, RunRow
-from rco.store.contract.changes import Admitted, Changes, StartKey
+from rco.model.run import Mode
+from rco.store import rows
+from rco.store.collector import Batch, Committed
+from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Flushed, Sealer
-from rco.store.sqlite import match, rows
-from rco.store.sqlite.admit import judge, open_among
+from rco.store.judge import added, asked_runs, judge
+from rco.store.sqlite import match
+from rco.store.sqlite.admit import look_up, open_among
 from rco.store.sqlite.bulk import Bulk
 from rco.store.sqlite.sweep import ClaimSweep
 
-__all__ = ["Batch", "Chore", "Committed", "Committer"]
+__all__ = ["Committer"]
 
 _PAIRS = 64
 _JOURNAL = Bulk("INSERT INTO journal (place, run_id, first_seq, n, data) VALUES ", "(?,?,?,?,?)")
@@ -69,34 +67,6 @@ _SEAL = (
 )
 _FIRST = bytes(32)
 _COUNTED = ("message", "timer", "waiter")
-
-
-class Chore(msgspec.Struct, frozen=True):
-    """A statement from outside the changes (principals), with what to call after the commit.
-
-    One that breaks a constraint fails alone, with ``sqlite3.IntegrityError``; the transaction goes on without it.
-    """
-
-    sql: str
-    values: tuple[Any, ...]
-    done: Callable[[None], None]
-    failed: Callable[[BaseException], None]
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """What goes into one transaction."""
-
-    changes: Changes
-    notes: list[Decision]
-    chores: list[Chore]
-
-
-class Committed(msgspec.Struct, frozen=True):
-    """What came of it. ``admitted`` has the order of the batch's admissions, ``refused`` that of its chores."""
-
-    admitted: list[Admitted]
-    refused: list[sqlite3.IntegrityError | None]
-    flushed: Flushed
 
 
 class Committer:
@@ -179,7 +149,7 @@ class _Work:
         self.records = self.size_bytes = 0
         self.decisions = batch.changes.decisions.copy()
         self.admitted: list[Admitted] = []
-        self.refused: list[sqlite3.IntegrityError | None] = []
+        self.refused: list[Exception | None] = []
         self.woken: dict[bytes, None] = {}
         self._opened = batch.changes.opened
         self._starts = batch.changes.opened_segments.copy()
@@ -206,42 +176,23 @@ class _Work:
         return leaves
 
     def _admit(self, changes: Changes) -> None:
-        waiting = {message.run_id for admission in changes.admissions for message in admission.messages}
+        waiting = asked_runs(changes)
         waiting.update(message.run_id for message in self._messages)
         stay = open_among(self._cursor, waiting, changes)
         messages = [message for message in self._messages if message.run_id in stay]
-        self.admitted = judge(self._cursor, changes, stay, self.at_us)
-        claims: list[Any] = []
-        opened: list[RunRow] = []
-        events: list[Event] = []
-        keys: list[StartKey] = []
-        letters = self._letters.copy()
-        for admission, verdict in zip(changes.admissions, self.admitted, strict=True):
-            if verdict.status != "accepted":
-                self.decisions += admission.duplicate if verdict.status == "duplicate" else admission.otherwise
-                continue
-            self.decisions += admission.accepted
-            if (claim := admission.claim) is not None:
-                claims += (claim.digest, claim.corr_id, claim.expires_us)
-            if admission.event is not None:
-                events.append(admission.event)
-            for row, first in admission.opened:
-                opened.append(row)
-                self._starts.append((row.run_id, first))
-            keys += admission.start_keys
-            for key, row, first, decision in admission.keyed:
-                if row.run_id not in verdict.skipped:
-                    keys.append(key)
-                    opened.append(row)
-                    self._starts.append((row.run_id, first))
-                    self.decisions.append(decision)
-            messages += admission.messages
-            letters += admission.letters
-        if claims:
-            _CLAIMS.run(self._cursor, claims)
-            self._sweep.accepted(self._cursor, len(claims) // 3, self.at_us)
-        self._opened, self._events = self._opened + opened, self._events + events
-        self._keys, self._letters, self._messages = self._keys + keys, letters, messages
+        self.admitted = judge(changes, look_up(self._cursor, changes, stay, self.at_us), self.at_us)
+        more = added(changes, self.admitted)
+        if more.claims:
+            _CLAIMS.run(
+                self._cursor,
+                [part for claim in more.claims for part in (claim.digest, claim.corr_id, claim.expires_us)],
+            )
+            self._sweep.accepted(self._cursor, len(more.claims), self.at_us)
+        self.decisions += more.decisions
+        self._starts += more.starts
+        self._opened, self._events = self._opened + more.opened, self._events + more.events
+        self._keys, self._letters = self._keys + more.keys, self._letters + more.letters
+        self._messages = messages + more.messages
 
     def _journal(self, changes: Changes, sealer: Sealer, place: int) -> bytes:
         n, leaf = self.n, sealer.leaf

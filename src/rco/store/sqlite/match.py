@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
-import msgspec
-
-from rco.kit.clock import iso
 from rco.model.event import Event
 from rco.model.message import Message
 from rco.store.contract.changes import Waiter
+from rco.store.event_message import LOOK_BACK_LIMIT, event_body
 from rco.store.sqlite.bulk import Bulk
 
-__all__ = ["LOOK_BACK_LIMIT", "event_body", "messages_for_events", "messages_for_waiters", "subject_match"]
-
-LOOK_BACK_LIMIT = 100
-"""How many earlier events one new waiter is given at most, the oldest first."""
+__all__ = ["messages_for_events", "messages_for_waiters"]
 
 # CROSS JOIN keeps the order: for each event, a search of the waiters by index.
 _WAITERS = Bulk(
@@ -32,26 +26,6 @@ _EVENTS = Bulk(
     " AND x.type = w.column3 AND x.subject = w.column4 AND x.received_us >= w.column5"
     f" ORDER BY x.received_us LIMIT {LOOK_BACK_LIMIT})",
 )
-_pack = msgspec.msgpack.Encoder().encode
-_read = msgspec.json.Decoder().decode
-
-
-def subject_match(subject: str | None) -> str:
-    """How a waiter's subject stands in the table: ``*`` for any, else ``=`` and the subject."""
-    return "*" if subject is None else "=" + subject
-
-
-def event_body(id: str, source: str, type: str, subject: str | None, time_us: int, data: bytes) -> bytes:
-    """The body of an event's message: MessagePack of what a workflow sees.
-
-    ``data`` is decoded JSON; text that is no JSON, or holds an integer over 64 bits, comes as it is, because an event
-    that was accepted must not be lost for its form.
-    """
-    seen: dict[str, Any] = {"id": id, "source": source, "type": type, "subject": subject, "time": iso(time_us)}
-    try:
-        return _pack({**seen, "data": _read(data) if data else None})
-    except (ValueError, OverflowError, RecursionError):
-        return _pack({**seen, "data": data.decode("utf-8", "replace")})
 
 
 def messages_for_events(cursor: sqlite3.Cursor, events: list[Event], at_us: int) -> list[Message]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from rco.model.principal import Principal
+from rco.store import rows
 from rco.store.contract.reader import Segment
 from rco.store.contract.writer import Seal
-from rco.store.sqlite import rows
 
 __all__ = ["head", "principal", "principals", "seals", "segments"]
 

@@ -6,7 +6,7 @@ import sqlite3
 
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
-from rco.store.sqlite import rows
+from rco.store import rows
 
 __all__ = ["event", "events", "letter", "letters"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow
+from rco.store import rows
 from rco.store.contract.reader import RunFilter, Segment
-from rco.store.sqlite import rows
 
 __all__ = ["count_open", "due", "journal", "key_holder", "messages", "open_runs", "run", "runs"]
 

@@ -10,10 +10,12 @@ CREATE TABLE namespace (
 
 INSERT INTO namespace (name, created_us) VALUES ('default', 0);
 
--- The only heartbeat: one row a node, renewed every few seconds. A node whose row ran out is dead.
+-- The only heartbeat: one row a node, renewed every few seconds. A node whose row ran out is dead. Every start under a
+-- name raises its epoch and puts its own boot_id in: who had the name before can write nothing more.
 CREATE TABLE node (
     name text PRIMARY KEY,
     boot_id bytea NOT NULL,
+    epoch bigint NOT NULL,
     pid integer NOT NULL,
     address text NOT NULL DEFAULT '',
     started_us bigint NOT NULL,
@@ -21,8 +23,8 @@ CREATE TABLE node (
     draining boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 
--- Who owns which shard. A take-over raises the epoch; every flush locks the rows of its shards FOR SHARE, so that a
--- take-over waits for it or it waits for the take-over: an epoch that is only compared lets stale appends through.
+-- Who owns which shard. A take-over raises the epoch. An epoch that is only compared lets stale appends through, so
+-- flushes and take-overs also exclude each other by a lock in memory (rco_flush, rco_take).
 CREATE TABLE lease (
     shard smallint PRIMARY KEY CHECK (shard BETWEEN 0 AND 255),
     pool text NOT NULL DEFAULT 'default',
@@ -111,6 +113,9 @@ CREATE TABLE message (
     event bigint,
     PRIMARY KEY (run_id, message_id)
 );
+
+-- What came since the last look, for the owners on other nodes.
+CREATE INDEX message_by_arrival ON message (arrival);
 
 -- Only parked runs have a row here.
 CREATE TABLE timer (

@@ -3,11 +3,15 @@
 -- One flush is one statement, and so one round trip and one commit: the server ends it whatever becomes of the client,
 -- so a node that is stopped half-way leaves no open transaction behind. Lists come as arrays; empty ones cost nothing.
 --
--- Raises RC001 when a shard is owned by somebody else, RC002 when what the caller had looked up (a claim, a start key,
--- an open run) has changed meanwhile, RC003 when the chain does not stand where the caller left it. Returns the runs
--- that got a message.
+-- Returns the runs that got a message, or NULL when this very link stands already: the flush was committed before, and
+-- its answer was lost. Raises RC001 when a shard is owned by somebody else or the node's name is taken, RC002 when what
+-- the caller had looked up (a claim, a start key, an open run) has changed meanwhile, RC003 when the chain does not
+-- stand where the caller left it.
+--
+-- All flushes take their locks in one order: chain, node, claims, start keys, event types, runs. Two that close runs
+-- and write to each other's can still meet crosswise; the server then ends one of them, which is tried again.
 CREATE FUNCTION rco_flush(
-    p_node text, p_chain text, p_n bigint, p_writer text, p_epoch bigint, p_at bigint, p_prev bytea, p_hash bytea, p_leaves bytea, p_places bytea, p_decisions bytea,
+    p_node text, p_boot bytea, p_chain text, p_n bigint, p_writer text, p_epoch bigint, p_at bigint, p_prev bytea, p_hash bytea, p_leaves bytea, p_places bytea, p_decisions bytea,
     f_shard smallint[], f_epoch bigint[],
     j_run bytea[], j_seq integer[], j_data bytea[],
     c_digest bytea[], c_corr text[], c_expires bigint[],
@@ -25,12 +29,24 @@ CREATE FUNCTION rco_flush(
 ) RETURNS bytea[] LANGUAGE plpgsql AS $rco$
 DECLARE
     held integer;
+    head_n bigint;
+    head_hash bytea;
     woken bytea[] := '{}';
     more bytea[];
 BEGIN
+    -- One flush a chain at a time: what a lost connection left behind ends before its repeat is judged.
+    PERFORM pg_advisory_xact_lock(7305, hashtext(p_chain));
+    SELECT n, hash INTO head_n, head_hash FROM seal WHERE chain = p_chain ORDER BY n DESC LIMIT 1;
+    IF head_n = p_n AND head_hash = p_hash THEN
+        RETURN NULL;
+    END IF;
+
     -- The fence: a take-over of this node's shards holds this lock alone (rco_take). What is read after it stands
     -- until this transaction ends.
     PERFORM pg_advisory_xact_lock_shared(7302, hashtext(p_node));
+    IF NOT EXISTS (SELECT 1 FROM node WHERE name = p_node AND boot_id = p_boot) THEN
+        RAISE EXCEPTION 'fenced: another process has the name %', p_node USING ERRCODE = 'RC001';
+    END IF;
     IF cardinality(f_shard) > 0 THEN
         SELECT count(*) INTO held FROM unnest(f_shard, f_epoch) AS f(shard, epoch)
             JOIN lease USING (shard, epoch) WHERE lease.owner = p_node;
@@ -39,8 +55,9 @@ BEGIN
                 USING ERRCODE = 'RC001';
         END IF;
     END IF;
-    IF p_n > 1 AND NOT EXISTS (SELECT 1 FROM seal WHERE chain = p_chain AND n = p_n - 1 AND hash = p_prev) THEN
-        RAISE EXCEPTION 'rewound: link % of chain % is not what it was', p_n - 1, p_chain USING ERRCODE = 'RC003';
+    IF coalesce(head_n, 0) <> p_n - 1 OR (head_n > 0 AND head_hash <> p_prev) THEN
+        RAISE EXCEPTION 'rewound: chain % stands at link %, expected %', p_chain, coalesce(head_n, 0), p_n - 1
+            USING ERRCODE = 'RC003';
     END IF;
 
     IF cardinality(c_digest) > 0 THEN
@@ -97,6 +114,24 @@ BEGIN
                 SELECT hashtext(n || E'\x01' || t), true FROM unnest(w_namespace, w_type) AS w(n, t)) AS each
                 GROUP BY slot ORDER BY slot) AS slots;
     END IF;
+    IF cardinality(g_run) > 0 THEN
+        -- The run's row is locked against closing: who closes it afterwards sees the message and takes it along.
+        PERFORM 1 FROM run WHERE run_id = ANY (g_run) ORDER BY run_id FOR KEY SHARE;
+        SELECT count(*) INTO held FROM unnest(g_run, g_must) AS g(run_id, must)
+            WHERE must AND NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = g.run_id);
+        IF held > 0 THEN
+            RAISE EXCEPTION 'a run was closed meanwhile' USING ERRCODE = 'RC002';
+        END IF;
+        WITH told AS (
+            INSERT INTO message (run_id, message_id, shard, kind, name, at_us, body)
+                SELECT g.r, g.i, get_byte(g.r, 15), g.k, g.n, g.at, g.b
+                FROM unnest(g_run, g_id, g_kind, g_name, g_at, g_body) WITH ORDINALITY AS g(r, i, k, n, at, b, place)
+                WHERE EXISTS (SELECT 1 FROM run WHERE run.run_id = g.r)
+                ORDER BY g.place
+                ON CONFLICT DO NOTHING RETURNING run_id)
+        SELECT array_agg(DISTINCT run_id) INTO more FROM told;
+        woken := woken || coalesce(more, '{}');
+    END IF;
     IF cardinality(v_id) > 0 THEN
         WITH put AS (
             INSERT INTO event (namespace, id, source, type, subject, time_us, received_us, corr_id, origin, trace, data)
@@ -109,6 +144,8 @@ BEGIN
                     put.seq
                 FROM put JOIN waiter AS w ON w.namespace = put.namespace AND w.type = put.type
                     AND w.subject_match IN ('*', '=' || put.subject)
+                -- Not for a run that is being closed on another node: nobody would ever remove the message.
+                CROSS JOIN LATERAL (SELECT 1 FROM run WHERE run.run_id = w.run_id FOR KEY SHARE) AS open
                 WHERE NOT w.run_id = ANY (e_run)
                 ORDER BY put.seq
                 ON CONFLICT DO NOTHING RETURNING run_id)
@@ -128,24 +165,6 @@ BEGIN
                     SELECT seq, source, id FROM event WHERE namespace = w.n AND type = w.t AND subject = w.s
                         AND received_us >= w.since ORDER BY received_us, seq LIMIT 100) AS e
                 WHERE w.s IS NOT NULL
-                ON CONFLICT DO NOTHING RETURNING run_id)
-        SELECT array_agg(DISTINCT run_id) INTO more FROM told;
-        woken := woken || coalesce(more, '{}');
-    END IF;
-    IF cardinality(g_run) > 0 THEN
-        -- The run's row is locked against closing: who closes it afterwards sees the message and takes it along.
-        PERFORM 1 FROM run WHERE run_id = ANY (g_run) ORDER BY run_id FOR KEY SHARE;
-        SELECT count(*) INTO held FROM unnest(g_run, g_must) AS g(run_id, must)
-            WHERE must AND NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = g.run_id);
-        IF held > 0 THEN
-            RAISE EXCEPTION 'a run was closed meanwhile' USING ERRCODE = 'RC002';
-        END IF;
-        WITH told AS (
-            INSERT INTO message (run_id, message_id, shard, kind, name, at_us, body)
-                SELECT g.r, g.i, get_byte(g.r, 15), g.k, g.n, g.at, g.b
-                FROM unnest(g_run, g_id, g_kind, g_name, g_at, g_body) WITH ORDINALITY AS g(r, i, k, n, at, b, place)
-                WHERE EXISTS (SELECT 1 FROM run WHERE run.run_id = g.r)
-                ORDER BY g.place
                 ON CONFLICT DO NOTHING RETURNING run_id)
         SELECT array_agg(DISTINCT run_id) INTO more FROM told;
         woken := woken || coalesce(more, '{}');
@@ -180,32 +199,12 @@ BEGIN
 END
 $rco$;
 
--- Take over shards of nodes that are dead, and those that nobody owns. Waits for a flush of the former owner that is
--- under way; whatever that owner sends afterwards is fenced. Returns what was taken, with the new epochs.
-CREATE FUNCTION rco_take(p_node text, p_shards smallint[]) RETURNS TABLE (shard smallint, epoch bigint, former text)
-LANGUAGE plpgsql AS $rco$
-DECLARE
-    victim text;
-BEGIN
-    FOR victim IN
-        SELECT DISTINCT l.owner FROM lease AS l WHERE l.shard = ANY (p_shards) AND l.owner IS NOT NULL
-            AND l.owner <> p_node
-            AND NOT EXISTS (SELECT 1 FROM node WHERE name = l.owner AND alive_until > clock_timestamp()) ORDER BY 1
-    LOOP
-        PERFORM pg_advisory_xact_lock(7302, hashtext(victim));
-    END LOOP;
-    RETURN QUERY
-        WITH free AS (
-            SELECT l.shard, l.owner FROM lease AS l
-            WHERE l.shard = ANY (p_shards) AND l.owner IS DISTINCT FROM p_node
-                AND NOT EXISTS (SELECT 1 FROM node WHERE name = l.owner AND alive_until > clock_timestamp())
-            ORDER BY l.shard FOR UPDATE OF l)
-        UPDATE lease AS l SET owner = p_node, epoch = l.epoch + 1 FROM free WHERE l.shard = free.shard
-            RETURNING l.shard, l.epoch, free.owner;
-END
-$rco$;
+-- The planner knows nothing of the arrays; every one of them is small beside the tables, and every search has its index.
+ALTER FUNCTION rco_flush SET enable_seqscan = off;
+ALTER FUNCTION rco_flush SET enable_hashjoin = off;
+ALTER FUNCTION rco_flush SET enable_mergejoin = off;
+
 
 -- migrate:down
 
-DROP FUNCTION rco_take(text, smallint[]);
-DROP FUNCTION rco_flush(text, text, bigint, text, bigint, bigint, bytea, bytea, bytea, bytea, bytea, smallint[], bigint[], bytea[], integer[], bytea[], bytea[], text[], bigint[], text[], text[], bytea[], bytea[], boolean[], bytea[], text[], text[], text[], smallint[], text[], bytea[], text[], bigint[], bytea[], bytea[], smallint[], bytea[], bigint[], bytea[], text[], text[], text[], text[], text[], text[], bigint[], bigint[], text[], text[], text[], bytea[], bytea[], text[], text[], text[], text[], bigint[], bytea[], text[], text[], text[], bigint[], bytea[], boolean[], bytea[], text[], bytea[], bigint[], text[], bytea[], bytea[], text[], text[], text[], bigint[], bigint[], bytea[], bytea[], bigint[]);
+DROP FUNCTION rco_flush;

@@ -14,7 +14,7 @@ from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.changes import Waiter
 from rco.store.contract.reader import Segment
 from rco.store.contract.writer import Seal
-from rco.store.sqlite.match import subject_match
+from rco.store.event_message import subject_match
 
 __all__ = [
     "CLOSED_COLUMNS",

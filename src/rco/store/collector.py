@@ -1,0 +1,314 @@
+"""The loop's side of group commit: what is added is collected into batches, one in flight at a time, without a timer.
+
+Idle, what is collected is handed over at the end of the loop's turn. While a transaction is in flight everything else
+collects; when it is done, the next one is handed over first and the callbacks of the finished one run after that, so
+that the store works while the loop does. Who writes the batches (a thread, a task with a connection) is poured in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rco.errors import StoreError
+from rco.model.decision import Decision
+from rco.store.contract.changes import Admitted, Changes
+from rco.store.contract.writer import Flushed
+
+__all__ = ["Batch", "Chore", "Collector", "Committed", "Listeners"]
+
+_ROWS = (
+    "drafts",
+    "opened",
+    "opened_segments",
+    "ended",
+    "moved",
+    "start_keys",
+    "messages",
+    "taken",
+    "waiters",
+    "waiters_gone",
+    "events",
+    "letters",
+    "letters_replayed",
+    "decisions",
+    "admissions",
+)
+
+
+def _has_rows(changes: Changes) -> bool:
+    return bool(changes.drafts or changes.admissions) or any(getattr(changes, name) for name in _ROWS)
+
+
+class Chore(msgspec.Struct, frozen=True):
+    """A statement from outside the changes (principals), with what to call after the commit.
+
+    One that breaks a constraint fails alone; the transaction goes on without it.
+    """
+
+    sql: str
+    values: tuple[Any, ...]
+    done: Callable[[None], None]
+    failed: Callable[[BaseException], None]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What goes into one transaction."""
+
+    changes: Changes
+    notes: list[Decision]
+    chores: list[Chore]
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What came of it. ``admitted`` has the order of the batch's admissions, ``refused`` that of its chores."""
+
+    admitted: list[Admitted]
+    refused: list[Exception | None]
+    flushed: Flushed
+
+
+class Listeners:
+    """Who is told of commits and of the end. Shared by the collectors of one writer."""
+
+    __slots__ = ("flush",)
+
+    def __init__(self) -> None:
+        self.flush: list[Callable[[Flushed], None]] = []
+
+
+class Collector:
+    """Collects for one writer of batches. All methods are called on the loop that called ``begin``.
+
+    ``send`` is given each batch as its flight begins. The writer answers each with ``advance`` and then ``tell`` when
+    it is committed (or with ``finished``, which is both), with ``failed`` when nothing more can be written, or with
+    ``dropped`` when this batch cannot be written but later ones can.
+    """
+
+    def __init__(self, send: Callable[[Batch], None], listeners: Listeners, notes_limit: int) -> None:
+        self._send, self._listeners, self._notes_limit = send, listeners, notes_limit
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._collecting = Changes()
+        self._notes: deque[Decision] = deque()
+        self._chores: list[Chore] = []
+        self._busy = False
+        """A hand-over is scheduled or a transaction is in flight."""
+        self._in_flight: Batch | None = None
+        self._in_flight_rows = 0
+        self.notes_dropped = 0
+        self.ended: BaseException | None = StoreError("The writer is not started.")
+        """Why nothing can be added, when that is so."""
+        self._idle: list[asyncio.Future[None]] = []
+
+    def begin(self) -> None:
+        """Collect from now on."""
+        self._loop = asyncio.get_running_loop()
+        self.ended = None
+
+    # -- adding ----------------------------------------------------------------------------------------------------
+
+    def changes(self) -> Changes:
+        """The transaction now being collected; its hand-over is scheduled. Raises what ended the writer when nothing
+        more can be written."""
+        if self.ended is not None:
+            raise self.ended.with_traceback(None)
+        if not self._busy:
+            self._schedule()
+        return self._collecting
+
+    def note(self, decision: Decision) -> None:
+        """See ``Writer.note``. Silent when the writer has ended: nobody waits for it."""
+        if self.ended is not None:
+            self.notes_dropped += 1
+            return
+        if len(self._notes) >= self._notes_limit:
+            self._notes.popleft()
+            self.notes_dropped += 1
+        self._notes.append(decision)
+        if not self._busy:
+            self._schedule()
+
+    def chore(self, sql: str, values: tuple[Any, ...]) -> asyncio.Future[None]:
+        """One more statement in the next transaction; the future is done after its commit.
+
+        It fails with the store's own error when the statement breaks a constraint. Raises what ended the writer when
+        nothing more can be written.
+        """
+        if self.ended is not None:
+            raise self.ended.with_traceback(None)
+        if not self._busy:
+            self._schedule()
+        future = asyncio.get_running_loop().create_future()
+        self._chores.append(Chore(sql, values, _resolver(future), _rejecter(future)))
+        return future
+
+    @property
+    def backlog(self) -> int:
+        """Rows collected or in flight."""
+        changes = self._collecting
+        collected = max(changes.records, len(changes.drafts) + len(changes.messages)) + len(changes.admissions)
+        return collected + self._in_flight_rows
+
+    # -- hand-over -------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        assert self._loop is not None
+        self._busy = True
+        self._loop.call_soon(self._hand_over)
+
+    def _take(self) -> Batch | None:
+        """What is collected, as a batch that begins its flight; ``None`` when there is nothing to write."""
+        changes = self._collecting
+        if not (self._notes or self._chores or _has_rows(changes)):
+            return None
+        self._in_flight_rows = self.backlog
+        batch = self._in_flight = Batch(changes, list(self._notes), self._chores)
+        self._collecting = Changes()
+        self._notes.clear()
+        self._chores = []
+        self._send(batch)
+        return batch
+
+    def _hand_over(self) -> None:
+        if self._in_flight is not None or self._take() is not None:
+            return
+        # Nothing to write: what was to be called after the commit of all before it can be called now.
+        self._busy = False
+        changes, self._collecting = self._collecting, Changes()
+        for call, arguments in changes.then:
+            self._call(call, *arguments)
+        self._rest()
+
+    # -- the writer's answers --------------------------------------------------------------------------------------
+
+    def finished(self, batch: Batch, committed: Committed) -> None:
+        """The batch is committed: hand over the next one, then call back."""
+        self.advance()
+        self.tell(batch, committed)
+
+    def advance(self) -> None:
+        """The batch in flight has landed: hand over the next one."""
+        self._in_flight, self._in_flight_rows = None, 0
+        if self._take() is None:
+            if self._collecting.then:
+                # They wait for nothing but this commit, and come after its own callbacks.
+                assert self._loop is not None
+                self._loop.call_soon(self._hand_over)
+            else:
+                self._busy = False
+
+    def tell(self, batch: Batch, committed: Committed) -> None:
+        """Call back everybody who waited for ``batch``: admissions, chores, ``then``, listeners, in this order."""
+        for admission, admitted in zip(batch.changes.admissions, committed.admitted, strict=True):
+            self._call(admission.done, admitted)
+        for chore, refused in zip(batch.chores, committed.refused, strict=True):
+            if refused is None:
+                self._call(chore.done, None)
+            else:
+                self._call(chore.failed, refused)
+        for call, arguments in batch.changes.then:
+            self._call(call, *arguments)
+        for listener in self._listeners.flush:
+            self._call(listener, committed.flushed)
+        self._rest()
+
+    def dropped(self, batch: Batch, error: BaseException) -> None:
+        """The batch was not written, nor will be what was collected on top of it; what comes later can be.
+
+        Whoever waited is told ``error``. Notes are kept for the next transaction.
+        """
+        self._in_flight, self._in_flight_rows = None, 0
+        self._busy = False
+        lost, self._collecting = self._collecting, Changes()
+        chores, self._chores = self._chores, []
+        self._tell_lost((batch.changes, lost), [*batch.chores, *chores], error)
+        if self.ended is None:
+            for decision in (*batch.notes, *self._drain_notes()):
+                self.note(decision)
+        self._rest()
+
+    def failed(self, batch: Batch | None, error: BaseException) -> None:
+        """Nothing more can be written. Everybody who waits for a commit is told."""
+        self.ended = error
+        self._busy = False
+        batch = batch or self._in_flight
+        self._in_flight, self._in_flight_rows = None, 0
+        lost, self._collecting = self._collecting, Changes()
+        chores, self._chores = self._chores, []
+        self.notes_dropped += len(self._notes)
+        self._notes.clear()
+        held = () if batch is None else (batch.changes,)
+        self._tell_lost((*held, lost), [*(batch.chores if batch is not None else ()), *chores], error)
+
+    def _tell_lost(self, lost: tuple[Changes, ...], chores: list[Chore], error: BaseException) -> None:
+        for changes in lost:
+            for admission in changes.admissions:
+                self._call(admission.failed, error)
+        for chore in chores:
+            self._call(chore.failed, error)
+        for changes in lost:
+            for call in changes.lost:
+                self._call(call, error)
+
+    def _drain_notes(self) -> list[Decision]:
+        notes = list(self._notes)
+        self._notes.clear()
+        return notes
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    def close(self, why: BaseException) -> None:
+        """Take nothing more; what is collected is handed over."""
+        if self.ended is None:
+            # Set before the last flush: what its callbacks would add could not be written any more.
+            self.ended = why
+            if not self._busy:
+                self._busy = True
+                self._hand_over()
+
+    async def idle(self) -> None:
+        """Wait until nothing is collected or in flight."""
+        if self._busy:
+            done = asyncio.get_running_loop().create_future()
+            self._idle.append(done)
+            await done
+
+    def tell_all(self, listeners: list[Callable[[BaseException], None]], error: BaseException) -> None:
+        """Tell each of ``listeners`` why it ended, then who waits for ``idle``."""
+        for listener in listeners:
+            self._call(listener, error)
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self._busy:
+            while self._idle:
+                waiting = self._idle.pop()
+                if not waiting.done():
+                    waiting.set_result(None)
+
+    def _call(self, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:  # noqa: BLE001 - one callback's error must not keep the others from their commit
+            assert self._loop is not None
+            self._loop.call_exception_handler({"message": "A callback after a commit failed.", "exception": error})
+
+
+def _resolver(future: asyncio.Future[None]) -> Callable[[None], None]:
+    def resolve(_: None) -> None:
+        if not future.done():
+            future.set_result(None)
+
+    return resolve
+
+
+def _rejecter(future: asyncio.Future[None]) -> Callable[[BaseException], None]:
+    def reject(error: BaseException) -> None:
+        if not future.done():
+            future.set_exception(error)
+
+    return reject

@@ -1,0 +1,123 @@
+"""Which admissions of a batch hold, and what they add to it. Pure: what they depend on is looked up before, in bulk."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rco.model.decision import Decision
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.model.message import Message
+from rco.model.run import RunRow
+from rco.store.contract.changes import Admission, Admitted, Changes, Claim, StartKey
+
+__all__ = ["Added", "Held", "added", "asked_claims", "asked_keys", "asked_runs", "judge"]
+
+_ACCEPTED = Admitted("accepted")
+
+
+class Held(msgspec.Struct):
+    """What stands in the way of admissions. Changed by ``judge``: an accepted one counts for those after it."""
+
+    claims: dict[bytes, str]
+    """Digest of each claim that was given and has not expired: the correlation id it was given to."""
+    keys: dict[tuple[str, str], tuple[bytes, bytes]]
+    """(namespace, key) of start keys: request digest and run id."""
+    open_runs: set[bytes]
+    """Those of ``asked_runs`` that are open once the changes themselves are written."""
+
+
+class Added(msgspec.Struct):
+    """What a batch's accepted admissions add to its changes, and the decisions of all of them."""
+
+    claims: list[Claim]
+    opened: list[RunRow]
+    starts: list[tuple[bytes, bytes]]
+    keys: list[StartKey]
+    events: list[Event]
+    messages: list[Message]
+    letters: list[DeadLetter]
+    decisions: list[Decision]
+
+
+def asked_claims(changes: Changes) -> list[bytes]:
+    """Digests to look up."""
+    return [admission.claim.digest for admission in changes.admissions if admission.claim is not None]
+
+
+def asked_keys(changes: Changes) -> list[StartKey]:
+    """Start keys to look up."""
+    asked: list[StartKey] = []
+    for admission in changes.admissions:
+        asked += admission.start_keys
+        if admission.keyed:
+            asked += [keyed[0] for keyed in admission.keyed]
+    return asked
+
+
+def asked_runs(changes: Changes) -> set[bytes]:
+    """Runs that must be open for an admission's messages."""
+    return {message.run_id for admission in changes.admissions for message in admission.messages}
+
+
+def judge(changes: Changes, held: Held, now_us: int) -> list[Admitted]:
+    """What becomes of each admission, in their order; an accepted one counts for those after it."""
+    for key in changes.start_keys:
+        held.keys.setdefault((key.namespace, key.key), (key.request, key.run_id))
+    return [_one(admission, held, now_us) for admission in changes.admissions]
+
+
+def _one(admission: Admission, held: Held, now_us: int) -> Admitted:
+    taken, keys, open_runs = held.claims, held.keys, held.open_runs
+    claim = admission.claim
+    if claim is not None and claim.digest in taken:
+        return Admitted("duplicate", corr_id=taken[claim.digest])
+    for key in admission.start_keys:
+        holder = keys.get((key.namespace, key.key))
+        if holder is not None:
+            return Admitted("duplicate" if holder[0] == key.request else "conflict", run_id=holder[1])
+    own = [row.run_id for row, _ in admission.opened]
+    for message in admission.messages:
+        if message.run_id not in open_runs and message.run_id not in own:
+            return Admitted("closed", run_id=message.run_id)
+    if claim is not None and claim.expires_us > now_us:
+        taken[claim.digest] = claim.corr_id
+    for key in admission.start_keys:
+        keys[key.namespace, key.key] = (key.request, key.run_id)
+    open_runs.update(own)
+    if not admission.keyed:
+        return _ACCEPTED
+    skipped: list[bytes] = []
+    for key, row, _, _ in admission.keyed:
+        if keys.setdefault((key.namespace, key.key), (key.request, key.run_id))[1] != key.run_id:
+            skipped.append(row.run_id)
+        else:
+            open_runs.add(row.run_id)
+    return Admitted("accepted", skipped=tuple(skipped))
+
+
+def added(changes: Changes, verdicts: list[Admitted]) -> Added:
+    """What follows from the verdicts, in the order of the admissions."""
+    found = Added([], [], [], [], [], [], [], [])
+    for admission, verdict in zip(changes.admissions, verdicts, strict=True):
+        if verdict.status != "accepted":
+            found.decisions += admission.duplicate if verdict.status == "duplicate" else admission.otherwise
+            continue
+        found.decisions += admission.accepted
+        if admission.claim is not None:
+            found.claims.append(admission.claim)
+        if admission.event is not None:
+            found.events.append(admission.event)
+        for row, first in admission.opened:
+            found.opened.append(row)
+            found.starts.append((row.run_id, first))
+        found.keys += admission.start_keys
+        for key, row, first, decision in admission.keyed:
+            if row.run_id not in verdict.skipped:
+                found.keys.append(key)
+                found.opened.append(row)
+                found.starts.append((row.run_id, first))
+                found.decisions.append(decision)
+        found.messages += admission.messages
+        found.letters += admission.letters
+    return found
