@@ -51,7 +51,7 @@ class Effects:
         elif op.intent:
             # The intent is on record and the end is not: a crash came between.
             self._in_doubt(live, op, "the service stopped while the call was under way")
-        elif op.due_us > owner.clock.now_us():
+        elif op.due_us and op.due_us > owner.clock.now_us():
             self._wait_for_retry(live, op)
         elif op.repeat is Repeat.NEVER:
             op.written = True

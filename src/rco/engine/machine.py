@@ -21,7 +21,7 @@ __all__ = ["Fiber", "Machine", "running"]
 
 Code = Coroutine[Any, Any, Any]
 _RESOLVING = frozenset((Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.COMPENSATE))
-_KEYLESS = frozenset((Kind.START, Kind.OWNER, Kind.CLOSE))
+_KEYLESS = frozenset((Kind.START, Kind.OWNER, Kind.CANCEL, Kind.CLOSE))
 ASKS_PER_RECORD = 10_000
 """How many operations code may ask for before it comes to rest: more is a loop that never waits."""
 
@@ -133,10 +133,9 @@ class Machine:
         """
         self.now_us = record.at_us
         kind = record.kind
-        if kind == Kind.CANCEL:
-            self._cancel_all()
-            return
         if kind in _KEYLESS:
+            if kind == Kind.CANCEL:
+                self._cancel_all()
             return
         op = self.pending.get(record.key)
         if op is None or op.fp != record.fp:
