@@ -111,6 +111,8 @@ class Children:
             if type(op) is ChildRun and op.run_id == live.run_id:
                 # Both are here: the child's end and the parent's knowledge of it are one commit.
                 self._waits.take_child(parent, op, message_id, result)
+                # It is driven on in a later turn, which may be a later commit; what it let go by this is part of this.
+                owner.let_go(parent)
                 owner.loop.call_soon(self._drive, parent)
                 return
         owner.writer.changes(live.shard).messages.append(

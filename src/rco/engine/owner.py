@@ -129,9 +129,7 @@ class Owner:
         armed = machine.armed
         while armed or machine.dropped:
             if machine.dropped:
-                dropped, machine.dropped = machine.dropped, []
-                for op in dropped:
-                    self.armers[type(op)].drop(live, op)
+                self.let_go(live)
             if armed:
                 op = armed.popleft()
                 if machine.pending.get(op.key) is not op:
@@ -147,6 +145,13 @@ class Owner:
             self._close(live)
         elif live.committed == live.seq:
             self.on_idle(live)
+
+    def let_go(self, live: Live) -> None:
+        """Drop what the machine let go. Called in the turn of the record that did it: both must be one commit, because
+        a replay takes what a record let go as dropped with all its consequences."""
+        dropped, live.machine.dropped = live.machine.dropped, []
+        for op in dropped:
+            self.armers[type(op)].drop(live, op)
 
     def hold(self, live: Live, op: Operation[Any]) -> None:
         """Arm an outside operation as soon as all records so far are committed."""
