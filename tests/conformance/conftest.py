@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ from rco.store.contract.changes import Admission, Admitted, Changes, Draft
 from rco.store.contract.keeper import Keeper
 from rco.store.contract.writer import Flushed, Writer
 from rco.store.sqlite import SqliteKeeper
+from rco.testing.database import ModelDatabase
+from rco.testing.store import ModelKeeper
 
 START_US = 1_800_000_000_000_000
 
@@ -70,7 +73,27 @@ class SqliteHome:
         connection.close()
 
 
-HOMES: list[Callable[[Path, ManualClock], Home]] = [SqliteHome]
+class ModelHome:
+    """The model that simulations run on: it must be a keeper too, or they prove nothing."""
+
+    name = "model"
+    where = ""
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        self._clock = clock
+        self._database = ModelDatabase(ChainSealer(), clock.monotonic)
+        self._nodes = 0
+
+    def keeper(self, node: str = "node-1") -> ModelKeeper:
+        # A name stands for one life.
+        self._nodes += 1
+        return ModelKeeper(self._database, clock=self._clock, node=f"{node}.{self._nodes}", pid=os.getpid())
+
+    def usurp(self) -> None:
+        self._database.own_all("somebody else")
+
+
+HOMES: list[Callable[[Path, ManualClock], Home]] = [SqliteHome, ModelHome]
 
 
 class Desk:

@@ -1,0 +1,202 @@
+"""The reading side of a model keeper: each read is one look at committed state, some time between asking and answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from rco.errors import Conflict, StoreError
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.model.message import Message
+from rco.model.principal import Principal
+from rco.model.run import Mode, RunRow, shard_of
+from rco.store.contract.ownership import Shards
+from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.writer import Seal
+from rco.testing.database import ModelDatabase
+from rco.testing.link import ConnectionLost, Link, told
+from rco.testing.store_writer import ModelWriter
+from rco.testing.tables import Tables
+
+__all__ = ["ModelReader"]
+
+T = TypeVar("T")
+READ_LIMIT = 10_000
+
+
+class ModelReader:
+    """Implements ``rco.store.contract.reader.Reader``. A read whose connection breaks is asked again."""
+
+    def __init__(self, database: ModelDatabase, link: Link, writer: ModelWriter, chain: str) -> None:
+        self._database, self._link, self._writer, self._chain = database, link, writer, chain
+        self._open = False
+
+    def begin(self) -> None:
+        self._open = True
+
+    async def stop(self) -> None:
+        self._open = False
+
+    async def ask(self, read: Callable[[Tables], T]) -> T:
+        """The result of ``read`` on committed state."""
+        pause_s = 0.05
+        while True:
+            if not self._open:
+                raise StoreError("The database is not open for reading.", cure="Call the keeper's start().")
+            try:
+                answer: T = await told(self._link, lambda: read(self._database.tables))
+            except ConnectionLost:
+                await asyncio.sleep(pause_s)
+                pause_s = min(1.0, pause_s * 2)
+            else:
+                return answer
+
+    async def run(self, run_id: bytes) -> RunRow | None:
+        return await self.ask(lambda tables: tables.row(run_id))
+
+    async def runs(self, where: RunFilter) -> list[RunRow]:
+        def read(tables: Tables) -> list[RunRow]:
+            rows: list[RunRow] = []
+            if where.outcome is None:
+                rows += [row for row in tables.runs.values() if where.mode in (None, row.mode)]
+            if where.mode in (None, Mode.CLOSED):
+                rows += [row for row in tables.closed.values() if where.outcome in (None, row.outcome)]
+            rows = [
+                row
+                for row in rows
+                if row.namespace == where.namespace
+                and where.workflow in (None, row.workflow)
+                and (not where.corr_id or where.corr_id == row.corr_id)
+                and (where.after is None or row.run_id < where.after)
+            ]
+            rows.sort(key=lambda row: row.run_id, reverse=True)
+            return rows[: _bounded(where.limit)]
+
+        return await self.ask(read)
+
+    async def open_runs(
+        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None
+    ) -> list[RunRow]:
+        def read(tables: Tables) -> list[RunRow]:
+            found = [
+                row
+                for row in tables.runs.values()
+                if row.mode is mode and row.run_id > (after or b"") and _in(row.run_id, shards)
+            ]
+            found.sort(key=lambda row: row.run_id)
+            return found[: _bounded(limit)]
+
+        return await self.ask(read)
+
+    async def count_open(self) -> dict[Mode, int]:
+        def read(tables: Tables) -> dict[Mode, int]:
+            counts = {mode: 0 for mode in Mode if mode is not Mode.CLOSED}
+            for row in tables.runs.values():
+                counts[row.mode] += 1
+            return counts
+
+        return await self.ask(read)
+
+    async def key_holder(self, namespace: str, key: str) -> bytes | None:
+        held = await self.ask(lambda tables: tables.keys.get((namespace, key)))
+        return None if held is None else held.run_id
+
+    async def journal(self, run_id: bytes) -> list[Segment]:
+        found = await self.ask(lambda tables: list(tables.journal.get(run_id, ())))
+        return sorted(found, key=lambda segment: segment.first_seq)
+
+    async def segments(self, first_n: int, last_n: int) -> list[Segment]:
+        def read(tables: Tables) -> list[Segment]:
+            last = min(last_n, tables.head(self._chain)[0])
+            return [one for n in range(first_n, last + 1) for one in tables.segments.get((self._chain, n), ())]
+
+        return await self.ask(read)
+
+    async def due(self, before_us: int, limit: int, shards: Shards | None = None) -> list[tuple[int, bytes]]:
+        def read(tables: Tables) -> list[tuple[int, bytes]]:
+            found = [
+                (due_us, run_id)
+                for run_id, due_us in tables.timers.items()
+                if due_us < before_us and _in(run_id, shards)
+            ]
+            return sorted(found)[: _bounded(limit)]
+
+        return await self.ask(read)
+
+    async def messages(self, run_id: bytes) -> list[Message]:
+        return await self.ask(lambda tables: list(tables.messages.get(run_id, {}).values()))
+
+    async def event(self, namespace: str, event_id: str) -> Event | None:
+        def read(tables: Tables) -> Event | None:
+            found = [one for one in tables.events if (one.namespace, one.id) == (namespace, event_id)]
+            return found[-1] if found else None
+
+        return await self.ask(read)
+
+    async def events(self, namespace: str, type: str | None, after_us: int | None, limit: int) -> list[Event]:
+        def read(tables: Tables) -> list[Event]:
+            found = [
+                event
+                for event in reversed(tables.events)
+                if event.namespace == namespace
+                and type in (None, event.type)
+                and (after_us is None or event.received_us < after_us)
+            ]
+            found.sort(key=lambda event: event.received_us, reverse=True)
+            return found[: _bounded(limit)]
+
+        return await self.ask(read)
+
+    async def letter(self, letter_id: bytes) -> DeadLetter | None:
+        return await self.ask(lambda tables: tables.letters.get(letter_id))
+
+    async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
+        def read(tables: Tables) -> list[DeadLetter]:
+            found = [
+                letter
+                for letter in tables.letters.values()
+                if letter.event.namespace == namespace and (letter.replayed_us is not None) is replayed
+            ]
+            found.sort(key=lambda letter: letter.letter_id, reverse=True)
+            return found[: _bounded(limit)]
+
+        return await self.ask(read)
+
+    async def seals(self, first_n: int, limit: int) -> list[Seal]:
+        def read(tables: Tables) -> list[Seal]:
+            return [seal for seal in tables.chains.get(self._chain, ()) if seal.n >= first_n][: _bounded(limit)]
+
+        return await self.ask(read)
+
+    async def head(self) -> Seal | None:
+        def read(tables: Tables) -> Seal | None:
+            seals = tables.chains.get(self._chain)
+            return seals[-1] if seals else None
+
+        return await self.ask(read)
+
+    async def principal(self, token_digest: bytes) -> Principal | None:
+        def read(tables: Tables) -> Principal | None:
+            return next((one for one, token in tables.principals.values() if token == token_digest), None)
+
+        return await self.ask(read)
+
+    async def principals(self) -> list[Principal]:
+        def read(tables: Tables) -> list[Principal]:
+            return [one for _, (one, _) in sorted(tables.principals.items())]
+
+        return await self.ask(read)
+
+    async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
+        if await self._writer.principal(principal, token_digest):
+            raise Conflict("The token already belongs to another principal.", cure="Make a new token.")
+
+
+def _in(run_id: bytes, shards: Shards | None) -> bool:
+    return shards is None or shard_of(run_id) in shards
+
+
+def _bounded(limit: int) -> int:
+    return max(0, min(limit, READ_LIMIT))

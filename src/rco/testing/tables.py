@@ -1,0 +1,389 @@
+"""What a model database holds, and one transaction on it: the semantics of a keeper in plain dictionaries.
+
+Written from the contract and not from the SQL, so that the two check each other in the conformance suite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rco.errors import Fenced, StoreError
+from rco.kit.clock import iso
+from rco.model.decision import Decision
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.model.message import Message
+from rco.model.principal import Principal
+from rco.model.run import SHARDS, Mode, RunRow, shard_of
+from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
+from rco.store.contract.reader import Segment
+from rco.store.contract.writer import Flushed, Seal, Sealer
+
+__all__ = ["Appended", "Batch", "Committed", "Rewound", "Tables", "Transaction", "event_body", "fence"]
+
+LOOK_BACK_LIMIT = 100
+_FIRST = bytes(32)
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Rewound(StoreError):
+    """The database is behind what it had acknowledged."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What one writer asks to be written in one transaction. ``token`` tells it from every other."""
+
+    token: tuple[str, int]
+    changes: Changes
+    notes: list[Decision]
+    principals: list[tuple[Principal, bytes]]
+    writer: str
+    epoch: int
+    at_us: int
+    chain: str
+    after: tuple[int, bytes]
+    """Number and hash of the link that this writer knows as the last one of its chain."""
+    fence: dict[int, int] | None
+    """The epoch under which each shard is owned; ``None`` for the sole owner, whose ``epoch`` is the fence."""
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What came of a transaction."""
+
+    admitted: list[Admitted]
+    refused: list[bool]
+    seal: Seal
+    flushed: Flushed
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """A segment that was appended, as only the database itself can tell: for checkers."""
+
+    run_id: bytes
+    first_seq: int
+    records: int
+    owner: str
+    epoch: int
+    at_s: float
+
+
+class Tables(msgspec.Struct):
+    """Committed state. ``copy`` is what a standby has."""
+
+    runs: dict[bytes, RunRow] = {}
+    closed: dict[bytes, RunRow] = {}
+    journal: dict[bytes, list[Segment]] = {}
+    timers: dict[bytes, int] = {}
+    messages: dict[bytes, dict[str, Message]] = {}
+    """In the order of their arrival."""
+    waiters: dict[tuple[bytes, str], Waiter] = {}
+    events: list[Event] = []
+    keys: dict[tuple[str, str], StartKey] = {}
+    claims: dict[bytes, Claim] = {}
+    letters: dict[bytes, DeadLetter] = {}
+    principals: dict[str, tuple[Principal, bytes]] = {}
+    chains: dict[str, list[Seal]] = {}
+    segments: dict[tuple[str, int], list[Segment]] = {}
+    results: dict[tuple[str, int], Committed] = {}
+    leases: list[tuple[str, int]] = msgspec.field(default_factory=lambda: [("", 0)] * SHARDS)
+    """(owner, epoch) of each shard."""
+    nodes: dict[str, float] = {}
+    """Until when each node is alive, in the database's time."""
+    boots: int = 0
+    appended: list[Appended] = []
+    counts: dict[bytes, int] = {}
+    """How many records of each run are durable, as its owners counted them."""
+
+    def copy(self) -> Tables:
+        """The same state, on its own from now on."""
+        fields: dict[str, Any] = {}
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            fields[name] = value.copy() if isinstance(value, (dict, list)) else value
+        fields["journal"] = {run_id: segments.copy() for run_id, segments in self.journal.items()}
+        fields["messages"] = {run_id: inbox.copy() for run_id, inbox in self.messages.items()}
+        fields["chains"] = {chain: seals.copy() for chain, seals in self.chains.items()}
+        return Tables(**fields)
+
+    def head(self, chain: str) -> tuple[int, bytes]:
+        """Number and hash of the chain's last link; 0 and zero bytes when there is none."""
+        seals = self.chains.get(chain)
+        return (seals[-1].n, seals[-1].hash) if seals else (0, _FIRST)
+
+    def row(self, run_id: bytes) -> RunRow | None:
+        return self.runs.get(run_id) or self.closed.get(run_id)
+
+
+class Transaction:
+    """One batch being written. Everything that can refuse it is asked before anything is changed."""
+
+    def __init__(self, tables: Tables, batch: Batch, sealer: Sealer, now_s: float) -> None:
+        self._tables, self._batch, self._sealer, self._now_s = tables, batch, sealer, now_s
+        changes = batch.changes
+        self._messages = list(changes.messages)
+        self._events = list(changes.events)
+        self._opened = list(changes.opened)
+        self._keys = list(changes.start_keys)
+        self._letters = list(changes.letters)
+        self._decisions = list(changes.decisions)
+        self._claims: list[Claim] = []
+        self._woken: dict[bytes, None] = {}
+
+    def write(self) -> Committed:
+        """Write it all. Raises ``Fenced``, ``Rewound``, ``StoreError``; nothing is changed then."""
+        tables, batch = self._tables, self._batch
+        changes = batch.changes
+        fence(tables, batch)
+        if tables.head(batch.chain) != batch.after:
+            raise Rewound(f"chain {batch.chain} stands at {tables.head(batch.chain)[0]}, not at {batch.after[0]}.")
+        n = batch.after[0] + 1
+        admitted, starts = self._admit()
+        drafts = [(draft, b"".join(draft.parts)) for draft in changes.drafts if draft.parts]
+        drafts += [(_first(run_id, data), data) for run_id, data in (*changes.opened_segments, *starts)]
+        segments = [Segment(draft.run_id, draft.first_seq, n, data) for draft, data in drafts]
+        self._must_fit(segments)
+
+        for (draft, _), segment in zip(drafts, segments, strict=True):
+            tables.journal.setdefault(draft.run_id, []).append(segment)
+            owner, epoch = (batch.writer, batch.epoch) if batch.fence is None else tables.leases[shard_of(draft.run_id)]
+            count = draft.records or len(draft.parts)
+            tables.counts[draft.run_id] = tables.counts.get(draft.run_id, 0) + count
+            tables.appended.append(Appended(draft.run_id, draft.first_seq, count, owner, epoch, self._now_s))
+        tables.segments[batch.chain, n] = segments
+        self._runs()
+        self._inbox()
+        for ended in changes.ended:
+            self._end(ended)
+        refused = self._rest()
+        decisions = self._decisions + batch.notes
+        seal = self._sealer.seal(
+            writer=batch.writer,
+            n=n,
+            epoch=batch.epoch,
+            at_us=batch.at_us,
+            prev=batch.after[1],
+            leaves=b"".join(self._sealer.leaf(one.run_id, one.first_seq, one.data) for one in segments),
+            decisions=decisions,
+        )
+        tables.chains.setdefault(batch.chain, []).append(seal)
+        flushed = Flushed(
+            n,
+            sum(draft.records or len(draft.parts) for draft, _ in drafts),
+            sum(len(data) for _, data in drafts),
+            0.0,
+            tuple(self._woken),
+            len(decisions),
+        )
+        committed = Committed(admitted, refused, seal, flushed)
+        tables.results[batch.token] = committed
+        return committed
+
+    # -- admissions ------------------------------------------------------------------------------------------------
+
+    def _admit(self) -> tuple[list[Admitted], list[tuple[bytes, bytes]]]:
+        tables, changes, now_us = self._tables, self._batch.changes, self._batch.at_us
+        if not (changes.admissions or self._messages):
+            return [], []
+        is_open = set(tables.runs) | {row.run_id for row in changes.opened}
+        is_open -= {ended.run_id for ended in changes.ended}
+        self._messages = [message for message in self._messages if message.run_id in is_open]
+        claims = {digest: claim for digest, claim in tables.claims.items() if claim.expires_us > now_us}
+        held = {name: (key.request, key.run_id) for name, key in tables.keys.items()}
+        for key in changes.start_keys:
+            held.setdefault((key.namespace, key.key), (key.request, key.run_id))
+        starts: list[tuple[bytes, bytes]] = []
+        told: list[Admitted] = []
+        for admission in changes.admissions:
+            refused = _refused(admission, claims, held, is_open)
+            if refused is not None:
+                told.append(refused)
+                self._decisions += admission.duplicate if refused.status == "duplicate" else admission.otherwise
+                continue
+            skipped: list[bytes] = []
+            if admission.claim is not None:
+                self._claims.append(admission.claim)
+                if admission.claim.expires_us > now_us:
+                    claims[admission.claim.digest] = admission.claim
+            for key in admission.start_keys:
+                held[key.namespace, key.key] = (key.request, key.run_id)
+                self._keys.append(key)
+            opened = list(admission.opened)
+            self._decisions += admission.accepted
+            for key, row, segment, decision in admission.keyed:
+                if held.setdefault((key.namespace, key.key), (key.request, key.run_id))[1] != key.run_id:
+                    skipped.append(row.run_id)
+                    continue
+                self._keys.append(key)
+                self._decisions.append(decision)
+                opened.append((row, segment))
+            for row, segment in opened:
+                is_open.add(row.run_id)
+                self._opened.append(row)
+                starts.append((row.run_id, segment))
+            if admission.event is not None:
+                self._events.append(admission.event)
+            self._messages += admission.messages
+            self._letters += admission.letters
+            told.append(Admitted("accepted", skipped=tuple(skipped)))
+        return told, starts
+
+    def _must_fit(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            if any(other.first_seq == segment.first_seq for other in self._tables.journal.get(segment.run_id, ())):
+                raise StoreError(f"Run {segment.run_id.hex()} has a segment {segment.first_seq} already.")
+        for row in self._opened:
+            if self._tables.row(row.run_id) is not None:
+                raise StoreError(f"Run {row.run_id.hex()} is there already.")
+
+    # -- rows ------------------------------------------------------------------------------------------------------
+
+    def _runs(self) -> None:
+        tables = self._tables
+        for claim in self._claims:
+            tables.claims[claim.digest] = claim
+        for row in self._opened:
+            tables.runs[row.run_id] = row
+        for key in self._keys:
+            tables.keys.setdefault((key.namespace, key.key), key)
+        for moved in self._batch.changes.moved:
+            known = tables.runs.get(moved.run_id)
+            if known is None:
+                continue
+            tables.runs[moved.run_id] = msgspec.structs.replace(known, mode=moved.mode, detail=moved.detail)
+            tables.timers.pop(moved.run_id, None)
+            if moved.mode is Mode.PARKED and moved.due_us is not None:
+                tables.timers[moved.run_id] = moved.due_us
+
+    def _inbox(self) -> None:
+        tables, changes = self._tables, self._batch.changes
+        gone = set(changes.waiters_gone)
+        ending = {ended.run_id for ended in changes.ended}
+        for pair in changes.waiters_gone:
+            tables.waiters.pop(pair, None)
+        new = [one for one in changes.waiters if one.run_id not in ending and (one.run_id, one.key) not in gone]
+        for event in self._events:
+            # In the order of the waiters' identities, as from an index.
+            for _, waiter in sorted(tables.waiters.items(), key=lambda item: item[0]):
+                if waiter.run_id not in ending and _wants(waiter, event):
+                    self._messages.append(self._told(waiter, event))
+        tables.events += self._events
+        for waiter in new:
+            tables.waiters.setdefault((waiter.run_id, waiter.key), waiter)
+        for waiter in new:
+            if waiter.subject is not None:
+                found = [one for one in tables.events if _wants(waiter, one) and one.received_us >= waiter.since_us]
+                found.sort(key=lambda event: event.received_us)
+                self._messages += [self._told(waiter, event) for event in found[:LOOK_BACK_LIMIT]]
+        for message in self._messages:
+            self._woken[message.run_id] = None
+            tables.messages.setdefault(message.run_id, {}).setdefault(message.message_id, message)
+        for run_id, message_id in changes.taken:
+            tables.messages.get(run_id, {}).pop(message_id, None)
+
+    def _told(self, waiter: Waiter, event: Event) -> Message:
+        body = event_body(event)
+        message_id = f"event:{event.source}:{event.id}"
+        return Message(waiter.run_id, message_id, "event", waiter.key, body, self._batch.at_us)
+
+    def _end(self, ended: Ended) -> None:
+        tables = self._tables
+        row = tables.runs.pop(ended.run_id, None)
+        if row is not None:
+            tables.closed[ended.run_id] = msgspec.structs.replace(
+                row, mode=Mode.CLOSED, closed_us=ended.closed_us, outcome=ended.outcome, detail=ended.detail
+            )
+        tables.timers.pop(ended.run_id, None)
+        tables.messages.pop(ended.run_id, None)
+        for pair in [pair for pair in tables.waiters if pair[0] == ended.run_id]:
+            del tables.waiters[pair]
+
+    def _rest(self) -> list[bool]:
+        tables = self._tables
+        for letter in self._letters:
+            tables.letters[letter.letter_id] = letter
+        for letter_id, at_us in self._batch.changes.letters_replayed:
+            known = tables.letters.get(letter_id)
+            if known is not None:
+                tables.letters[letter_id] = msgspec.structs.replace(known, replayed_us=at_us)
+        refused: list[bool] = []
+        for principal, token in self._batch.principals:
+            taken = any(held == token and who != principal.principal_id for who, (_, held) in tables.principals.items())
+            refused.append(taken)
+            if not taken:
+                tables.principals[principal.principal_id] = (principal, token)
+        return refused
+
+
+def fence(tables: Tables, batch: Batch) -> None:
+    """Raise ``Fenced`` when somebody else owns what ``batch`` writes for."""
+    if batch.fence is None:
+        if any(epoch != batch.epoch for _, epoch in tables.leases):
+            raise Fenced(f"The database has a newer owner than epoch {batch.epoch}.", cure="Stop this node.")
+        return
+    for shard in _touched(batch.changes):
+        owner, epoch = tables.leases[shard]
+        if owner != batch.writer or epoch != batch.fence.get(shard):
+            raise Fenced(f"Shard {shard} is owned by {owner or 'nobody'} under epoch {epoch}.", cure="Stop this node.")
+
+
+def _touched(changes: Changes) -> set[int]:
+    """Shards for which rows are written that only their owner may write."""
+    runs = [draft.run_id for draft in changes.drafts if draft.parts]
+    runs += [row.run_id for row in changes.opened]
+    runs += [run_id for run_id, _ in changes.opened_segments]
+    runs += [one.run_id for one in (*changes.moved, *changes.ended, *changes.waiters)]
+    runs += [run_id for run_id, _ in (*changes.taken, *changes.waiters_gone)]
+    for admission in changes.admissions:
+        runs += [row.run_id for row, _ in admission.opened]
+        runs += [row.run_id for _, row, _, _ in admission.keyed]
+    return {shard_of(run_id) for run_id in runs}
+
+
+def _refused(
+    admission: Admission,
+    claims: dict[bytes, Claim],
+    held: dict[tuple[str, str], tuple[bytes, bytes]],
+    is_open: set[bytes],
+) -> Admitted | None:
+    claim = admission.claim
+    if claim is not None and claim.digest in claims:
+        return Admitted("duplicate", corr_id=claims[claim.digest].corr_id)
+    for key in admission.start_keys:
+        holder = held.get((key.namespace, key.key))
+        if holder is not None:
+            return Admitted("duplicate" if holder[0] == key.request else "conflict", run_id=holder[1])
+    own = {row.run_id for row, _ in admission.opened}
+    for message in admission.messages:
+        if message.run_id not in is_open and message.run_id not in own:
+            return Admitted("closed", run_id=message.run_id)
+    return None
+
+
+def _wants(waiter: Waiter, event: Event) -> bool:
+    return (waiter.namespace, waiter.type) == (event.namespace, event.type) and (
+        waiter.subject is None or waiter.subject == event.subject
+    )
+
+
+def _first(run_id: bytes, data: bytes) -> Draft:
+    draft = Draft(run_id, 0)
+    draft.records = 1
+    draft.parts.append(data)
+    return draft
+
+
+def event_body(event: Event) -> bytes:
+    """What a workflow sees of an event, as the body of a message."""
+    seen: dict[str, Any] = {
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "subject": event.subject,
+        "time": iso(event.time_us),
+    }
+    try:
+        return _pack({**seen, "data": msgspec.json.decode(event.data) if event.data else None})
+    except (ValueError, OverflowError, RecursionError):
+        return _pack({**seen, "data": event.data.decode("utf-8", "replace")})
