@@ -39,7 +39,7 @@ MEANING: dict[Exit, str] = {
     Exit.NOT_FOUND: "there is no such run, event, letter or file",
     Exit.REFUSED: "refused: no access, a conflict with what is recorded, overload, or a database in use",
     Exit.UNREACHABLE: "the service cannot be reached",
-    Exit.BROKEN: "evidence does not verify",
+    Exit.BROKEN: "evidence does not verify, or a promise was broken",
     Exit.INTERRUPTED: "interrupted from the keyboard",
 }
 

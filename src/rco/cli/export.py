@@ -1,0 +1,79 @@
+"""``rco export``: runs and journals out of a database, in a form that others can read."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from rco.cli.config import config_file
+from rco.cli.output import print_json, print_text
+
+__all__ = ["export", "store_path"]
+
+_Flag = Annotated[bool, Parameter(negative="")]
+
+
+def store_path(config: Path | None, store: str | None) -> Path:
+    """The database that a configuration, or ``--store``, names."""
+    from rco.config import load
+
+    settings = load(config_file(config), os.environ, {"store.path": store}).settings
+    return Path(settings.store.path) if settings.store.path else Path(settings.data_dir) / "rco.db"
+
+
+def export(
+    out: Path,
+    *,
+    config: Path | None = None,
+    store: str | None = None,
+    payloads: _Flag = False,
+    json: _Flag = False,
+) -> None:
+    """Export runs, journals and links as JSON lines: one moment of the database, whether a service uses it or not.
+
+    Parameters
+    ----------
+    out
+        File to write, complete or not at all, readable by its owner only.
+    config
+        The configuration that names the database; rco-config.yaml here when not given.
+    store
+        The database itself: a SQLite file.
+    payloads
+        With inputs, results and reasons, and the bytes that the chain sealed; otherwise their digests only.
+    json
+        What was written, as JSON.
+    """
+    import rco
+    from rco.kit.clock import SystemClock
+    from rco.operations.export_runs import Counts, export_runs
+    from rco.store.sqlite.snapshot import open_snapshot
+
+    counts = Counts()
+    with open_snapshot(store_path(config, store)) as snapshot:
+        lines = export_runs(
+            snapshot, at_us=SystemClock().now_us(), version=rco.__version__, payloads=payloads, counts=counts
+        )
+        # Beside the file and renamed at the end: a broken-off export never looks like a whole one.
+        handle, beside = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.writelines(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(beside).replace(out)
+        except BaseException:
+            with suppress(OSError):
+                Path(beside).unlink()
+            raise
+    if json:
+        print_json(counts)
+    else:
+        print_text(f"{out}: {counts.runs} runs, {counts.records} records, {counts.links} links")
+    sys.stdout.flush()

@@ -1,0 +1,162 @@
+"""Export runs and journals in a form that others can read: ``rco-export/1`` (docs/reference/export-format.md)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from rco.audit.link import GENESIS, leaf_digest
+from rco.errors import EvidenceBroken
+from rco.kit.digest import DIGEST_BYTES
+from rco.kit.ids import id_text
+from rco.model.journal import decode_segment
+from rco.model.run import RunRow
+from rco.operations.export_lines import payload, record_line
+from rco.operations.view import state_of
+from rco.store.contract.reader import Segment
+from rco.store.contract.snapshot import Snapshot
+from rco.store.contract.writer import Seal
+
+__all__ = ["FORMAT", "Counts", "export_runs"]
+
+FORMAT = "rco-export/1"
+PAGE_SEALS = 64
+_encode = msgspec.json.Encoder().encode
+
+
+class Counts(msgspec.Struct):
+    """What an export held, for its last line and for who made it."""
+
+    runs: int = 0
+    segments: int = 0
+    records: int = 0
+    messages: int = 0
+    links: int = 0
+
+
+def export_runs(
+    snapshot: Snapshot, *, at_us: int, version: str, payloads: bool = False, counts: Counts | None = None
+) -> Iterator[bytes]:
+    """Lines, each with its line feed: header, leases, nodes, links, then every run with its journal and its unread
+    messages, and a last line that counts them.
+
+    Blocks; holds one run's journal in memory. ``counts`` is filled as it goes. Raises ``EvidenceBroken`` when a
+    journal segment cannot be decoded.
+    """
+    counts = counts if counts is not None else Counts()
+    head = snapshot.head()
+    yield _line(
+        line="header",
+        format=FORMAT,
+        at_us=at_us,
+        version=version,
+        schema=snapshot.schema(),
+        payloads=payloads,
+        head={"n": head.n if head else 0, "hash": (head.hash if head else GENESIS).hex()},
+    )
+    for lease in snapshot.leases():
+        yield _line(line="lease", **msgspec.structs.asdict(lease))
+    for node in snapshot.nodes():
+        yield _line(line="node", **msgspec.structs.asdict(node))
+    for link in _links(snapshot):
+        counts.links += 1
+        yield link
+    for row in snapshot.runs():
+        yield from _run(snapshot, row, payloads, counts)
+    yield _line(line="end", **msgspec.structs.asdict(counts))
+
+
+def _line(**fields: Any) -> bytes:
+    return _encode(fields) + b"\n"
+
+
+def _links(snapshot: Snapshot) -> Iterator[bytes]:
+    at = 0
+    while page := snapshot.seals(at, PAGE_SEALS):
+        yield from map(_link, page)
+        at = page[-1].n + 1
+
+
+def _link(seal: Seal) -> bytes:
+    leaves = seal.leaves.hex()
+    step = 2 * DIGEST_BYTES
+    return _line(
+        line="link",
+        n=seal.n,
+        writer=seal.writer,
+        epoch=seal.epoch,
+        at_us=seal.at_us,
+        prev=seal.prev.hex(),
+        hash=seal.hash.hex(),
+        leaves=[leaves[at : at + step] for at in range(0, len(leaves), step)],
+        # As text: what is hashed are these bytes, and another encoder might write the same JSON otherwise.
+        decisions=seal.decisions.decode(),
+    )
+
+
+def _run(snapshot: Snapshot, row: RunRow, payloads: bool, counts: Counts) -> Iterator[bytes]:
+    run = id_text(row.run_id)
+    segments = snapshot.journal(row.run_id)
+    messages = [] if row.outcome is not None else snapshot.messages(row.run_id)
+    said: dict[str, Any] = {
+        "line": "run",
+        "id": run,
+        "namespace": row.namespace,
+        "workflow": row.workflow,
+        "version": row.version,
+        "state": state_of(row),
+        "opened_us": row.opened_us,
+        "closed_us": row.closed_us,
+        "outcome": row.outcome.value if row.outcome is not None else None,
+        "key": row.key,
+        "parent": id_text(row.parent) if row.parent is not None else None,
+        "corr_id": row.corr_id,
+        "due_us": None if row.outcome is not None else snapshot.due(row.run_id),
+        "segments": len(segments),
+        "unread": len(messages),
+    }
+    if row.detail is not None:
+        said["detail"] = payload(msgspec.json.decode(row.detail), payloads)
+    yield _line(**said)
+    counts.runs += 1
+    for segment in segments:
+        yield from _segment(run, segment, payloads, counts)
+    for message in messages:
+        counts.messages += 1
+        yield _line(
+            line="unread",
+            run=run,
+            message_id=message.message_id,
+            kind=message.kind,
+            name=message.name,
+            at_us=message.at_us,
+            payload={"value": payload(msgspec.msgpack.decode(message.body), payloads)},
+        )
+
+
+def _segment(run: str, segment: Segment, payloads: bool, counts: Counts) -> Iterator[bytes]:
+    try:
+        records = decode_segment(segment.data)
+    except (ValueError, msgspec.DecodeError) as problem:
+        raise EvidenceBroken(
+            f"segment {segment.first_seq} of run {run} cannot be decoded: {problem}.",
+            cure="Restore a backup; rco audit export shows the bytes.",
+        ) from None
+    said: dict[str, Any] = {
+        "line": "segment",
+        "run": run,
+        "first_seq": segment.first_seq,
+        "records": len(records),
+        "n": segment.n,
+        "leaf": leaf_digest(segment.run_id, segment.first_seq, segment.data).hex(),
+    }
+    if payloads:
+        said["data"] = base64.b64encode(segment.data).decode()
+    yield _line(**said)
+    counts.segments += 1
+    for place, record in enumerate(records):
+        counts.records += 1
+        yield _line(**record_line(run, segment.first_seq + place, segment.n, record, payloads))

@@ -1,0 +1,184 @@
+"""The case before the rules: the three records, with what several rules ask of them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from rco.verify.lines import Asked, Header, LedgerLine, Link, Node, RecordLine, RunLine, SegmentLine, Unread
+from rco.verify.options import Options, TargetLimits
+from rco.verify.verdict import RuleVerdict
+
+__all__ = ["Call", "Case", "Ledger", "Request", "Rule", "Run"]
+
+_decisions = msgspec.json.Decoder(list[dict[str, Any]]).decode
+
+
+@dataclass
+class Run:
+    """One run of the export with all that belongs to it."""
+
+    line: RunLine
+    segments: list[SegmentLine] = field(default_factory=list)
+    records: list[RecordLine] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"run {self.line.id} of {self.line.workflow}"
+
+    def of(self, *kinds: str) -> list[RecordLine]:
+        return [record for record in self.records if record.kind in kinds]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as the target saw it. ``until_us`` is when it was answered, where that was written down."""
+
+    at_us: int
+    target: str
+    key: str
+    until_us: int | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that succeeded, as its decision tells: which target, how."""
+
+    target: str
+    method: str
+    status: int
+    attempt: int
+
+
+class Ledger:
+    """What the target wrote down."""
+
+    def __init__(self, lines: Iterable[LedgerLine]) -> None:
+        self.requests: list[Request] = []
+        self.effects: dict[str, int] = defaultdict(int)
+        """Count of effects by idempotency key."""
+        self.keyless = 0
+        self.targets: set[str] = set()
+        self.arrivals: dict[str, list[int]] = defaultdict(list)
+        self.seen: dict[str, int] = defaultdict(int)
+        begun: dict[tuple[str, str], int] = {}
+        for line in lines:
+            self.targets.add(line.target)
+            if line.kind == "seen":
+                self._arrived(line, begun)
+            elif line.kind == "answered":
+                place = begun.pop((line.target, line.id), None)
+                if place is not None and line.at_us is not None:
+                    before = self.requests[place]
+                    self.requests[place] = Request(before.at_us, before.target, before.key, line.at_us)
+            elif line.kind == "effect" or line.effect:
+                if line.key:
+                    self.effects[line.key] += 1
+                else:
+                    self.keyless += 1
+
+    def _arrived(self, line: LedgerLine, begun: dict[tuple[str, str], int]) -> None:
+        if line.key:
+            self.seen[line.key] += 1
+        if line.at_us is None:
+            return
+        if line.id:
+            begun[line.target, line.id] = len(self.requests)
+        self.requests.append(Request(line.at_us, line.target, line.key))
+        if line.key:
+            self.arrivals[line.key].append(line.at_us)
+
+
+class Case:
+    """The records that are there (``None``: not given) and what the export says of commits and owners."""
+
+    def __init__(
+        self,
+        options: Options,
+        client: list[Asked] | None,
+        ledger: Ledger | None,
+        targets: dict[str, TargetLimits] | None,
+    ) -> None:
+        self.options, self.client, self.ledger, self.targets = options, client, ledger, targets
+        self.header: Header | None = None
+        self.epoch_of: dict[int, int] = {}
+        """Epoch by commit."""
+        self.calls: dict[tuple[str, int], list[Call]] = defaultdict(list)
+        """Calls that succeeded, by run and commit."""
+        self.decided: dict[str, list[str]] = defaultdict(list)
+        """By run: the verbs start and close as often as they were decided, and accept by event."""
+        self.accepted: dict[str, int] = defaultdict(int)
+        self._begins: dict[int, int] = {}
+        self._lives: list[tuple[int, int]] | None = None
+
+    # -- the export's beginning ------------------------------------------------------------------------------------
+
+    def take_node(self, node: Node) -> None:
+        self._begin(node.epoch, node.started_us)
+
+    def take_link(self, link: Link) -> None:
+        self.epoch_of[link.n] = link.epoch
+        self._begin(link.epoch, link.at_us)
+        try:
+            decisions = _decisions(link.decisions)
+        except msgspec.DecodeError:
+            return
+        for one in decisions:
+            verb, run = str(one.get("verb", "")), str(one.get("run", ""))
+            if verb == "call" and not one.get("reason") and one.get("allow", True):
+                self.calls[run, link.n].append(_call(one))
+            elif verb in ("start", "close"):
+                self.decided[run].append(verb)
+            elif verb == "accept" and one.get("reason", "") != "duplicate":
+                self.accepted[str(one.get("event", ""))] += 1
+
+    def _begin(self, epoch: int, at_us: int) -> None:
+        self._begins[epoch] = min(at_us, self._begins.get(epoch, at_us))
+        self._lives = None
+
+    # -- lives of owners -------------------------------------------------------------------------------------------
+
+    @property
+    def lives(self) -> list[tuple[int, int]]:
+        """(begin, epoch) of every life of an owner, in the order of their beginning."""
+        if self._lives is None:
+            self._lives = sorted((at_us, epoch) for epoch, at_us in self._begins.items())
+        return self._lives
+
+    def life(self, at_us: int) -> tuple[int, int]:
+        """(begin, epoch) of the life that ``at_us`` falls into; (0, 0) before the first."""
+        place = bisect_right(self.lives, (at_us, 1 << 62))
+        return self.lives[place - 1] if place else (0, 0)
+
+    def began(self, epoch: int) -> int:
+        return self._begins.get(epoch, 0)
+
+    # -- the client ------------------------------------------------------------------------------------------------
+
+    def asked(self, kind: str, outcome: str | None = None) -> list[Asked]:
+        """The client's requests of this kind; none when there is no log."""
+        return [one for one in self.client or () if one.kind == kind and (outcome is None or one.outcome == outcome)]
+
+
+def _call(decision: dict[str, Any]) -> Call:
+    facts = decision.get("facts") or {}
+    return Call(
+        str(decision.get("subject", "")),
+        str(facts.get("method", "")),
+        int(facts.get("status", 0)),
+        int(facts.get("attempt", 0)),
+    )
+
+
+class Rule(Protocol):
+    """One rule: it is shown every run once, then gives its verdict."""
+
+    def take(self, run: Run) -> None: ...
+
+    def finish(self) -> RuleVerdict: ...

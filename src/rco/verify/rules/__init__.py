@@ -1,0 +1,1 @@
+"""The nine rules, one file each."""

@@ -1,0 +1,188 @@
+"""(h) The audit chain verifies, and the journal is the one that it sealed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from rco.verify.case import Case, Run
+from rco.verify.digests import leaf_digest, link_hash
+from rco.verify.lines import End, Link, RecordLine, SegmentLine
+from rco.verify.verdict import Findings, Result, RuleVerdict
+
+__all__ = ["Chain"]
+
+TITLE = "the chain verifies and matches the journal"
+_GENESIS = "00" * 32
+_KINDS = {
+    1: "START",
+    2: "STEP_INTENT",
+    3: "STEP_END",
+    4: "STEP_RETRY",
+    5: "TIMER_SET",
+    6: "TIMER_FIRED",
+    7: "WAIT",
+    8: "MESSAGE",
+    9: "CHILD",
+    10: "EMIT",
+    11: "STATE",
+    12: "CANCEL",
+    13: "COMPENSATE",
+    14: "IN_DOUBT",
+    15: "SETTLED",
+    16: "OWNER",
+    17: "CLOSE",
+}
+_unpack = msgspec.msgpack.Decoder().decode
+
+
+class Chain:
+    """Computes every link anew; a segment's digest too, where its bytes are in the export."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._found = Findings()
+        self._last: Link | None = None
+        self._links = self._recomputed = self._segments = 0
+        self._leaves: dict[int, Counter[str]] = {}
+        self._noted = case.options.link is None
+        self._ended = False
+
+    # -- links -----------------------------------------------------------------------------------------------------
+
+    def take_link(self, link: Link) -> None:
+        found, last = self._found, self._last
+        self._links += 1
+        self._leaves[link.n] = Counter(link.leaves)
+        if last is None:
+            if link.n == 1 and link.prev != _GENESIS:
+                found.add("link 1 is the first of all, but names one before it")
+        else:
+            if link.n != last.n + 1:
+                found.add(f"link {link.n} follows link {last.n}")
+            if link.prev != last.hash:
+                found.add(f"link {link.n} does not carry the hash of link {last.n}")
+            if link.epoch < last.epoch:
+                found.add(f"link {link.n} has epoch {link.epoch}, after epoch {last.epoch}")
+        try:
+            given = link_hash(
+                prev=link.prev,
+                writer=link.writer,
+                n=link.n,
+                epoch=link.epoch,
+                at_us=link.at_us,
+                leaves=link.leaves,
+                decisions=link.decisions,
+            )
+        except (ValueError, OverflowError) as problem:
+            found.add(f"link {link.n} cannot be hashed: {problem}")
+        else:
+            if given != link.hash:
+                found.add(f"link {link.n} says its hash is {link.hash[:64]}, its contents give {given}")
+        if self._case.options.link is not None and self._case.options.link[0] == link.n:
+            self._noted = True
+            if self._case.options.link[1].lower() != link.hash:
+                found.add(f"link {link.n} is not the one that was noted outside: {link.hash[:64]}")
+        self._last = link
+
+    # -- runs ------------------------------------------------------------------------------------------------------
+
+    def take(self, run: Run) -> None:
+        for segment in run.segments:
+            self._segments += 1
+            open_leaves = self._leaves.get(segment.n)
+            name = f"segment {segment.first_seq} of {run.name}"
+            if open_leaves is None or not open_leaves[segment.leaf]:
+                self._found.add(f"{name} is not among what link {segment.n} sealed")
+            else:
+                open_leaves[segment.leaf] -= 1
+            if segment.data is not None:
+                self._bytes(run, segment, name)
+        self._decided(run)
+
+    def _bytes(self, run: Run, segment: SegmentLine, name: str) -> None:
+        assert segment.data is not None
+        self._recomputed += 1
+        try:
+            given = leaf_digest(segment.run, segment.first_seq, segment.data)
+        except (ValueError, OverflowError) as problem:
+            self._found.add(f"{name} cannot be hashed: {problem}")
+            return
+        if given != segment.leaf:
+            self._found.add(f"{name} says its digest is {segment.leaf[:64]}, its bytes give {given}")
+        try:
+            sealed = _records(segment.data)
+        except (ValueError, msgspec.DecodeError) as problem:
+            self._found.add(f"{name} cannot be decoded: {problem}")
+            return
+        first, last = segment.first_seq, segment.first_seq + segment.records
+        shown = [_identity(record) for record in run.records if first <= record.seq < last]
+        if shown != sealed:
+            self._found.add(f"{name} was sealed with other records than the export shows")
+
+    def _decided(self, run: Run) -> None:
+        """A start and a close each leave one decision; a run ended by force leaves that of the command instead."""
+        verbs = Counter(self._case.decided.get(run.line.id, ()))
+        closes = 0 if run.line.outcome in (None, "terminated") else 1
+        for verb, expected in (("start", 1), ("close", closes)):
+            if verbs[verb] != expected:
+                self._found.add(f"{run.name}: the chain holds {verbs[verb]} decisions to {verb}, expected {expected}")
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def take_end(self, end: End, counted: End) -> None:
+        self._ended = True
+        if end != counted:
+            self._found.add(f"the export says that it holds {_told(end)}; it holds {_told(counted)}")
+
+    def finish(self) -> RuleVerdict:
+        found, header = self._found, self._case.header
+        if not self._ended:
+            found.add("the export has no last line: it is cut")
+        absent = sum(leaves.total() for leaves in self._leaves.values())
+        if absent:
+            found.add(f"{absent} segments that the chain sealed are not in the export")
+        head = (self._last.n, self._last.hash) if self._last is not None else (0, _GENESIS)
+        if header is not None and head != (header.head.n, header.head.hash):
+            found.add(f"the export ends at link {head[0]} ({head[1][:64]}), its header says {header.head.n}")
+        if not self._noted and self._case.options.link is not None:
+            found.add(f"link {self._case.options.link[0]}, noted outside, is not in the export")
+        evidence = f"{self._links} links computed anew, {self._segments} segments in them"
+        if self._links == 0:
+            return found.verdict("h", TITLE, Result.NOT_APPLICABLE, "the chain is empty")
+        if self._recomputed < self._segments:
+            evidence += (
+                f"; the bytes of {self._segments - self._recomputed} are not in the export (rco export --payloads)"
+            )
+            return found.verdict("h", TITLE, Result.UNKNOWN, evidence)
+        return found.verdict("h", TITLE, Result.PASS, evidence)
+
+    @property
+    def head(self) -> str:
+        return self._last.hash if self._last is not None else _GENESIS
+
+
+def _records(data: bytes) -> list[tuple[str, str, int, str]]:
+    """What identifies the records of a segment: each is MessagePack behind its length in 4 bytes."""
+    found: list[tuple[str, str, int, str]] = []
+    at = 0
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+        if at + 4 > len(data) or end > len(data):
+            raise ValueError(f"cut at byte {at}")
+        record = _unpack(data[at + 4 : end])
+        if not isinstance(record, list) or len(record) != 5:
+            raise ValueError(f"no record at byte {at}")
+        kind, key, at_us, fp, _ = record
+        found.append((_KINDS.get(kind, f"KIND_{kind}"), key, at_us, fp.hex()))
+        at = end
+    return found
+
+
+def _identity(record: RecordLine) -> tuple[str, str, int, str]:
+    return record.kind, record.key, record.at_us, record.fp
+
+
+def _told(end: End) -> str:
+    return f"{end.runs} runs, {end.segments} segments, {end.records} records, {end.messages} unread, {end.links} links"

@@ -1,0 +1,71 @@
+"""(d) A run's journal has no gap and no repeat, and epochs never go back."""
+
+from __future__ import annotations
+
+from rco.verify.case import Case, Run
+from rco.verify.verdict import Findings, Result, RuleVerdict
+
+__all__ = ["Journals"]
+
+TITLE = "journals are contiguous, epochs never go back"
+
+
+class Journals:
+    """Looks at every segment and every record, in the order of the export."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._found = Findings()
+        self._segments = self._records = 0
+
+    def take(self, run: Run) -> None:
+        found, name = self._found, run.name
+        following = before_n = before_epoch = 0
+        counted = 0
+        for segment in run.segments:
+            self._segments += 1
+            if segment.first_seq != following:
+                what = "records are missing" if segment.first_seq > following else "records are repeated"
+                found.add(f"{name}: its journal goes on at {segment.first_seq}, expected {following}: {what}")
+            if segment.n < before_n:
+                found.add(f"{name}: segment {segment.first_seq} stands in commit {segment.n}, after {before_n}")
+            epoch = self._case.epoch_of.get(segment.n)
+            if epoch is None:
+                found.add(f"{name}: segment {segment.first_seq} names commit {segment.n}, which is not there")
+                epoch = before_epoch
+            if epoch < before_epoch:
+                found.add(f"{name}: segment {segment.first_seq} has epoch {epoch}, after epoch {before_epoch}")
+            if segment.records < 1:
+                found.add(f"{name}: segment {segment.first_seq} holds {segment.records} records")
+            following = segment.first_seq + segment.records
+            before_n, before_epoch = segment.n, epoch
+            counted += segment.records
+        if len(run.segments) != run.line.segments:
+            found.add(f"{name} is said to have {run.line.segments} segments; {len(run.segments)} are there")
+        if counted != len(run.records):
+            found.add(f"{name}: its segments hold {counted} records; {len(run.records)} are there")
+        self._in_order(run)
+
+    def _in_order(self, run: Run) -> None:
+        starts = {segment.first_seq: segment for segment in run.segments}
+        within, epoch = None, 0
+        for expected, record in enumerate(run.records):
+            self._records += 1
+            within = starts.get(record.seq, within)
+            if record.seq != expected:
+                self._found.add(f"{run.name}: record {record.seq} stands where {expected} must")
+                return
+            if within is not None and record.n != within.n:
+                self._found.add(
+                    f"{run.name}: record {record.seq} names commit {record.n}, its segment commit {within.n}"
+                )
+            if record.kind == "OWNER":
+                mine = int(record.body.get("epoch", 0))
+                if mine < epoch:
+                    self._found.add(f"{run.name}: owner of epoch {mine} after one of epoch {epoch}")
+                epoch = max(epoch, mine)
+
+    def finish(self) -> RuleVerdict:
+        evidence = f"{self._records} records in {self._segments} segments"
+        word = Result.PASS if self._segments else Result.NOT_APPLICABLE
+        return self._found.verdict("d", TITLE, word, evidence)
