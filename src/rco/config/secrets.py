@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rco.config.bind import REFERENCE
@@ -70,12 +71,22 @@ class Secrets:
 
 
 def kept_key(path: Path, ids: Ids) -> bytes:
-    """32 random bytes that outlive the process, readable by its owner alone."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(path.read_text().strip())
-    key = ids.token(32)
-    with os.fdopen(handle, "w") as file:
-        file.write(key + "\n")
-    return bytes.fromhex(key)
+    """32 random bytes that outlive the process, readable by its owner alone.
+
+    The file appears with its content or not at all: one that a crash left empty would stop every later start.
+    """
+    if not path.exists():
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.unlink(missing_ok=True)
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(ids.token(32) + "\n")
+            file.flush()
+            os.fsync(handle)
+        try:
+            # A link, not a rename: of two that begin together, the first one's key is everybody's.
+            with suppress(FileExistsError):
+                os.link(beside, path)
+        finally:
+            beside.unlink()
+    return bytes.fromhex(path.read_text().strip())
