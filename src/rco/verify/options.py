@@ -20,7 +20,7 @@ class TargetLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     burst: int | None = None
     timeout_s: float | None = None
     keyed: bool = True
-    reads: list[str] = ["GET", "HEAD", "OPTIONS"]
+    reads: tuple[str, ...] = ("GET", "HEAD", "OPTIONS")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
