@@ -33,7 +33,7 @@ async def nap(ctx: Context, seconds: float) -> None:
 @workflow(on="invoice.paid")
 async def invoice(ctx: Context, event: dict[str, Any]) -> str:
     """What an accepted webhook starts."""
-    stored: dict[str, Any] = await ctx.step(work, event["data"]["amount"])
+    stored: dict[str, Any] = await ctx.step(work, event["data"]["data"]["amount"])
     return str(stored["number"])
 
 
