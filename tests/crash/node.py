@@ -195,7 +195,7 @@ def main() -> None:
                     try:
                         _be_born(msgspec.json.decode(line, type=Birth), tell)
                         status = 0
-                    except BaseException:
+                    except BaseException:  # noqa: BLE001 - a forked process may not come back from here
                         sys.excepthook(*sys.exc_info())
                     finally:
                         sys.stdout.flush()

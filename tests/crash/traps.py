@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import rco.egress.client as egress_client
@@ -22,6 +23,7 @@ import rco.store.sqlite.keeper as sqlite_keeper
 from rco.egress.client import Egress
 from rco.engine.children import Children
 from rco.engine.effects import Effects
+from rco.engine.engine import Engine
 from rco.engine.loading import Loading
 from rco.engine.owner import Owner
 from rco.engine.parking import Parking
@@ -31,7 +33,6 @@ from rco.model.effect import EffectFailed
 from rco.model.journal import Kind, decode_segment
 from rco.operations import access
 from rco.store import migrate
-from rco.store.collector import Batch, Collector
 from rco.store.contract.changes import Changes
 from rco.store.sqlite.commit import Committer
 
@@ -162,8 +163,8 @@ def _transactions(trap: Trap) -> None:
 
         def wrapped(*arguments: Any, **named: Any) -> Any:
             where.phase = phase
-            batch = arguments[1] if len(arguments) > 1 else None
-            where.holds = _holds(batch.changes) if isinstance(batch, Batch) else frozenset()
+            batch = arguments[-1]
+            where.holds = _holds(batch.changes) if phase == "commit" else frozenset()
             try:
                 return original(*arguments, **named)
             finally:
@@ -177,17 +178,18 @@ def _transactions(trap: Trap) -> None:
 
 
 def _callbacks(trap: Trap) -> None:
-    """``callback[/NAME]``: before a callback of a finished transaction; those before it have run."""
+    """``callback[/NAME]``: before one of what is called after a commit; those before it have run."""
+    for owner, names in (
+        (Owner, ("_committed", "_closed")),
+        (Parking, ("_parked",)),
+        (Engine, ("_begin_if", "_deliver_if", "_flushed")),
+    ):
+        for name in names:
+            _before(owner, name, partial(_called, trap, name))
 
-    def name_of(call: Any) -> str:
-        call = getattr(call, "func", call)
-        return str(getattr(call, "__qualname__", type(call).__name__))
 
-    _before(
-        Collector,
-        "_call",
-        lambda _, call, *__: trap.passing("callback", {name_of(call).rpartition(".")[2], name_of(call)}),
-    )
+def _called(trap: Trap, name: str, *_: Any) -> None:
+    trap.passing("callback", {name})
 
 
 # -- calls ---------------------------------------------------------------------------------------------------------
@@ -279,7 +281,7 @@ def _files(trap: Trap) -> None:
     fdopen = os.fdopen
 
     def watched(*arguments: Any, **named: Any) -> Any:
-        if sys._getframe(1).f_code.co_name == "_secret_file":
+        if sys._getframe(1).f_code.co_name == "kept_key":
             trap.passing("file.key")
         return fdopen(*arguments, **named)
 

@@ -16,11 +16,14 @@ CLOSED_WITHIN_S = 40.0
 
 
 async def until_closed(world: World) -> None:
-    """Wait until no run is open. The world must be up; the customer must have finished."""
+    """Wait until no run is open. Returns early when the world dies."""
     counts: dict[str, int] = {}
     for _ in range(int(CLOSED_WITHIN_S / 0.05)):
+        if world.dead:
+            return
+        door = world.current
         try:
-            counts = await (await world.door()).open_runs()
+            counts = {"unknown": 1} if door is None else await door.open_runs()
         except (Unknown, Busy):
             counts = {"unknown": 1}
         if not sum(counts.values()):

@@ -162,6 +162,11 @@ class World:
                 await self._up.wait()
         return self._door
 
+    @property
+    def current(self) -> Door | None:
+        """The door to the life there is, if it answers."""
+        return self._door
+
     def _opened(self, door: Door) -> None:
         self._door = door
         self._up.set()
@@ -177,7 +182,8 @@ class World:
         lines = self.log.read_bytes().splitlines()[-12:] if self.log.exists() else []
         return b"\n".join(lines).decode(errors="replace")
 
-    async def start(self) -> None:
+    @property
+    def dead(self) -> bool:
         raise NotImplementedError
 
     async def kill(self) -> None:
@@ -249,6 +255,10 @@ class ServeWorld(World):
         self._process: subprocess.Popen[bytes] | None = None
         self._environ = {**os.environ, **self.environ}
         self._rco = str(Path(sys.executable).with_name("rco"))
+
+    @property
+    def dead(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def migrate(self) -> None:
         command = [self._rco, "migrate", "--store", str(self.database)]
