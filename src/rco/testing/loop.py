@@ -78,15 +78,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def post(self, actor: Actor, callback: Callable[..., object], *arguments: Any) -> None:
         """Have ``actor`` call ``callback`` soon: how a message from another actor arrives."""
-        self._push(actor, asyncio.Handle(callback, arguments, self, actor.context))
+        self._push(actor, asyncio.Handle(callback, arguments, self, actor.context.copy()))
 
     def post_later(self, actor: Actor, delay_s: float, callback: Callable[..., object], *arguments: Any) -> None:
         """The same, ``delay_s`` seconds of the world's time from now."""
-        self._push_timer(self.world.now_s + delay_s, actor, callback, arguments, actor.context)
+        self._push_timer(self.world.now_s + delay_s, actor, callback, arguments, actor.context.copy())
 
     def spawn(self, actor: Actor, code: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run ``code`` as a task of ``actor``."""
-        return actor.context.run(self.create_task, code)
+        return actor.context.copy().run(self.create_task, code)
 
     def kill(self, actor: Actor) -> None:
         """Forget all that ``actor`` was about to do. It never runs again."""
@@ -213,9 +213,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """The current actor's monotonic clock."""
         return self.current().clock.monotonic()
 
-    def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
         if context is None:
             context = copy_context()
         handle = asyncio.Handle(callback, args, self, context)

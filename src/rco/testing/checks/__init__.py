@@ -1,0 +1,41 @@
+"""What must hold in every world, one file a rule. ``check`` asks them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from rco.testing.checks import closing, durable, effects, evidence, journals, order, ownership, signals, timers, undo
+from rco.testing.checks.history import Finding, History, Run
+
+__all__ = ["RULES", "Finding", "History", "Run", "check"]
+
+RULES: dict[str, Callable[[History], Iterable[str]]] = {
+    "quiet": closing.quiet,
+    "live": closing.live,
+    "starts": closing.starts,
+    "outcomes": closing.outcomes,
+    "journals": journals.contiguous,
+    "epochs": journals.epochs,
+    "durable": durable.before,
+    "finished": durable.never_again,
+    "effects": effects.happened,
+    "repeats": effects.repeats,
+    "once": effects.once,
+    "signals": signals.taken,
+    "events": signals.heard,
+    "order": order.of_signals,
+    "timers": timers.fired,
+    "retries": timers.retried,
+    "undo": undo.ran,
+    "owners": ownership.sends,
+    "evidence": evidence.chains,
+    "rewound": evidence.rewound,
+}
+"""Every rule by its name."""
+
+
+def check(history: History) -> Iterator[Finding]:
+    """Everything that is broken, by the rule that found it."""
+    for name, rule in RULES.items():
+        for what in rule(history):
+            yield Finding(name, what)

@@ -1,0 +1,74 @@
+"""The chains verify, whole, with the verifier that is given to strangers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import msgspec
+
+from rco.audit.export import export
+from rco.audit.verify import verify
+from rco.store.contract.reader import Segment
+from rco.store.contract.writer import Seal
+from rco.testing.checks.history import History
+from rco.testing.tables import Tables
+
+__all__ = ["chains", "rewound"]
+
+
+class _Chain:
+    """One chain of the final state, as an export reads it."""
+
+    def __init__(self, tables: Tables, chain: str) -> None:
+        self._tables, self._chain = tables, chain
+
+    async def seals(self, first_n: int, limit: int) -> list[Seal]:
+        return [seal for seal in self._tables.chains[self._chain] if seal.n >= first_n][:limit]
+
+    async def head(self) -> Seal | None:
+        return self._tables.chains[self._chain][-1]
+
+    async def segments(self, first_n: int, last_n: int) -> list[Segment]:
+        return [one for n in range(first_n, last_n + 1) for one in self._tables.segments[self._chain, n]]
+
+    async def journal(self, run_id: bytes) -> list[Segment]:
+        return self._tables.journal.get(run_id, [])
+
+
+def _lines(lines: AsyncIterator[bytes]) -> Iterator[bytes]:
+    """Nothing here waits, so nothing needs a loop."""
+    while True:
+        step = anext(lines).__await__()
+        try:
+            next(step)
+        except StopIteration as stop:
+            yield stop.value
+        except StopAsyncIteration:
+            return
+
+
+def chains(history: History) -> Iterator[str]:
+    """Every chain verifies from its first link, and every journal segment there is stands in one."""
+    sealed = 0
+    for chain in history.tables.chains:
+        verdict = verify(_lines(export(_Chain(history.tables, chain), journal=True)), complete=True)
+        sealed += verdict.segments
+        for problem in verdict.problems:
+            yield f"chain {chain}: {problem}"
+    kept = sum(len(segments) for segments in history.tables.journal.values())
+    if sealed != kept:
+        yield f"the chains hold {sealed} segments, the journals {kept}"
+
+
+def rewound(history: History) -> Iterator[str]:
+    """A database that lost commits which a living node knew of is noticed, in the evidence."""
+    if not history.rewinds:
+        return
+    noticed = any(
+        decision.get("reason") == "history rewound"
+        for seals in history.tables.chains.values()
+        for seal in seals
+        for decision in msgspec.json.decode(seal.decisions)
+    )
+    if not noticed:
+        yield "the database lost commits and nobody noticed"

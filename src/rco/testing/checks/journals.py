@@ -1,0 +1,42 @@
+"""Journals have no gap, and what stands in them was written by one owner at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rco.model.journal import Kind
+from rco.model.run import shard_of
+from rco.testing.checks.history import History
+
+__all__ = ["contiguous", "epochs"]
+
+
+def contiguous(history: History) -> Iterator[str]:
+    """Numbers follow each other, START is first and alone, nothing ends twice."""
+    for run in history.runs.values():
+        following = 0
+        for first_seq, count, _ in run.firsts:
+            if first_seq != following:
+                yield f"{run.name}: the journal goes on at {first_seq}, expected {following}"
+            following = first_seq + count
+        if not run.records or run.records[0].kind != Kind.START or len(run.of(Kind.START)) != 1:
+            yield f"{run.name} has {len(run.of(Kind.START))} START records"
+        ended: set[tuple[int, str]] = set()
+        for record in run.records:
+            if record.kind in (Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.TIMER_SET):
+                if (record.kind, record.key) in ended:
+                    yield f"{run.name}: {Kind(record.kind).name} of {record.key} stands there twice"
+                ended.add((record.kind, record.key))
+
+
+def epochs(history: History) -> Iterator[str]:
+    """Of each shard, epochs never go back, and under one epoch there is one owner."""
+    latest: dict[int, int] = {}
+    owners: dict[tuple[int, int], str] = {}
+    for one in history.tables.appended:
+        shard = shard_of(one.run_id)
+        if one.epoch < latest.get(shard, 0):
+            yield f"shard {shard}: epoch {one.epoch} was written under after {latest[shard]}"
+        latest[shard] = max(one.epoch, latest.get(shard, 0))
+        if owners.setdefault((shard, one.epoch), one.owner) != one.owner:
+            yield f"shard {shard}: {owners[shard, one.epoch]} and {one.owner} wrote under epoch {one.epoch}"

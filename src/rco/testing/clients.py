@@ -1,0 +1,290 @@
+"""Clients of a simulated world: they start, signal, cancel and deliver, try again without an answer, and keep a log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import msgspec
+
+from rco.engine.ask import StartAsk
+from rco.engine.engine import Engine
+from rco.errors import Conflict, NotFound
+from rco.kit.digest import digest
+from rco.model.decision import Decision, Verb
+from rco.model.event import Event
+from rco.model.journal import Kind, decode_segment
+from rco.model.run import Mode
+from rco.store.contract.changes import Admission, Admitted, Claim
+from rco.testing.database import ModelDatabase
+from rco.testing.loop import VirtualLoop
+from rco.testing.node import Node, starts
+from rco.testing.plan import Plan
+from rco.testing.upstream import Upstream
+from rco.testing.workloads import KINDS
+
+__all__ = ["Asked", "Clients"]
+
+ANSWER_WITHIN_S = 4.0
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client was told in the end. ``acknowledged`` false: it was refused for good."""
+
+    verb: str
+    name: str
+    """The start key, the message id or the event id."""
+    run_id: bytes = b""
+    order: str = ""
+    kind: str = ""
+    acknowledged: bool = True
+    at_s: float = 0.0
+
+
+class Unknown(Exception):
+    """No answer came: it may have been done or not."""
+
+
+class Clients:
+    """All clients of one world."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        nodes: list[Node],
+        database: ModelDatabase,
+        upstream: Upstream,
+        plan: Plan,
+        random: Random,
+        told: Callable[[str], None],
+    ) -> None:
+        self._loop, self._nodes, self._database, self._upstream = loop, nodes, database, upstream
+        self._plan, self._random, self._told = plan, random, told
+        self.actor = loop.actor("clients")
+        self.log: list[Asked] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.given_up = False
+
+    def begin(self) -> None:
+        """Start them all, and the person who settles what is in doubt."""
+        for number in range(self._plan.runs):
+            kind = self._random.choice(KINDS)
+            delay_s = self._random.random() * self._plan.start_within_s
+            self.tasks.append(self._loop.spawn(self.actor, self._order(f"o{number}", kind, delay_s)))
+        self._loop.spawn(self.actor, self._settle())
+
+    @property
+    def finished(self) -> bool:
+        return all(task.done() for task in self.tasks)
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, work: Callable[[Engine], Any], node: Node | None = None) -> Any:
+        """Send one request to some node. Raises ``Unknown`` when no answer comes, else what the node answered."""
+        loop, random = self._loop, self._random
+        node = node or random.choice(self._nodes)
+        future: asyncio.Future[Any] = loop.create_future()
+        latency_s = 0.001 + 0.01 * random.random()
+
+        def reply(result: Any, error: BaseException | None) -> None:
+            loop.post_later(self.actor, latency_s, _settle_future, future, result, error)
+
+        if not node.up:
+            await asyncio.sleep(latency_s)
+            raise Unknown
+        loop.post_later(node.actor, latency_s, node.serve, work, reply)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await future
+        except TimeoutError:
+            raise Unknown from None
+
+    async def _insist(self, verb: str, name: str, work: Callable[[Engine], Any], final: tuple[type, ...] = ()) -> Any:
+        """Ask until there is an answer. ``final``: errors that are one."""
+        while True:
+            try:
+                return await self._ask(work)
+            except final:
+                raise
+            except Exception as problem:  # noqa: BLE001 - a client tries again whatever it was
+                self._told(f"client: {verb} {name}: {type(problem).__name__}, again")
+                await asyncio.sleep(0.1 + self._random.random())
+
+    def _note(self, verb: str, name: str, **more: Any) -> None:
+        asked = Asked(verb=verb, name=name, at_s=self._loop.world.now_s, **more)
+        self._told(f"client: {verb} {name} {'ok' if asked.acknowledged else 'refused'} {asked.run_id.hex()}")
+        self.log.append(asked)
+
+    # -- orders ----------------------------------------------------------------------------------------------------
+
+    async def _order(self, order: str, kind: str, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        random, given = self._random, {"order": order}
+        if kind == "chain":
+            await self._start(order, "chain", {**given, "steps": random.randint(1, 6)})
+        elif kind == "gate":
+            await self._gate(order, random.randint(1, 4))
+        elif kind == "nap":
+            await self._start(order, "nap", {**given, "seconds": round(random.random() * 20, 3)})
+        elif kind == "fan":
+            await self._start(order, "fan", {**given, "width": random.randint(1, 4)})
+        elif kind == "trip":
+            await self._trip(order)
+        elif kind == "charge":
+            await self._start(order, "charge", {**given, "step": random.random() < 0.5})
+        elif kind == "meeting":
+            # Who waits is opened first: events from before it do not count.
+            await self._start(order, "listener", given)
+            await asyncio.sleep(random.random() * random.choice((0.01, 5.0)))
+            await self._start(order, "teller", given)
+        elif kind == "event":
+            await self._deliver(order)
+        else:
+            await self._start(order, kind, {**given, "seconds": round(random.random() * 5, 3)})
+
+    async def _start(self, order: str, workflow: str, given: dict[str, Any]) -> bytes:
+        key = f"{workflow}:{order}"
+        ask = StartAsk(workflow=workflow, input=given, key=key, corr_id=order)
+        started = await self._insist("start", key, lambda engine: engine.start_run(ask), (Conflict,))
+        run_id: bytes = started.run_id
+        self._note("start", key, run_id=run_id, order=order, kind=workflow)
+        return run_id
+
+    async def _gate(self, order: str, count: int) -> None:
+        run_id = await self._start(order, "gate", {"order": order, "count": count})
+        for number in range(count):
+            await asyncio.sleep(self._random.random() * self._random.choice((0.1, 5.0)))
+            message_id = f"{order}-{number}"
+
+            def send(engine: Engine, number: int = number, message_id: str = message_id) -> Any:
+                decision = Decision(verb=Verb.SIGNAL, at_us=0, subject="gate")
+                return engine.signal(run_id, "go", number, message_id, decision)
+
+            try:
+                await self._insist("signal", message_id, send, (NotFound,))
+            except NotFound:
+                self._note("signal", message_id, run_id=run_id, order=order, acknowledged=False)
+            else:
+                self._note("signal", message_id, run_id=run_id, order=order)
+
+    async def _trip(self, order: str) -> None:
+        random = self._random
+        given = {"order": order, "seconds": round(random.random() * 3, 3), "fails": random.random() < 0.5}
+        run_id = await self._start(order, "trip", given)
+        if random.random() >= self._plan.cancel:
+            return
+        await asyncio.sleep(random.random() * 3)
+
+        def cancel(engine: Engine) -> Any:
+            return engine.cancel(run_id, "no more", "client", Decision(verb=Verb.CANCEL, at_us=0, subject="trip"))
+
+        try:
+            await self._insist("cancel", order, cancel, (NotFound,))
+        except NotFound:
+            self._note("cancel", order, run_id=run_id, order=order, acknowledged=False)
+        else:
+            self._note("cancel", order, run_id=run_id, order=order)
+
+    async def _deliver(self, order: str) -> None:
+        event_id = f"created-{order}"
+        await self._insist("deliver", event_id, lambda engine: deliver(engine, event_id, order))
+        self._note("deliver", event_id, order=order)
+
+    # -- doubt -----------------------------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """Look at each call in doubt when its effect would have come, and say what became of it."""
+        seen: dict[tuple[bytes, str, int], float] = {}
+        patience_s = 3 * self._plan.upstream_timeout_s + 4 * self._plan.upstream_s[1]
+        while True:
+            await asyncio.sleep(1.0)
+            now_s, tables = self._loop.world.now_s, self._database.tables
+            for run_id in [row.run_id for row in tables.runs.values() if row.mode is Mode.IN_DOUBT]:
+                for step, times in self._doubts(run_id):
+                    since_s = seen.setdefault((run_id, step, times), now_s)
+                    if now_s - since_s >= patience_s:
+                        await self._settle_one(run_id, step)
+
+    def _doubts(self, run_id: bytes) -> list[tuple[str, int]]:
+        doubts: dict[str, int] = {}
+        for segment in self._database.tables.journal.get(run_id, ()):
+            for record in decode_segment(segment.data):
+                if record.kind == Kind.IN_DOUBT:
+                    doubts[record.key] = doubts.get(record.key, 0) + 1
+                elif record.kind in (Kind.SETTLED, Kind.STEP_END):
+                    doubts.pop(record.key, None)
+        return list(doubts.items())
+
+    async def _settle_one(self, run_id: bytes, step: str) -> None:
+        done = [one for one in self._upstream.done if (one.run_id, one.step) == (run_id, step)]
+        verdict, value = "failed", None
+        if done:
+            body = {"number": -1, "what": done[0].what, "order": done[0].order, "status": 200}
+            verdict, value = "done", {"status": 200, "headers": {}, "body": body}
+        elif self._random.random() < self._plan.settle_again:
+            verdict = "again"
+        decision = Decision(verb=Verb.SETTLE, at_us=0, subject=step)
+        self._told(f"person: {step} of {run_id.hex()} is {verdict}")
+
+        def settle(engine: Engine) -> Any:
+            return engine.settle(run_id, step, verdict, value, "looked", "person", decision)
+
+        owner = self._database.tables.leases[run_id[15]][0]
+        node = next((node for node in self._nodes if node.alias == owner), None)
+        try:
+            await self._ask(settle, node)
+        except Exception as problem:  # noqa: BLE001 - looked at again a second later
+            self._told(f"person: {type(problem).__name__}")
+
+
+def _settle_future(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+async def deliver(engine: Engine, event_id: str, order: str) -> None:
+    """Accept a verified event and the run it starts in one commit, as the ingress does."""
+    now_us = engine._clock.now_us()
+    event = Event(
+        id=event_id,
+        source="/shop",
+        type="order.created",
+        data=b"{}",
+        time_us=now_us,
+        received_us=now_us,
+        corr_id=event_id,
+        subject=order,
+    )
+    engine.admit()
+    openings = [engine.prepare(one.ask) for one in starts(event).asks]
+    admission = Admission(
+        done=_ignore,
+        failed=_ignore,
+        claim=Claim(digest(event_id.encode()), event_id, now_us + 10**12),
+        event=event,
+        keyed=[
+            (opening.start_key, opening.row, opening.segment, opening.decision)
+            for opening in openings
+            if opening.start_key
+        ],
+        accepted=[Decision(verb=Verb.ACCEPT, at_us=now_us, event=event_id)],
+        duplicate=[Decision(verb=Verb.ACCEPT, at_us=now_us, event=event_id, reason="duplicate")],
+    )
+
+    def then(outcome: Admitted) -> None:
+        if outcome.status == "accepted":
+            for opening in openings:
+                if opening.row.run_id not in outcome.skipped:
+                    engine.begin(opening)
+
+    await engine.submit(openings[0].row.run_id[15], admission, then)
+
+
+def _ignore(_: Any) -> None:
+    """Replaced before use."""

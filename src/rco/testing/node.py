@@ -1,0 +1,167 @@
+"""One node of a simulated world: an engine on a model keeper, that can be killed, frozen, cut off and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from rco.engine.ask import StartAsk
+from rco.engine.emitting import Ask, Started
+from rco.engine.engine import Engine
+from rco.engine.program import Programs
+from rco.kit.ids import Ids
+from rco.model.event import Event
+from rco.testing.clocks import DriftingClock
+from rco.testing.loop import Actor, VirtualLoop
+from rco.testing.plan import Plan
+from rco.testing.store import ModelKeeper
+from rco.testing.upstream import ModelCaller, Upstream
+from rco.testing.wire import Network
+from rco.testing.workloads import workflows
+from rco.workflow.application import Application
+
+__all__ = ["Node", "starts"]
+
+
+def starts(event: Event) -> Started:
+    """Events of type ``order.created`` start ``fulfil``, once for each event."""
+    if event.type != "order.created":
+        return Started([], [])
+    ask = StartAsk(
+        workflow="fulfil",
+        input={"order": event.subject},
+        key=f"event:{event.id}",
+        corr_id=event.corr_id,
+        event_id=event.id,
+    )
+    return Started([Ask("fulfil", ask, keyed=True)], [])
+
+
+class Node:
+    """A node and its incarnations; each has a name of its own, as each process has a number."""
+
+    def __init__(
+        self,
+        name: str,
+        loop: VirtualLoop,
+        network: Network,
+        upstream: Upstream,
+        plan: Plan,
+        random: Random,
+        told: Callable[[str], None],
+    ) -> None:
+        self.name, self._loop, self._network, self._upstream = name, loop, network, upstream
+        self._plan, self._random, self._told = plan, random, told
+        rate = 1 + plan.drift * (2 * random.random() - 1)
+        skew_s = plan.skew_s * (2 * random.random() - 1)
+        self.clock = DriftingClock(loop.world, rate=rate, skew_s=skew_s, boot_s=1000 * random.random())
+        self.life = 0
+        self.actor: Actor
+        self.engine: Engine | None = None
+        self.keeper: ModelKeeper | None = None
+        self.on_end: Callable[[Node], None] = lambda _: None
+        """Called when the node stops by itself, for its restart."""
+
+    @property
+    def alias(self) -> str:
+        """The name of this incarnation."""
+        return f"{self.name}.{self.life}"
+
+    @property
+    def up(self) -> bool:
+        return self.engine is not None and not self.actor.dead
+
+    def begin(self) -> None:
+        """Start a new incarnation."""
+        self.life += 1
+        self.actor = self._loop.actor(self.alias, self.clock)
+        self._told(f"{self.alias} starts")
+        self._loop.spawn(self.actor, self._run())
+
+    async def _run(self) -> None:
+        plan, network = self._plan, self._network
+        several = plan.nodes > 1
+        keeper = ModelKeeper(
+            network.database,
+            clock=self.clock,
+            node=self.alias,
+            link=network.wire(self.alias, self.actor),
+            leases=plan.leases if several else None,
+        )
+        self.keeper = keeper
+        keeper.writer.on_failure(self._broken)
+        await keeper.start()
+        programs = Application("simulation", ".", workflows(self._upstream)).programs(
+            ModelCaller(self._upstream),
+            None,  # type: ignore[arg-type] - the loop has no threads
+        )
+        engine = Engine(
+            keeper.writer,
+            keeper.reader,
+            Programs(programs),
+            starts,
+            clock=self.clock,
+            ids=Ids(self.clock, self._random.randbytes),
+            random=self._random.random,
+            options=plan.options,
+            ownership=keeper.ownership,
+        )
+        if several:
+            keeper.on_mail(engine.wake)
+        await engine.start()
+        self.engine = engine
+        self._told(f"{self.alias} is up")
+
+    def _broken(self, problem: BaseException) -> None:
+        self._told(f"{self.alias} can write no more: {type(problem).__name__}: {problem}")
+        self.crash()
+        self.on_end(self)
+
+    def crash(self) -> None:
+        """Kill it: nothing is kept but what the database has."""
+        self._told(f"{self.alias} is dead")
+        self._loop.kill(self.actor)
+        self._ended()
+
+    def _ended(self) -> None:
+        self.engine = None
+        self._network.detach(self.alias)
+        self._network.cut.discard(self.alias)
+        if self._plan.nodes == 1:
+            self._network.database.unlock()
+
+    def stop(self) -> None:
+        """Stop it as an operator would: drain, hand over, end."""
+        engine, keeper = self.engine, self.keeper
+        if engine is None or keeper is None:
+            return
+        self.engine = None
+
+        async def down() -> None:
+            await engine.stop(self._plan.upstream_timeout_s)
+            await keeper.stop()
+            self._told(f"{self.alias} has stopped")
+            self._loop.kill(self.actor)
+            self._ended()
+            self.on_end(self)
+
+        self._told(f"{self.alias} stops")
+        self._loop.spawn(self.actor, down())
+
+    def serve(self, work: Callable[[Engine], Any], reply: Callable[[Any, BaseException | None], None]) -> None:
+        """Do a client's request in a task of this node."""
+        engine = self.engine
+        if engine is None:
+            reply(None, ConnectionRefusedError(self.alias))
+            return
+
+        async def do() -> None:
+            try:
+                result = await work(engine)
+            except Exception as problem:  # noqa: BLE001 - it is the answer
+                reply(None, problem)
+            else:
+                reply(result, None)
+
+        self._loop.spawn(self.actor, do())

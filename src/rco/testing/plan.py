@@ -1,0 +1,126 @@
+"""What one world is like: everything drawn from the seed, so that many seeds cover many kinds of world."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+from rco.engine.options import EngineOptions
+from rco.testing.leases import LeaseOptions
+
+__all__ = ["Plan", "draw"]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One world. Times in seconds, rates as probabilities per occasion; ``()`` of a pair is (least, most)."""
+
+    seed: int
+    nodes: int
+    options: EngineOptions
+    leases: LeaseOptions
+    runs: int
+    """How many runs the clients start."""
+    start_within_s: float
+    troubled_s: float
+    """When the faults stop."""
+    commit_s: tuple[float, float]
+    read_s: tuple[float, float]
+    lock_wait: float
+    """How often a commit waits for a lock, and for how long at most."""
+    lock_wait_s: float
+    lost_request: float
+    lost_answer: float
+    """How often a connection breaks before the database heard, and after."""
+    patience_s: float
+    """After how long a request without an answer counts as lost."""
+    crashes: int
+    pauses: int
+    pause_s: tuple[float, float]
+    partitions: int
+    partition_s: tuple[float, float]
+    clock_jumps: int
+    jump_s: float
+    skew_s: float
+    drift: float
+    fail_overs: int
+    stops: int
+    """Planned stops of a node, with hand-over."""
+    restart_s: tuple[float, float]
+    upstream_s: tuple[float, float]
+    refuse: float
+    limit: float
+    lose_before: float
+    lose_after: float
+    slow: float
+    repeat: float
+    upstream_timeout_s: float
+    cancel: float
+    settle_again: float
+    """How often a person who finds nothing done has a call in doubt made again instead of failed."""
+
+
+def _sometimes(random: Random, chance: float, most: float) -> float:
+    """0 mostly; else something up to ``most``: many worlds are to be without this trouble."""
+    return random.random() * most if random.random() < chance else 0.0
+
+
+def _count(random: Random, chance: float, most: int) -> int:
+    return random.randint(1, most) if random.random() < chance else 0
+
+
+def _pair(random: Random, least: float, most: float) -> tuple[float, float]:
+    low = least * (most / least) ** random.random()
+    return low, low * random.choice((1.0, 2.0, 10.0))
+
+
+def draw(seed: int, nodes: int | None = None) -> Plan:
+    """The plan of world ``seed``; ``nodes`` overrides how many there are."""
+    random = Random(f"plan {seed}")  # noqa: S311 - not for secrets
+    count = random.choice((1, 1, 2, 2, 3, 3)) if nodes is None else nodes
+    ttl_s = random.choice((2.0, 4.0, 8.0))
+    options = EngineOptions(
+        park_after_s=random.choice((0.0, 0.2, 1.0, 5.0, 30.0)),
+        timer_window_s=random.choice((1.0, 5.0, 60.0)),
+        loads_at_a_time=random.choice((1, 2, 64)),
+        open_runs_limit=random.choice((8, 20_000, 20_000)),
+    )
+    troubled_s = random.choice((5.0, 15.0, 40.0))
+    return Plan(
+        seed=seed,
+        nodes=count,
+        options=options,
+        leases=LeaseOptions(ttl_s=ttl_s, beat_s=ttl_s / 4, margin_s=ttl_s / 8, poll_s=random.choice((0.2, 0.5, 2.0))),
+        runs=random.randint(3, 10),
+        start_within_s=troubled_s * random.choice((0.1, 0.5, 1.0)),
+        troubled_s=troubled_s,
+        commit_s=_pair(random, 0.0005, 0.02),
+        read_s=_pair(random, 0.0005, 0.02),
+        lock_wait=_sometimes(random, 0.4, 0.2),
+        lock_wait_s=random.choice((0.05, 0.5, 3.0)),
+        lost_request=_sometimes(random, 0.4, 0.1),
+        lost_answer=_sometimes(random, 0.4, 0.1),
+        patience_s=random.choice((0.5, 2.0)),
+        crashes=_count(random, 0.7, 4),
+        pauses=_count(random, 0.5, 3),
+        pause_s=random.choice(((0.1, 1.0), (1.0, ttl_s), (ttl_s, 2 * ttl_s))),
+        partitions=_count(random, 0.4, 2),
+        partition_s=random.choice(((0.1, 1.0), (1.0, ttl_s), (ttl_s, 2 * ttl_s))),
+        clock_jumps=_count(random, 0.3, 3),
+        jump_s=random.choice((0.01, 1.0, 10.0)),
+        skew_s=_sometimes(random, 0.5, 2.0),
+        drift=_sometimes(random, 0.5, 1e-3),
+        fail_overs=_count(random, 0.15, 1) if count > 1 else 0,
+        stops=_count(random, 0.3, 2),
+        restart_s=random.choice(((0.01, 0.1), (0.5, 3.0))),
+        upstream_s=_pair(random, 0.001, 0.02),
+        refuse=_sometimes(random, 0.5, 0.3),
+        limit=_sometimes(random, 0.3, 0.3),
+        lose_before=_sometimes(random, 0.4, 0.15),
+        lose_after=_sometimes(random, 0.4, 0.15),
+        slow=_sometimes(random, 0.3, 0.2),
+        repeat=_sometimes(random, 0.3, 0.2),
+        upstream_timeout_s=random.choice((0.5, 2.0)),
+        cancel=random.choice((0.0, 0.3, 0.8)),
+        settle_again=random.random(),
+    )

@@ -1,0 +1,174 @@
+"""Simulate whole worlds from seeds: nodes, database, services and clients in one process, under virtual time.
+
+``python -m rco.testing.simulation --seed N`` runs one world and says what broke; ``--verbose`` prints what happened;
+``--seeds COUNT`` runs many. The same seed gives the same world, to the last callback, in any process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from rco.audit.chain import ChainSealer
+from rco.kit.digest import digest
+from rco.model.effect import Attempt
+from rco.model.run import shard_of
+from rco.testing.checks import Finding, History, check
+from rco.testing.clients import Clients
+from rco.testing.database import ModelDatabase
+from rco.testing.fate import Fate
+from rco.testing.loop import Exhausted, VirtualLoop
+from rco.testing.node import Node
+from rco.testing.plan import Plan, draw
+from rco.testing.upstream import Upstream
+from rco.testing.wire import Network
+
+__all__ = ["Verdict", "World", "main", "simulate"]
+
+LIVE_WITHIN_S = 400.0
+"""After the faults have stopped, everything is to end within this."""
+STEPS_LIMIT = 600_000
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What became of one world. ``digest`` is that of all that happened; ``findings`` empty: nothing broke."""
+
+    seed: int
+    findings: tuple[Finding, ...]
+    digest: str
+    lasted_s: float
+    steps: int
+    plan: Plan
+    trace: tuple[str, ...] = ()
+
+
+class World:
+    """One simulated world."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+        # One generator for each part, so that what one part draws does not depend on how often another does.
+        def part(name: str) -> Random:
+            return Random(f"{name} {plan.seed}")  # noqa: S311 - not for secrets
+
+        self.random = part("order")
+        self.loop = VirtualLoop(self.random.random, steps_limit=STEPS_LIMIT)
+        world = self.loop.world
+        self.trace: list[str] = []
+        self.database = ModelDatabase(ChainSealer(), lambda: world.now_s)
+        self.network = Network(self.loop, self.database, plan, part("network"))
+        self.upstream = Upstream(self.loop, plan, part("upstream"), self._witness)
+        self.nodes = [
+            Node(name, self.loop, self.network, self.upstream, plan, part(name), self.told)
+            for name in "abcdefgh"[: plan.nodes]
+        ]
+        self.clients = Clients(self.loop, self.nodes, self.database, self.upstream, plan, part("clients"), self.told)
+        self.fate = Fate(self.loop, self.nodes, self.network, self.upstream, plan, part("fate"), self.told)
+        self.database.on_commit.append(
+            lambda batch, committed: self.told(
+                f"commit {batch.chain}/{committed.seal.n} by {batch.writer}: {committed.seal.hash.hex()[:12]}"
+            )
+        )
+
+    def told(self, text: str) -> None:
+        """Keep a line of what happened."""
+        self.trace.append(f"{self.loop.world.now_s:.6f} {text}")
+
+    def _witness(self, attempt: Attempt) -> tuple[int, str, bool]:
+        tables = self.database.tables
+        self.told(f"{self.loop.current().name} sends {attempt.key}/{attempt.number} of {attempt.run_id.hex()}")
+        owner = tables.leases[shard_of(attempt.run_id)][0]
+        return tables.counts.get(attempt.run_id, 0), owner, attempt.run_id in tables.runs
+
+    def run(self) -> History:
+        """Live through it. Does not raise for what breaks; that is what the history is for."""
+        self.fate.begin()
+        self.clients.begin()
+        stuck = ""
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            until_s = self.plan.troubled_s + LIVE_WITHIN_S
+            self.loop.run_until(lambda: self.fate.calm and self._ended(), until_s)
+            if not self._ended():
+                stuck = "it did not end in time"
+        except Exhausted as problem:
+            stuck = str(problem)
+        finally:
+            if collecting:
+                gc.enable()
+        problems = [
+            f"{one.get('message', '')} {type(one.get('exception')).__name__}: {one.get('exception')}"
+            for one in self.loop.problems
+        ]
+        problems += [f"a task ended with {type(one).__name__}: {one}" for one in self.loop.unheard()]
+        history = History(
+            plan=self.plan,
+            tables=self.database.tables,
+            log=self.clients.log,
+            sent=self.upstream.sent,
+            done=self.upstream.done,
+            rewinds=self.database.rewinds,
+            problems=problems,
+            stuck=stuck,
+            ended_s=self.loop.world.now_s,
+        )
+        return history
+
+    def _ended(self) -> bool:
+        return not self.database.tables.runs and self.clients.finished
+
+
+def simulate(seed: int, *, plan: Plan | None = None, keep_trace: bool = False) -> Verdict:
+    """Run world ``seed`` and check it. ``plan`` instead of the one the seed draws."""
+    world = World(plan or draw(seed))
+    try:
+        history = world.run()
+        findings = tuple(check(history))
+    finally:
+        world.loop.close()
+    told = [*world.trace, f"{world.loop.steps} callbacks, next number {world.random.random()}"]
+    return Verdict(
+        seed,
+        findings,
+        digest("\n".join(told).encode()).hex(),
+        history.ended_s,
+        world.loop.steps,
+        world.plan,
+        tuple(world.trace) if keep_trace else (),
+    )
+
+
+def main(arguments: list[str] | None = None, out: Callable[[str], object] = sys.stdout.write) -> int:
+    """The command. 0: nothing broke; 1: something did."""
+    parser = argparse.ArgumentParser(prog="python -m rco.testing.simulation", description="Simulate worlds.")
+    parser.add_argument("--seed", type=int, default=0, help="the world, or the first of them")
+    parser.add_argument("--seeds", type=int, default=1, help="how many worlds")
+    parser.add_argument("--verbose", action="store_true", help="print all that happened")
+    asked = parser.parse_args(arguments)
+    broken = 0
+    for seed in range(asked.seed, asked.seed + asked.seeds):
+        verdict = simulate(seed, keep_trace=asked.verbose)
+        if asked.verbose:
+            out("".join(f"{line}\n" for line in verdict.trace))
+            out(f"{verdict.plan}\n")
+        broken += bool(verdict.findings)
+        for finding in verdict.findings:
+            out(f"seed {seed}: {finding.rule}: {finding.what}\n")
+        if asked.verbose or asked.seeds == 1:
+            out(f"seed {seed}: {verdict.steps} callbacks, {verdict.lasted_s:.1f} s, trace {verdict.digest[:16]}\n")
+        if seed % 32 == 31:
+            gc.collect()
+    if broken:
+        out(f"{broken} of {asked.seeds} worlds broke; python -m rco.testing.simulation --seed N --verbose shows one\n")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
