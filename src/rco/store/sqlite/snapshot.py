@@ -42,6 +42,9 @@ class SqliteSnapshot:
     def seals(self, first_n: int, limit: int) -> list[Seal]:
         return read_evidence.seals(self.connection, first_n, limit)
 
+    def segments(self, first_n: int, last_n: int) -> list[Segment]:
+        return read_evidence.segments(self.connection, first_n, last_n)
+
     def leases(self) -> list[LeaseRange]:
         found: list[LeaseRange] = []
         for shard, owner, epoch in self.connection.execute("SELECT shard, owner, epoch FROM lease ORDER BY shard"):

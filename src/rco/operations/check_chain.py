@@ -1,0 +1,89 @@
+"""Check the chain of a snapshot and the journal that it sealed, without making an export of it first."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import msgspec
+
+from rco.audit.link import GENESIS, leaf_digest, link_hash
+from rco.kit.digest import DIGEST_BYTES
+from rco.store.contract.snapshot import Snapshot
+from rco.store.contract.writer import Seal
+
+__all__ = ["ChainCheck", "check_chain"]
+
+PAGE_SEALS = 64
+PROBLEMS_MAX = 20
+
+
+class ChainCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """``first`` to ``last`` were looked at; ``problems`` is empty when they hold."""
+
+    first: int
+    last: int
+    head: str
+    links: int
+    segments: int
+    problems: tuple[str, ...] = ()
+
+
+def check_chain(snapshot: Snapshot, *, first_n: int = 1) -> ChainCheck:
+    """Every link from ``first_n`` to the head, each journal segment in its link and no link without its segments.
+
+    Blocks; holds a page in memory. Stops after ``PROBLEMS_MAX`` problems. Raises nothing for what it finds.
+    """
+    problems: list[str] = []
+    before: Seal | None = None
+    first = links = segments = 0
+    while len(problems) < PROBLEMS_MAX:
+        page = snapshot.seals(first_n if before is None else before.n + 1, PAGE_SEALS)
+        if not page:
+            break
+        written: dict[int, Counter[bytes]] = defaultdict(Counter)
+        for segment in snapshot.segments(page[0].n, page[-1].n):
+            written[segment.n][leaf_digest(segment.run_id, segment.first_seq, segment.data)] += 1
+            segments += 1
+        for seal in page:
+            first = first or seal.n
+            links += 1
+            problems += _link(seal, before)
+            leaves = Counter(seal.leaves[at : at + DIGEST_BYTES] for at in range(0, len(seal.leaves), DIGEST_BYTES))
+            if leaves != written[seal.n]:
+                problems.append(f"link {seal.n}: the journal is not what was sealed")
+            before = seal
+    return ChainCheck(
+        first=first,
+        last=before.n if before is not None else 0,
+        head=(before.hash if before is not None else GENESIS).hex(),
+        links=links,
+        segments=segments,
+        problems=tuple(problems[:PROBLEMS_MAX]),
+    )
+
+
+def _link(seal: Seal, before: Seal | None) -> list[str]:
+    found: list[str] = []
+    if before is None:
+        if seal.n == 1 and seal.prev != GENESIS:
+            found.append("link 1 names one before it")
+    else:
+        if seal.n != before.n + 1 or seal.prev != before.hash:
+            found.append(f"link {seal.n} does not follow link {before.n}")
+        if seal.epoch < before.epoch:
+            found.append(f"link {seal.n}: epoch {seal.epoch} after {before.epoch}")
+    try:
+        given = link_hash(
+            prev=seal.prev,
+            writer=seal.writer,
+            n=seal.n,
+            epoch=seal.epoch,
+            at_us=seal.at_us,
+            leaves=seal.leaves,
+            decisions=seal.decisions,
+        )
+    except ValueError as problem:
+        return [*found, f"link {seal.n} cannot be hashed: {problem}"]
+    if given != seal.hash:
+        found.append(f"link {seal.n}: its contents do not give its hash")
+    return found
