@@ -127,6 +127,9 @@ class Loading:
             return None
         try:
             records = _records(segments)
+            if records and records[-1].kind == Kind.CLOSE:
+                # It closed after the caller had looked at its row.
+                return None
             live = replay(self._programs, row, records)
         except CodeChanged as changed:
             self._block(row, {"cause": "code changed", "message": changed.message, "diff": changed.diff})
