@@ -17,7 +17,7 @@ from rco.kit.digest import digest
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, encode_record
-from rco.model.run import Mode, RunRow
+from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import StartKey
 
 __all__ = ["Opening", "Openings"]
@@ -114,8 +114,11 @@ class Openings:
         return Opening(row, segment, start, decision, start_key)
 
     def begin(self, opening: Opening) -> None:
-        """The opening is committed: take the run into memory and run its code."""
+        """The opening is committed: take the run into memory and run its code. A shard that was handed over between
+        the commit and its answer takes the run along: its next owner loads it."""
         owner, row = self._owner, opening.row
+        if not owner.ownership.owns(shard_of(row.run_id)):
+            return
         program = self._programs.find(row.workflow)
         machine = Machine(row.run_id)
         live = Live(row.run_id, machine, opening.start, row.opened_us)
