@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from tests.servers.postgres import PostgresServer
 
 from rco.audit.chain import ChainSealer
 from rco.kit.ids import Ids
@@ -21,6 +22,7 @@ from rco.store import migrate
 from rco.store.contract.changes import Admission, Admitted, Changes, Draft
 from rco.store.contract.keeper import Keeper
 from rco.store.contract.writer import Flushed, Writer
+from rco.store.postgres import PostgresKeeper
 from rco.store.sqlite import SqliteKeeper
 from rco.testing.database import ModelDatabase
 from rco.testing.store import ModelKeeper
@@ -50,8 +52,12 @@ class Home(Protocol):
 
     def keeper(self, node: str = "node-1") -> Keeper: ...
 
+    def rival(self) -> Keeper:
+        """A keeper of another process that may not live beside the first."""
+        ...
+
     def usurp(self) -> None:
-        """Raise the epoch of every shard as another owner would."""
+        """Take everything over as another owner would."""
         ...
 
 
@@ -65,6 +71,9 @@ class SqliteHome:
 
     def keeper(self, node: str = "node-1") -> SqliteKeeper:
         return SqliteKeeper(self.path, clock=self._clock, ids=Ids(self._clock), sealer=ChainSealer(), node=node)
+
+    def rival(self) -> SqliteKeeper:
+        return self.keeper("node-2")
 
     def usurp(self) -> None:
         connection = sqlite3.connect(self.path)
@@ -89,11 +98,33 @@ class ModelHome:
         self._nodes += 1
         return ModelKeeper(self._database, clock=self._clock, node=f"{node}.{self._nodes}", pid=os.getpid())
 
+    def rival(self) -> ModelKeeper:
+        return self.keeper()
+
     def usurp(self) -> None:
         self._database.own_all("somebody else")
 
 
-HOMES: list[Callable[[Path, ManualClock], Home]] = [SqliteHome, ModelHome]
+class PostgresHome:
+    name = "postgres"
+
+    def __init__(self, server: PostgresServer, database: str, clock: ManualClock) -> None:
+        self._server, self._database, self._clock = server, database, clock
+        self.where = server.dsn(database)
+
+    def keeper(self, node: str = "node-1") -> PostgresKeeper:
+        return PostgresKeeper(self.where, clock=self._clock, ids=Ids(self._clock), sealer=ChainSealer(), node=node)
+
+    def rival(self) -> PostgresKeeper:
+        # Many nodes live on one database, but two of one name do not.
+        return self.keeper()
+
+    def usurp(self) -> None:
+        self._server.query(self._database, "UPDATE node SET boot_id = '\\x00', alive_until = '-infinity'")
+        self._server.query(self._database, "UPDATE lease SET epoch = epoch + 1, owner = 'somebody else'")
+
+
+HOMES: list[Callable[..., Home]] = [SqliteHome, ModelHome, PostgresHome]
 
 
 class Desk:
@@ -176,6 +207,9 @@ def desk(clock: ManualClock) -> Desk:
 
 @pytest.fixture(params=HOMES, ids=lambda home: home.name)
 def home(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Home:
+    if request.param is PostgresHome:
+        server = request.getfixturevalue("postgres_server")
+        return PostgresHome(server, request.getfixturevalue("postgres_database"), clock)
     made: Home = request.param(tmp_path, clock)
     return made
 

@@ -13,12 +13,15 @@ from rco.kit.ids import Ids
 from rco.model.run import Mode, RunRow
 from rco.store.contract.changes import Admission, Claim, Draft
 from rco.store.contract.keeper import Keeper
+from rco.store.postgres import PostgresKeeper
 from rco.store.sqlite import SqliteKeeper
 
 
 def keeper_of(kind: str, where: str, clock: SystemClock) -> Keeper:
     if kind == "sqlite":
         return SqliteKeeper(Path(where), clock=clock, ids=Ids(clock), sealer=ChainSealer(), node="child")
+    if kind == "postgres":
+        return PostgresKeeper(where, clock=clock, ids=Ids(clock), sealer=ChainSealer(), node="child")
     raise SystemExit(f"no keeper {kind!r}")
 
 

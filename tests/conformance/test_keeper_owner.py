@@ -18,13 +18,13 @@ async def test_every_start_raises_the_epoch(reopen):
 
 
 async def test_a_second_process_is_told_who_holds_it(keeper, home):
-    second = home.keeper("node-2")
+    second = home.rival()
     with pytest.raises(StoreLocked, match=str(os.getpid())):
         await second.start()
     await second.stop()
     # The refusal did no harm to the owner, and a stop of the refused gave nothing away.
     with pytest.raises(StoreLocked):
-        await home.keeper("node-3").start()
+        await home.rival().start()
 
 
 async def test_a_former_owner_is_fenced_and_writes_nothing(keeper, home, desk, reopen):

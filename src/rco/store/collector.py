@@ -185,6 +185,10 @@ class Collector:
 
     # -- the writer's answers --------------------------------------------------------------------------------------
 
+    def holds(self, batch: Batch) -> bool:
+        """Whether ``batch`` is in flight, and nobody has been told of its end."""
+        return self._in_flight is batch
+
     def finished(self, batch: Batch, committed: Committed) -> None:
         """The batch is committed: hand over the next one, then call back."""
         self.advance()

@@ -1,0 +1,41 @@
+"""Looking up, in bulk, what the admissions of a batch depend on."""
+
+from __future__ import annotations
+
+from rco.store.contract.changes import Changes
+from rco.store.judge import Held, asked_claims, asked_keys, asked_runs
+from rco.store.postgres.connection import Connection, fetch
+from rco.store.postgres.options import PostgresOptions
+from rco.store.postgres.text import plain
+
+__all__ = ["look_up"]
+
+# One round trip for all three questions.
+_LOOK = """
+SELECT 1, c.digest, c.corr_id, NULL, NULL, NULL::bytea FROM claim AS c
+    WHERE c.digest = ANY ($1::bytea[]) AND c.expires_us > $5::bigint
+UNION ALL
+SELECT 2, NULL, k.namespace, k.key, k.request, k.run_id FROM unnest($2::text[], $3::text[]) AS a(n, k)
+    CROSS JOIN LATERAL (SELECT * FROM start_key WHERE namespace = a.n AND key = a.k OFFSET 0) AS k
+UNION ALL
+SELECT 3, r.run_id, NULL, NULL, NULL, NULL FROM run AS r WHERE r.run_id = ANY ($4::bytea[])
+"""
+
+
+async def look_up(connection: Connection, options: PostgresOptions, changes: Changes, now_us: int) -> Held:
+    """What the admissions of ``changes`` will meet, as of this moment; the flush finds out whether it still stands."""
+    held = Held({}, {}, set())
+    claims, keys, runs = asked_claims(changes), asked_keys(changes), asked_runs(changes)
+    if claims or keys or runs:
+        values = (claims, [plain(key.namespace) for key in keys], [plain(key.key) for key in keys], list(runs), now_us)
+        for kind, one, two, three, four, five in await fetch(connection, options, _LOOK, values):
+            if kind == 1:
+                held.claims[one] = two
+            elif kind == 2:
+                held.keys[two, three] = (four, five)
+            else:
+                held.open_runs.add(one)
+    if runs:
+        held.open_runs.update(row.run_id for row in changes.opened)
+        held.open_runs.difference_update(ended.run_id for ended in changes.ended)
+    return held

@@ -1,0 +1,170 @@
+"""The one door to PostgreSQL: opening connections, and telling trouble that passes from trouble that stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import asyncpg
+
+from rco.errors import SchemaOutdated, StoreError
+from rco.kit.clock import Clock
+from rco.store.postgres.options import PostgresOptions
+
+__all__ = ["Connection", "Line", "Pool", "Row", "connect", "is_passing", "is_unique_violation", "open_pool", "state_of"]
+
+Connection = Any
+"""An asyncpg connection. Its own types are too wide to be of use here."""
+Row = Any
+Pool = Any
+T = TypeVar("T")
+
+# Connection trouble, roll-backs that ask for a repeat, resources, shut-downs and fail-overs
+# (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_PASSING_CLASSES = frozenset({"08", "40", "53", "58"})
+_PASSING = frozenset({"57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25006", "26000"})
+_KEEPS_CONNECTION = frozenset({"40001", "40P01", "55P03"})
+
+
+def state_of(error: BaseException) -> str:
+    """The SQLSTATE of an error of the server, else ``""``."""
+    return str(getattr(error, "sqlstate", None) or "") if isinstance(error, asyncpg.PostgresError) else ""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same may succeed later, perhaps on another connection."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = state_of(error)
+        return state[:2] in _PASSING_CLASSES or state in _PASSING
+    if isinstance(error, asyncpg.InterfaceError):
+        return "closed" in str(error) or "in progress" in str(error)
+    return isinstance(error, (OSError, TimeoutError, asyncpg.InternalClientError))
+
+
+def is_unique_violation(error: BaseException) -> bool:
+    """Whether a unique index refused the row."""
+    return state_of(error) == "23505"
+
+
+def _settings(options: PostgresOptions) -> dict[str, Any]:
+    return {
+        "timeout": options.connect_timeout_s,
+        "command_timeout": options.answer_timeout_s,
+        # Behind a transaction pooler the next statement may meet another server, which never saw it prepared.
+        "statement_cache_size": 0 if options.pooler else 256,
+    }
+
+
+async def connect(dsn: str, options: PostgresOptions) -> Connection:
+    """One connection. Raises what ``is_passing`` judges."""
+    return await asyncpg.connect(dsn, **_settings(options))
+
+
+async def open_pool(dsn: str, options: PostgresOptions) -> Pool:
+    """Connections for reading, opened as they are needed."""
+
+    async def nothing(_: Connection) -> None:
+        """Every read is one statement: there is nothing to reset, and a round trip saved."""
+
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=options.readers,
+        reset=nothing,
+        max_inactive_connection_lifetime=60.0,
+        **_settings(options),
+    )
+
+
+class Line:
+    """One connection that comes back after trouble. One user at a time; others wait.
+
+    ``prepare`` is called with each new connection before its first use.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        options: PostgresOptions,
+        prepare: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
+        self._dsn, self._options, self._prepare = dsn, options, prepare
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+        self._closed = False
+
+    async def open(self) -> Connection:
+        """The connection, made when there is none. Raises what ``is_passing`` judges."""
+        if self._closed:
+            raise StoreError("The connection was closed.", cure="Start the service again.")
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            connection = await connect(self._dsn, self._options)
+            try:
+                if self._prepare is not None:
+                    await self._prepare(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+            self._connection = connection
+        return connection
+
+    async def fetch(self, sql: str, *values: Any) -> list[Row]:
+        """The rows of one statement. After an error of the connection the next call opens another."""
+        async with self._turn:
+            connection = await self.open()
+            try:
+                return await fetch(connection, self._options, sql, values)
+            except BaseException as error:
+                self.broke(error)
+                raise
+
+    def broke(self, error: BaseException) -> None:
+        """Let go of the connection unless ``error`` left it whole."""
+        whole = isinstance(error, asyncpg.PostgresError) and (
+            not is_passing(error) or state_of(error) in _KEEPS_CONNECTION
+        )
+        if not whole and self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def close(self) -> None:
+        """Idempotent."""
+        self._closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.close(timeout=1.0)
+            except Exception:  # noqa: BLE001 - it is to be gone, however
+                connection.terminate()
+
+
+async def fetch(connection: Connection, options: PostgresOptions, sql: str, values: tuple[Any, ...]) -> list[Row]:
+    """The rows of one statement, which is its own transaction."""
+    if not options.pooler:
+        found: list[Row] = await connection.fetch(sql, *values)
+        return found
+    # Preparing and executing are two exchanges; only within a transaction do they meet the same server.
+    async with connection.transaction():
+        return list(await connection.fetch(sql, *values))
+
+
+async def patiently(
+    work: Callable[[], Coroutine[Any, Any, T]], clock: Clock, options: PostgresOptions, patience_s: float
+) -> T:
+    """What ``work`` gives, tried again while its trouble passes, for ``patience_s``. Raises ``StoreError``."""
+    attempt, began = 0, clock.monotonic()
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            if isinstance(error, (SchemaOutdated, StoreError)):
+                raise
+            attempt += 1
+            if not is_passing(error) or clock.monotonic() - began > patience_s:
+                raise StoreError(
+                    f"PostgreSQL could not do it: {type(error).__name__}: {error}.",
+                    cure="Look at the server, its log and the dsn.",
+                ) from error
+            await asyncio.sleep(options.backoff.delay_s(attempt, lambda: 0.0))

@@ -1,0 +1,291 @@
+"""One transaction as the arguments of one statement: a batch and its verdicts in, arrays and a link out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rco.kit.clock import Clock
+from rco.model.decision import Decision
+from rco.model.message import Message
+from rco.model.run import Mode, shard_of
+from rco.store import rows
+from rco.store.collector import Batch
+from rco.store.contract.changes import Admitted, Changes
+from rco.store.contract.writer import Seal, Sealer
+from rco.store.judge import Added, Held, added, judge
+from rco.store.postgres.text import plain_all
+
+__all__ = ["FLUSH", "Chain", "Prepared", "ShardsLost", "prepare"]
+
+_ARGUMENTS = 80
+FLUSH = f"SELECT rco_flush({', '.join(f'${at}' for at in range(1, _ARGUMENTS + 1))})"
+
+
+class ShardsLost(Exception):
+    """A batch holds rows of shards that this node does not own. Nothing of it was written."""
+
+
+class Chain(msgspec.Struct):
+    """Where a chain stands in memory."""
+
+    name: str
+    n: int
+    prev: bytes
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A batch as it is sent, and what it will have done."""
+
+    arguments: tuple[Any, ...]
+    seal: Seal
+    admitted: list[Admitted]
+    records: int
+    size_bytes: int
+    decisions: int
+    claims: int
+
+
+def prepare(
+    batch: Batch,
+    held: Held,
+    *,
+    chain: Chain,
+    node: str,
+    boot_id: bytes,
+    epoch: int,
+    epochs: dict[int, int],
+    sealer: Sealer,
+    clock: Clock,
+) -> Prepared:
+    """Judge the admissions and lay everything out in the order of ``rco_flush``.
+
+    ``epochs`` are those of the shards owned. Raises ``ShardsLost`` when one is not among them, ``ValueError`` and its
+    like for a malformed value.
+    """
+    changes, at_us = batch.changes, clock.now_us()
+    if changes.admissions:
+        admitted = judge(changes, held, at_us)
+        more = added(changes, admitted)
+    else:
+        admitted, more = [], Added([], [], [], [], [], [], [], [])
+    decisions: list[Decision] = [*changes.decisions, *more.decisions, *batch.notes]
+    journal = _Journal()
+    leaves = journal.fill(changes, more, sealer)
+    seal = sealer.seal(
+        writer=chain.name,
+        n=chain.n + 1,
+        epoch=epoch,
+        at_us=at_us,
+        prev=chain.prev,
+        leaves=leaves,
+        decisions=decisions,
+    )
+    shards, their_epochs = _fence(changes, more, epochs)
+    arguments = (
+        node,
+        boot_id,
+        chain.name,
+        seal.n,
+        seal.writer,
+        seal.epoch,
+        seal.at_us,
+        seal.prev,
+        seal.hash,
+        seal.leaves,
+        journal.places(),
+        seal.decisions,
+        shards,
+        their_epochs,
+        journal.run_ids,
+        journal.seqs,
+        journal.data,
+        *_claims(more),
+        *_keys(changes, more),
+        *_opened(changes, more),
+        *_moved(changes),
+        *_pairs(changes.waiters_gone),
+        *_events(changes, more),
+        *_waiters(changes),
+        *_messages(changes, more),
+        *_pairs(changes.taken),
+        *_ended(changes),
+        *_letters(changes, more),
+        [letter_id for letter_id, _ in changes.letters_replayed],
+        [at for _, at in changes.letters_replayed],
+    )
+    return Prepared(arguments, seal, admitted, journal.records, journal.size_bytes, len(decisions), len(more.claims))
+
+
+class _Journal:
+    """The journal rows of a batch, column by column."""
+
+    __slots__ = ("data", "records", "run_ids", "seqs", "size_bytes")
+
+    def __init__(self) -> None:
+        self.run_ids: list[bytes] = []
+        self.seqs: list[int] = []
+        self.data: list[bytes] = []
+        self.records = self.size_bytes = 0
+
+    def fill(self, changes: Changes, more: Added, sealer: Sealer) -> bytes:
+        leaf = sealer.leaf
+        run_ids, seqs, column = self.run_ids, self.seqs, self.data
+        leaves: list[bytes] = []
+        records = size_bytes = 0
+        for draft in changes.drafts:
+            parts = draft.parts
+            if not parts:
+                continue
+            data = b"".join(parts)
+            run_id, first_seq = draft.run_id, draft.first_seq
+            run_ids.append(run_id)
+            seqs.append(first_seq)
+            column.append(data)
+            leaves.append(leaf(run_id, first_seq, data))
+            records += draft.records or len(parts)
+            size_bytes += len(data)
+        for starts in (changes.opened_segments, more.starts):
+            for run_id, data in starts:
+                run_ids.append(run_id)
+                seqs.append(0)
+                column.append(data)
+                leaves.append(leaf(run_id, 0, data))
+                records += 1
+                size_bytes += len(data)
+        self.records, self.size_bytes = records, size_bytes
+        return b"".join(leaves)
+
+    def places(self) -> bytes:
+        return b"".join([run_id + seq.to_bytes(8, "big") for run_id, seq in zip(self.run_ids, self.seqs, strict=True)])
+
+
+def _fence(changes: Changes, more: Added, epochs: dict[int, int]) -> tuple[list[int], list[int]]:
+    """The shards of runs that are written to by their owner. Messages come from anywhere and name none."""
+    shards = {draft.run_id[15] for draft in changes.drafts}
+    for opened in (changes.opened, more.opened):
+        shards.update([shard_of(row.run_id) for row in opened])
+    for rows_of in (changes.moved, changes.ended, changes.waiters):
+        shards.update([shard_of(row.run_id) for row in rows_of])
+    shards.update([run_id[15] for run_id, _ in changes.taken])
+    shards.update([run_id[15] for run_id, _ in changes.waiters_gone])
+    lost = shards - epochs.keys()
+    if lost:
+        raise ShardsLost(f"shards {sorted(lost)[:8]} are not owned here")
+    ordered = sorted(shards)
+    return ordered, [epochs[shard] for shard in ordered]
+
+
+def _columns(table: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*table, strict=True)] if table else [[] for _ in range(width)]
+
+
+def _claims(more: Added) -> tuple[list[Any], ...]:
+    if not more.claims:
+        return [], [], []
+    # Two that had expired when they came may have the same digest; the last stands.
+    claims = list({claim.digest: claim for claim in more.claims}.values())
+    return (
+        [claim.digest for claim in claims],
+        plain_all([claim.corr_id for claim in claims]),
+        [claim.expires_us for claim in claims],
+    )
+
+
+def _keys(changes: Changes, more: Added) -> tuple[list[Any], ...]:
+    # A key of a child is free, or it is the same child's from before: either way the first stands.
+    keys = changes.start_keys + more.keys
+    if not keys:
+        return [], [], [], [], []
+    return (
+        plain_all([key.namespace for key in keys]),
+        plain_all([key.key for key in keys]),
+        [key.request for key in keys],
+        [key.run_id for key in keys],
+        [False] * len(changes.start_keys) + [True] * len(more.keys),
+    )
+
+
+def _opened(changes: Changes, more: Added) -> list[list[Any]]:
+    table = [rows.run_values(row) for row in (*changes.opened, *more.opened)]
+    columns = _columns(table, 10)
+    for at in (1, 2, 3, 5, 7):
+        columns[at] = plain_all(columns[at])
+    return columns
+
+
+def _moved(changes: Changes) -> tuple[list[Any], ...]:
+    # Where a run ended up is what counts; it may have moved several times since the last commit.
+    moved = list({moved.run_id: moved for moved in changes.moved}.values())
+    return (
+        [one.run_id for one in moved],
+        [int(one.mode) for one in moved],
+        [one.detail for one in moved],
+        [one.due_us if one.mode is Mode.PARKED else None for one in moved],
+    )
+
+
+def _pairs(pairs: list[tuple[bytes, str]]) -> tuple[list[bytes], list[str]]:
+    return [run_id for run_id, _ in pairs], plain_all([name for _, name in pairs])
+
+
+def _events(changes: Changes, more: Added) -> list[list[Any]]:
+    columns = _columns([rows.event_values(event) for event in (*changes.events, *more.events)], 11)
+    for at in (0, 1, 2, 3, 4, 7, 8, 9):
+        columns[at] = plain_all(columns[at])
+    return columns
+
+
+def _waiters(changes: Changes) -> tuple[list[Any], ...]:
+    # Given up in the batch that began it: it must not stay behind.
+    gone = set(changes.waiters_gone)
+    gone_runs = {ended.run_id for ended in changes.ended}
+    waiters = [
+        waiter
+        for waiter in changes.waiters
+        if waiter.run_id not in gone_runs and (waiter.run_id, waiter.key) not in gone
+    ]
+    return (
+        [waiter.run_id for waiter in waiters],
+        plain_all([waiter.key for waiter in waiters]),
+        plain_all([waiter.namespace for waiter in waiters]),
+        plain_all([waiter.type for waiter in waiters]),
+        plain_all([waiter.subject for waiter in waiters]),
+        [waiter.since_us for waiter in waiters],
+    )
+
+
+def _messages(changes: Changes, more: Added) -> tuple[list[Any], ...]:
+    messages: list[Message] = changes.messages
+    if messages and changes.ended:
+        gone = {ended.run_id for ended in changes.ended}
+        messages = [message for message in messages if message.run_id not in gone]
+    must = [False] * len(messages) + [True] * len(more.messages)
+    messages = messages + more.messages
+    return (
+        [message.run_id for message in messages],
+        plain_all([message.message_id for message in messages]),
+        [message.kind for message in messages],
+        plain_all([message.name for message in messages]),
+        [message.at_us for message in messages],
+        [message.body for message in messages],
+        must,
+    )
+
+
+def _ended(changes: Changes) -> tuple[list[Any], ...]:
+    ended = changes.ended
+    return (
+        [one.run_id for one in ended],
+        [one.closed_us for one in ended],
+        [one.outcome.value for one in ended],
+        [one.detail for one in ended],
+    )
+
+
+def _letters(changes: Changes, more: Added) -> list[list[Any]]:
+    columns = _columns([rows.letter_values(letter) for letter in (*changes.letters, *more.letters)], 7)
+    for at in (1, 2, 3):
+        columns[at] = plain_all(columns[at])
+    return columns

@@ -1,0 +1,254 @@
+"""One connection that commits: batch after batch of the shards that belong to it, each one link of its own chain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from rco.errors import Fenced, StoreError
+from rco.kit.clock import Clock
+from rco.model.run import SHARDS
+from rco.store.collector import Batch, Collector, Committed, Listeners
+from rco.store.contract.writer import Flushed, Sealer
+from rco.store.judge import Held
+from rco.store.postgres.admit import look_up
+from rco.store.postgres.connection import Connection, Line, fetch, is_passing, state_of
+from rco.store.postgres.flush import FLUSH, Chain, Prepared, ShardsLost, prepare
+from rco.store.postgres.options import PostgresOptions
+from rco.store.postgres.ownership import NodeOwnership
+
+__all__ = ["Flusher", "Identity", "Looks"]
+
+_FENCED, _CHANGED, _REWOUND = "RC001", "RC002", "RC003"
+_HEAD = "SELECT n, hash FROM seal WHERE chain = $1 ORDER BY n DESC LIMIT 1"
+_GENESIS = bytes(32)
+_PATIENT_WITH_CHANGES = 1000
+
+
+class Identity:
+    """Who this process is in the database. ``epoch`` counts the starts under the name; 0 before the start."""
+
+    __slots__ = ("boot_id", "epoch", "node")
+
+    def __init__(self, node: str, boot_id: bytes) -> None:
+        self.node, self.boot_id, self.epoch = node, boot_id, 0
+
+
+class Looks(Protocol):
+    """Finds out what this node still owns."""
+
+    async def look(self) -> None:
+        """Brings the ownership up to date. Raises ``Fenced`` when the node's name is taken."""
+        ...
+
+
+class Flusher:
+    """Commits what its collector collects. ``on_end`` is called once, with what made it impossible to go on."""
+
+    def __init__(
+        self,
+        index: int,
+        dsn: str,
+        *,
+        identity: Identity,
+        ownership: NodeOwnership,
+        sealer: Sealer,
+        clock: Clock,
+        options: PostgresOptions,
+        listeners: Listeners,
+        on_end: Callable[[BaseException], None],
+    ) -> None:
+        self._identity, self._ownership = identity, ownership
+        self._sealer, self._clock, self._options, self._on_end = sealer, clock, options, on_end
+        self._chain = Chain(f"{identity.node}/{index}", 0, _GENESIS)
+        self._pinned = frozenset(range(index, SHARDS, options.flushers))
+        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self._line = Line(dsn, options)
+        self._tried: dict[bytes, Prepared] = {}
+        """What was sent as the next link and may have been committed, by the link's hash."""
+        self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        self.looks: Looks | None = None
+        self.on_unheard: Callable[[], None] = _nothing
+        """Called when a commit stands whose woken runs are not known."""
+        self.on_claims: Callable[[int], None] = _count_nothing
+        """Told how many claims a commit gave."""
+        self.collector = Collector(self._queue.put_nowait, listeners, options.notes_limit)
+
+    async def begin(self) -> None:
+        """Read where the chain stands and take batches."""
+        found = await self._line.fetch(_HEAD, self._chain.name)
+        if found:
+            self._chain.n, self._chain.prev = found[0]
+        self.collector.begin()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"rco-flusher {self._chain.name}")
+
+    async def stop(self) -> None:
+        """Flush what is there, then end."""
+        if self._task is None:
+            return
+        self._hurry.set()
+        self.collector.close(StoreError("The writer has stopped.", cure="Start the service again."))
+        await self.collector.idle()
+        self._queue.put_nowait(None)
+        await asyncio.wait([self._task])
+        await self._line.close()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        collector = self.collector
+        while (batch := await self._queue.get()) is not None:
+            try:
+                committed = await self._commit(batch)
+            except ShardsLost as lost:
+                await self._drop(batch, lost)
+            except Exception as error:  # noqa: BLE001 - it is handed to the writer, which stops the node
+                self._on_end(_permanent(error))
+                return
+            else:
+                if not collector.holds(batch):
+                    # The node was ended meanwhile; who waited was told so.
+                    return
+                collector.advance()
+                if self._queue.empty():
+                    collector.tell(batch, committed)
+                else:
+                    # The next one leaves in this turn of the loop, and the server works while the callbacks run.
+                    loop.call_soon(collector.tell, batch, committed)
+
+    async def _drop(self, batch: Batch, lost: ShardsLost) -> None:
+        """Shards of this batch are somebody else's. A transaction is whole or not at all, so all of it goes, and what
+        memory holds of this flusher's shards with it; what is still owned is loaded anew."""
+        error = Fenced(f"A shard was taken over by another node: {lost}.", cure="Send it again.")
+        assert self.looks is not None
+        try:
+            await self.looks.look()
+        except Exception as why:  # noqa: BLE001 - likewise
+            self._on_end(_permanent(why))
+            return
+        self.collector.dropped(batch, error)
+        self._ownership.again(self._pinned)
+
+    # -- one transaction -------------------------------------------------------------------------------------------
+
+    async def _commit(self, batch: Batch) -> Committed:
+        began = self._clock.monotonic()
+        self._tried = {}
+        prepared: Prepared | None = None
+        failing_since, attempt, changed = 0.0, 0, 0
+        while True:
+            try:
+                connection = await self._line.open()
+                if prepared is None:
+                    prepared = await self._prepare(connection, batch)
+                    self._tried[prepared.seal.hash] = prepared
+                rows = await fetch(connection, self._options, FLUSH, prepared.arguments)
+            except Exception as error:
+                state = state_of(error)
+                if state == _FENCED:
+                    raise ShardsLost(str(error)) from error
+                if state == _CHANGED and changed < _PATIENT_WITH_CHANGES:
+                    changed += 1
+                    prepared = None
+                    continue
+                if state == _REWOUND:
+                    prepared = await self._found(error)
+                    return self._landed(prepared, None, began)
+                if isinstance(error, ShardsLost):
+                    raise
+                self._line.broke(error)
+                now = self._clock.monotonic()
+                failing_since = failing_since if attempt else now
+                attempt += 1
+                options = self._options
+                patience_s = options.give_up_at_stop_s if self._hurry.is_set() else options.give_up_after_s
+                if not is_passing(error) or now - failing_since > patience_s:
+                    raise
+                await self._pause(options.backoff.delay_s(attempt, _no_jitter))
+            else:
+                return self._landed(prepared, rows[0][0], began)
+
+    async def _prepare(self, connection: Connection, batch: Batch) -> Prepared:
+        changes = batch.changes
+        if changes.admissions:
+            held = await look_up(connection, self._options, changes, self._clock.now_us())
+        else:
+            held = Held({}, {}, set())
+        identity = self._identity
+        return prepare(
+            batch,
+            held,
+            chain=self._chain,
+            node=identity.node,
+            boot_id=identity.boot_id,
+            epoch=identity.epoch,
+            epochs=self._ownership.epochs,
+            sealer=self._sealer,
+            clock=self._clock,
+        )
+
+    async def _found(self, error: Exception) -> Prepared:
+        """The chain does not stand where it was left. One of our own attempts may have landed after all."""
+        rows = await self._line.fetch(_HEAD, self._chain.name)
+        tried = self._tried.get(rows[0][1]) if rows else None
+        if tried is None:
+            n = rows[0][0] if rows else 0
+            raise StoreError(
+                f"History was rewound: chain {self._chain.name} stands at link {n}, this node wrote {self._chain.n}.",
+                cure="The database lost commits that it had acknowledged, or another process writes under this node's "
+                "name. Restart the node: it goes on from what is there. See the server's failover.",
+            ) from error
+        return tried
+
+    def _landed(self, prepared: Prepared, woken: list[bytes] | None, began: float) -> Committed:
+        seal = prepared.seal
+        self._chain.n, self._chain.prev = seal.n, seal.hash
+        if woken is None:
+            self.on_unheard()
+        if prepared.claims:
+            self.on_claims(prepared.claims)
+        took_s = self._clock.monotonic() - began
+        flushed = Flushed(
+            seal.n,
+            prepared.records,
+            prepared.size_bytes,
+            took_s,
+            tuple(dict.fromkeys(woken)) if woken else (),
+            prepared.decisions,
+        )
+        return Committed(prepared.admitted, [], flushed)
+
+    async def _pause(self, delay_s: float) -> None:
+        """A stop ends the wait at once; from then on the event is set for good."""
+        if self._hurry.is_set():
+            await asyncio.sleep(delay_s)
+            return
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+
+
+def _permanent(error: BaseException) -> BaseException:
+    if isinstance(error, StoreError):
+        return error
+    failed = StoreError(
+        f"The database can no longer be written: {type(error).__name__}: {error}.",
+        cure="Look at the server and its log, then start again.",
+    )
+    failed.__cause__ = error
+    return failed
+
+
+def _no_jitter() -> float:
+    return 0.0
+
+
+def _nothing() -> None:
+    """Nobody looks."""
+
+
+def _count_nothing(_: int) -> None:
+    """Nobody counts."""

@@ -1,0 +1,170 @@
+"""The PostgreSQL keeper: one database, any number of nodes, each owning its share of the shards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from rco.errors import StoreError
+from rco.kit.clock import Clock
+from rco.kit.ids import Ids
+from rco.kit.lifecycle import stop_task
+from rco.store.contract.writer import Flushed, Sealer
+from rco.store.postgres import migrate
+from rco.store.postgres.connection import Connection, Line, connect, patiently
+from rco.store.postgres.flusher import Identity
+from rco.store.postgres.leases import Leases
+from rco.store.postgres.mail import Mail
+from rco.store.postgres.options import PostgresOptions
+from rco.store.postgres.ownership import NodeOwnership
+from rco.store.postgres.partitions import keep_ahead
+from rco.store.postgres.reader import PostgresReader
+from rco.store.postgres.sweep import ClaimSweep
+from rco.store.postgres.writer import PostgresWriter
+
+__all__ = ["PostgresKeeper"]
+
+_PARTITIONS_EVERY_S = 6 * 3600.0
+
+
+class PostgresKeeper:
+    """Implements ``rco.store.contract.keeper.Keeper`` on a PostgreSQL database (15 or newer).
+
+    ``node`` is the name of this process, as it stands in the node table and in the names of its audit chains
+    (``<node>/0`` and so on); no two processes may live under one name. A keeper lives once: after ``stop`` make
+    another.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        clock: Clock,
+        ids: Ids,
+        sealer: Sealer,
+        node: str,
+        options: PostgresOptions | None = None,
+    ) -> None:
+        self._dsn, self._clock = dsn, clock
+        self._options = options = options or PostgresOptions()
+        self._identity = identity = Identity(node, ids.uuid7())
+        self._ownership = ownership = NodeOwnership(clock)
+        self._writer = PostgresWriter(
+            dsn, identity=identity, ownership=ownership, sealer=sealer, clock=clock, options=options
+        )
+        self._reader = PostgresReader(dsn, clock=clock, options=options)
+        self._leases = Leases(
+            dsn,
+            identity=identity,
+            ownership=ownership,
+            clock=clock,
+            options=options,
+            drained=self._writer.drained,
+            on_end=self._writer.fail,
+        )
+        self._mail = Mail(dsn, identity=identity, ownership=ownership, options=options)
+        self._mail.on_leases = self._leases.poke
+        self._leases.on_released = self._mail.released
+        self._sweep, self._sweeping = ClaimSweep(), asyncio.Event()
+        self._housekeeping = Line(dsn, options)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._epoch = 0
+        self._stopped = False
+        self._writer.on_flush(self._flushed)
+        for flusher in self._writer.flushers:
+            flusher.looks = self._leases
+            flusher.on_unheard = self._mail.look
+            flusher.on_claims = self._claimed
+
+    @property
+    def writer(self) -> PostgresWriter:
+        return self._writer
+
+    @property
+    def reader(self) -> PostgresReader:
+        return self._reader
+
+    @property
+    def ownership(self) -> NodeOwnership:
+        return self._ownership
+
+    def on_mail(self, listener: Callable[[bytes], None]) -> None:
+        """See ``Keeper.on_mail``. A message is told at once where LISTEN works, else within ``options.poll_s``."""
+        self._mail.on_mail(listener)
+
+    @property
+    def epoch(self) -> int:
+        """How often a process has started under this node's name; 0 before the start. It stands in the links."""
+        return self._epoch
+
+    async def start(self) -> None:
+        """Check the schema, take the node's name, and the shards that are free for it; begin to write and read.
+
+        Shards of other living nodes come within two heartbeats. Raises ``StoreLocked`` naming the process that lives
+        under this name, ``SchemaOutdated`` when migrations are missing or the schema is newer than the code,
+        ``StoreError`` when the database cannot be used. After an error nothing is held.
+        """
+        if self._stopped:
+            raise StoreError("This keeper was stopped.", cure="Make another.")
+        try:
+            await patiently(self._check, self._clock, self._options, self._options.connect_timeout_s)
+            await keep_ahead(self._housekeeping, self._clock.now_us())
+            await patiently(self._mail.open, self._clock, self._options, self._options.connect_timeout_s)
+            await self._leases.join(self._mail.is_gone)
+            self._epoch = self._identity.epoch
+            await self._reader.begin()
+            await self._writer.begin()
+        except BaseException:
+            await self._leases.stop()
+            await self._mail.stop()
+            await self._reader.stop()
+            await self._housekeeping.close()
+            raise
+        self._leases.begin()
+        self._mail.begin()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._sweeps()), loop.create_task(self._weeks())]
+
+    async def _check(self) -> None:
+        connection: Connection = await connect(self._dsn, self._options)
+        try:
+            await migrate.check(connection)
+        finally:
+            await connection.close()
+
+    async def stop(self) -> None:
+        """Let go of the shards, flush, give them back, end. May be called before the start and twice."""
+        self._stopped = True
+        for task in self._tasks:
+            await stop_task(task)
+        self._ownership.leave(frozenset(self._ownership.epochs))
+        await self._writer.stop()
+        await self._leases.stop()
+        await self._mail.stop()
+        await self._reader.stop()
+        await self._housekeeping.close()
+
+    def _flushed(self, flushed: Flushed) -> None:
+        if flushed.woken:
+            self._mail.woke(flushed.woken)
+
+    def _claimed(self, count: int) -> None:
+        if self._sweep.given(count):
+            self._sweeping.set()
+
+    async def _sweeps(self) -> None:
+        while True:
+            await self._sweeping.wait()
+            self._sweeping.clear()
+            try:
+                await self._sweep.sweep(self._housekeeping, self._clock.now_us())
+            except Exception:  # noqa: BLE001 - the slice comes round again
+                await asyncio.sleep(self._options.heartbeat_s)
+
+    async def _weeks(self) -> None:
+        while True:
+            await asyncio.sleep(_PARTITIONS_EVERY_S)
+            try:
+                await keep_ahead(self._housekeeping, self._clock.now_us())
+            except Exception:  # noqa: BLE001 - there is a week's time to try again, and the rest takes what comes
+                await asyncio.sleep(self._options.heartbeat_s)

@@ -1,0 +1,291 @@
+"""The leases: one heartbeat row for this node, and at each heartbeat a look at who lives and who owns what.
+
+Shards of a dead node and those that nobody owns are taken over by the node that they belong to (``ownership.winner``).
+A shard that belongs to another living node is handed over to it: let go, flush, release. So a node that comes gets its
+share within two heartbeats, and one that goes leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from rco.errors import Fenced, StoreError, StoreLocked
+from rco.kit.clock import Clock
+from rco.kit.lifecycle import stop_task
+from rco.store.postgres.connection import Line, is_passing, patiently
+from rco.store.postgres.flusher import Identity
+from rco.store.postgres.options import PostgresOptions
+from rco.store.postgres.ownership import NodeOwnership, winner
+
+__all__ = ["Leases", "View"]
+
+_JOIN = "SELECT epoch, pid, alive_s FROM rco_join($1, $2, $3, $4, $5, $6, $7)"
+_BEAT = "SELECT own, names, alive_s, drains, owners, epochs FROM rco_beat($1, $2, $3, $4)"
+_TAKE = "SELECT shard, epoch FROM rco_take($1, $2, $3)"
+_RELEASE = "SELECT rco_release($1, $2, $3, $4)"
+_SOON_S = 0.02
+_MOMENT_S, _GRACE_S = 0.05, 0.5
+
+
+class View(msgspec.Struct, frozen=True):
+    """What stood in the database at the last heartbeat."""
+
+    alive_s: dict[str, float]
+    """For each node, how long its heartbeat counts still; below 0 it is dead."""
+    draining: frozenset[str]
+    owners: list[str | None]
+    """By shard."""
+    epochs: list[int]
+
+
+class Leases:
+    """Keeps this node's lease and its share of the shards.
+
+    ``drained`` waits until what was appended so far is committed; ``on_end`` is told when the node's name was taken by
+    another process; ``on_released`` that shards are free for others.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        identity: Identity,
+        ownership: NodeOwnership,
+        clock: Clock,
+        options: PostgresOptions,
+        drained: Callable[[], Awaitable[None]],
+        on_end: Callable[[BaseException], None],
+    ) -> None:
+        self._identity, self._ownership = identity, ownership
+        self._clock, self._options = clock, options
+        self._drained, self._on_end = drained, on_end
+        self._line = Line(dsn, options)
+        self._poke = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._giving: asyncio.Task[None] | None = None
+        self._last_beat_s: float | None = None
+        self._steady_since_s = float("-inf")
+        self._ending = False
+        self.view: View | None = None
+        self.on_released: Callable[[], None] = _nothing
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def join(self, is_gone: Callable[[], Awaitable[bool]]) -> None:
+        """Take the node's name, and the shards that are free for it.
+
+        ``is_gone`` says whether the process that has the name is known to be dead. Raises ``StoreLocked`` when it
+        lives, ``StoreError`` when the database cannot be used.
+        """
+        left_s: float | None = None
+        force, waited_s = False, 0.0
+        while True:
+            epoch, pid, alive_s = await self._ask_join(force)
+            if epoch is not None:
+                break
+            if left_s is not None and alive_s > left_s:
+                raise _locked(self._identity.node, pid)
+            if await is_gone():
+                force = True
+                continue
+            if not self._options.pooler:
+                # The server notices within a moment that a killed process hung up.
+                waited_s += _MOMENT_S
+                if waited_s > _GRACE_S:
+                    raise _locked(self._identity.node, pid)
+                await asyncio.sleep(_MOMENT_S)
+                continue
+            # No session, no lock that would tell: the heartbeat of a dead process runs out, a living one renews it.
+            left_s = alive_s
+            await asyncio.sleep(min(alive_s + _SOON_S, self._options.heartbeat_s * 1.5))
+            left_s -= _SOON_S
+        self._identity.epoch = epoch
+        await self.look()
+
+    async def _ask_join(self, force: bool) -> tuple[int | None, int, float]:
+        identity, options = self._identity, self._options
+        rows = await patiently(
+            lambda: self._line.fetch(
+                _JOIN, identity.node, identity.boot_id, os.getpid(), "", self._clock.now_us(), options.ttl_s, force
+            ),
+            self._clock,
+            options,
+            options.connect_timeout_s,
+        )
+        return rows[0]["epoch"], rows[0]["pid"], rows[0]["alive_s"]
+
+    def begin(self) -> None:
+        """Beat from now on."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="rco-heartbeat")
+
+    def poke(self) -> None:
+        """Another node has given shards back or come: look at once."""
+        self._poke.set()
+
+    async def stop(self) -> None:
+        """Give everything back, after the writer has flushed. Idempotent."""
+        self._ending = True
+        await stop_task(self._task)
+        await stop_task(self._giving)
+        self._task = self._giving = None
+        if self._identity.epoch:
+            self._identity.epoch, identity = 0, self._identity
+            shards = sorted(self._ownership.epochs)
+            # If it cannot be given back, the lease runs out by itself.
+            with contextlib.suppress(StoreError):
+                await patiently(
+                    lambda: self._line.fetch(_RELEASE, identity.node, identity.boot_id, shards, True),
+                    self._clock,
+                    self._options,
+                    self._options.give_up_at_stop_s,
+                )
+            self._ownership.lose(frozenset(shards))
+            self.on_released()
+        await self._line.close()
+
+    # -- beating ---------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with asyncio.timeout(
+                    self._options.backoff.delay_s(attempt, _no_jitter) if attempt else self._pause_s()
+                ):
+                    await self._poke.wait()
+            except TimeoutError:
+                pass
+            self._poke.clear()
+            try:
+                await self.look(patient=False)
+                attempt = 0
+            except Fenced as error:
+                self._on_end(error)
+                return
+            except Exception as error:  # noqa: BLE001 - judged here
+                if not is_passing(error):
+                    self._on_end(error)
+                    return
+                attempt += 1
+
+    def _pause_s(self) -> float:
+        """Until the next heartbeat is due, or until a node that missed its own is dead."""
+        pause_s = self._options.heartbeat_s
+        if self.view is not None:
+            for node, alive_s in self.view.alive_s.items():
+                if node != self._identity.node and 0 < alive_s < pause_s:
+                    pause_s = alive_s + _SOON_S
+        return pause_s
+
+    async def look(self, patient: bool = True) -> None:
+        """One heartbeat, and what follows from what it shows. Raises ``Fenced`` when the name is taken by another
+        process, ``StoreError`` for trouble that stays; other trouble is waited for if ``patient``, else raised."""
+        if patient:
+            await patiently(self._look, self._clock, self._options, float("inf"))
+        else:
+            await self._look()
+
+    async def _look(self) -> None:
+        async with self._turn:
+            await self._beat()
+            if not self._ending:
+                await self._settle()
+
+    async def _beat(self) -> None:
+        identity, options, ownership = self._identity, self._options, self._ownership
+        sent_s = self._clock.monotonic()
+        rows = await self._line.fetch(_BEAT, identity.node, identity.boot_id, options.ttl_s, False)
+        own, names, alive_s, drains, owners, epochs = rows[0]
+        if not own:
+            ownership.lose(frozenset(ownership.epochs))
+            raise Fenced(
+                f"Another process has taken the name {identity.node}.",
+                cure="Stop one of the two, or give each a name of its own.",
+            )
+        self.view = View(
+            dict(zip(names or (), alive_s or (), strict=True)),
+            frozenset(name for name, drain in zip(names or (), drains or (), strict=True) if drain),
+            owners,
+            epochs,
+        )
+        lost = [
+            shard
+            for shard, epoch in ownership.epochs.items()
+            if owners[shard] != identity.node or epochs[shard] != epoch
+        ]
+        if lost:
+            ownership.lose(frozenset(lost))
+        if self._last_beat_s is not None and sent_s - self._last_beat_s > options.ttl_s:
+            # We were away; so, perhaps, was the database for everybody. Let the others show that they live.
+            self._steady_since_s = sent_s
+        self._last_beat_s = sent_s
+        ownership.renew(sent_s + options.ttl_s - options.margin_s)
+
+    async def _settle(self) -> None:
+        assert self.view is not None
+        view, node, ownership = self.view, self._identity.node, self._ownership
+        alive = {name for name, left_s in view.alive_s.items() if left_s > 0} | {node}
+        # Who drains keeps its shards as long as nobody else could have them.
+        takers = sorted(alive - view.draining) or [node]
+        steady = self._clock.monotonic() - self._steady_since_s >= 2 * self._options.heartbeat_s
+        take: list[int] = []
+        give: list[int] = []
+        ours: dict[int, int] = {}
+        for shard, owner in enumerate(view.owners):
+            if owner == node and shard not in ownership.epochs:
+                # From before this start, under the epoch that the start raised; or taken, and the answer was lost.
+                ours[shard] = view.epochs[shard]
+            mine = winner(shard, takers) == node
+            if mine and (owner is None or (owner not in alive and steady)):
+                take.append(shard)
+            elif not mine and ownership.owns(shard):
+                give.append(shard)
+        if ours:
+            ownership.gain(ours)
+        if take:
+            rows = await self._line.fetch(_TAKE, node, self._identity.boot_id, take)
+            if rows:
+                ownership.gain({row["shard"]: row["epoch"] for row in rows})
+        if give and self._giving is None:
+            self._giving = asyncio.get_running_loop().create_task(self._give(frozenset(give)), name="rco-hand-over")
+            self._giving.add_done_callback(self._given)
+
+    async def _give(self, shards: frozenset[int]) -> None:
+        """Planned hand-over: let go, flush what was appended, release."""
+        self._ownership.leave(shards)
+        await self._drained()
+        async with self._turn:
+            ours = frozenset(shard for shard in shards if shard in self._ownership.epochs)
+            await patiently(
+                lambda: self._line.fetch(_RELEASE, self._identity.node, self._identity.boot_id, sorted(ours), False),
+                self._clock,
+                self._options,
+                float("inf"),
+            )
+            self._ownership.lose(ours)
+        self.on_released()
+
+    def _given(self, task: asyncio.Task[None]) -> None:
+        self._giving = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_end(error)
+
+
+def _locked(node: str, pid: int) -> StoreLocked:
+    return StoreLocked(
+        f"The name {node} is in use by process {pid}.", cure="Stop that process, or give this one a name of its own."
+    )
+
+
+def _no_jitter() -> float:
+    return 0.0
+
+
+def _nothing() -> None:
+    """Nobody is told."""

@@ -1,0 +1,34 @@
+"""The questions about events and the letters that could not be delivered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rco.store import rows
+from rco.store.postgres.text import plain
+
+__all__ = ["EVENT", "LETTER", "events", "letters"]
+
+EVENT = f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE namespace = $1 AND id = $2 ORDER BY seq DESC LIMIT 1"
+LETTER = f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE letter_id = $1"
+
+
+def events(namespace: str, type: str | None, after_us: int | None, limit: int) -> tuple[str, list[Any]]:
+    values: list[Any] = [plain(namespace), limit]
+    text = "namespace = $1"
+    if type is not None:
+        values.append(plain(type))
+        text += f" AND type = ${len(values)}"
+    if after_us is not None:
+        values.append(after_us)
+        text += f" AND received_us < ${len(values)}"
+    return f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE {text} ORDER BY received_us DESC, seq DESC LIMIT $2", values
+
+
+def letters(namespace: str, replayed: bool, limit: int) -> tuple[str, list[Any]]:
+    which = "NOT NULL" if replayed else "NULL"
+    sql = (
+        f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE namespace = $1 AND replayed_us IS {which}"
+        " ORDER BY letter_id DESC LIMIT $2"
+    )
+    return sql, [plain(namespace), limit]

@@ -1,0 +1,114 @@
+"""The questions about runs and what belongs to one: journal, inbox, timer. Each is one statement, so one snapshot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rco.model.message import Message
+from rco.model.run import Mode, Outcome, RunRow
+from rco.store import rows
+from rco.store.contract.ownership import Shards
+from rco.store.contract.reader import RunFilter
+from rco.store.event_message import event_body
+from rco.store.postgres.text import plain
+
+__all__ = ["COUNT", "JOURNAL", "KEY", "MESSAGES", "RUN", "Question", "due", "message", "open_runs", "run", "runs"]
+
+Question = tuple[str, list[Any]]
+
+_BOTH = "run_id, namespace, workflow, version, key, parent, corr_id, opened_us, detail"
+_OPEN = f"SELECT {_BOTH}, mode::integer AS mode, NULL::bigint AS closed_us, NULL::text AS outcome FROM run"
+_CLOSED = f"SELECT {_BOTH}, {int(Mode.CLOSED)} AS mode, closed_us, outcome FROM closed_run"
+RUN = f"{_OPEN} WHERE run_id = $1 UNION ALL {_CLOSED} WHERE run_id = $1"
+COUNT = "SELECT mode, count(*) FROM run GROUP BY mode"
+KEY = "SELECT run_id FROM start_key WHERE namespace = $1 AND key = $2"
+JOURNAL = f"SELECT {rows.SEGMENT_COLUMNS} FROM journal WHERE run_id = $1 ORDER BY first_seq"
+MESSAGES = (
+    "SELECT m.run_id, m.message_id, m.kind, m.name, m.body, m.at_us, e.id, e.source, e.type, e.subject, e.time_us,"
+    " e.data FROM message AS m LEFT JOIN event AS e ON e.seq = m.event WHERE m.run_id = $1 ORDER BY m.arrival"
+)
+
+
+def run(row: Any) -> RunRow:
+    run_id, namespace, workflow, version, key, parent, corr_id, opened_us, detail, mode, closed_us, outcome = row
+    return RunRow(
+        run_id=run_id,
+        namespace=namespace,
+        workflow=workflow,
+        version=version,
+        mode=Mode(mode),
+        key=key,
+        parent=parent,
+        corr_id=corr_id,
+        opened_us=opened_us,
+        detail=detail,
+        closed_us=closed_us,
+        outcome=None if outcome is None else Outcome(outcome),
+    )
+
+
+def message(row: Any) -> Message:
+    """With the body of an event put together here: it is stored once, however many runs it wakes."""
+    run_id, message_id, kind, name, body, at_us, *event = row
+    if body is None:
+        body = event_body(*event)
+    return Message(run_id, message_id, kind, name, body, at_us)
+
+
+def runs(where: RunFilter, limit: int) -> Question:
+    """Open and closed together, newest first. A mode of open runs leaves out the closed ones, an outcome the open; when
+    nothing is left to ask for, the text is empty."""
+    values: list[Any] = []
+    parts: list[str] = []
+    if where.outcome is None and where.mode is not Mode.CLOSED:
+        parts.append(f"({_OPEN} WHERE {_filter(where, values, mode=where.mode)} ORDER BY run_id DESC LIMIT {limit:d})")
+    if where.mode is None or where.mode is Mode.CLOSED:
+        parts.append(f"({_CLOSED} WHERE {_filter(where, values, mode=None)} ORDER BY run_id DESC LIMIT {limit:d})")
+    if not parts:
+        return "", []
+    both = " UNION ALL ".join(parts)
+    return f"SELECT * FROM ({both}) AS found ORDER BY run_id DESC LIMIT {limit:d}", values
+
+
+def _filter(where: RunFilter, values: list[Any], *, mode: Mode | None) -> str:
+    parts: list[str] = []
+
+    def add(text: str, value: Any) -> None:
+        values.append(plain(value) if isinstance(value, str) else value)
+        parts.append(f"{text} ${len(values)}")
+
+    add("namespace =", where.namespace)
+    if where.workflow is not None:
+        add("workflow =", where.workflow)
+    if mode is not None:
+        add("mode =", int(mode))
+    if where.corr_id is not None:
+        add("corr_id =", where.corr_id)
+    if where.after is not None:
+        add("run_id <", where.after)
+    if where.outcome is not None:
+        add("outcome =", where.outcome.value)
+        if where.outcome is not Outcome.COMPLETED:
+            # Said again in the words of the partial index, or the planner may not use it.
+            parts.append("outcome <> 'completed'")
+    if where.corr_id:
+        parts.append("corr_id <> ''")
+    return " AND ".join(parts)
+
+
+def open_runs(mode: Mode, after: bytes | None, limit: int, shards: Shards | None) -> Question:
+    values: list[Any] = [after or b"", int(mode), limit]
+    more = ""
+    if shards is not None:
+        values.append(sorted(shards))
+        more = " AND shard = ANY ($4)"
+    return f"{_OPEN} WHERE run_id > $1 AND mode = $2{more} ORDER BY run_id LIMIT $3", values
+
+
+def due(before_us: int, limit: int, shards: Shards | None) -> Question:
+    values: list[Any] = [before_us, limit]
+    more = ""
+    if shards is not None:
+        values.append(sorted(shards))
+        more = " AND shard = ANY ($3)"
+    return f"SELECT due_us, run_id FROM timer WHERE due_us < $1{more} ORDER BY due_us, run_id LIMIT $2", values

@@ -1,0 +1,161 @@
+"""The reading side: a pool of connections, one statement and so one snapshot for each question."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from rco.errors import Conflict, StoreError
+from rco.kit.clock import Clock
+from rco.model.event import Event
+from rco.model.letter import DeadLetter
+from rco.model.message import Message
+from rco.model.principal import Principal
+from rco.model.run import Mode, RunRow
+from rco.store import rows
+from rco.store.contract.ownership import Shards
+from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.writer import Seal
+from rco.store.postgres import read_evidence, read_intake, read_runs
+from rco.store.postgres.connection import Pool, fetch, is_unique_violation, open_pool, patiently
+from rco.store.postgres.options import PostgresOptions
+from rco.store.postgres.text import plain
+
+__all__ = ["PostgresReader"]
+
+
+class PostgresReader:
+    """Implements ``rco.store.contract.reader.Reader``.
+
+    A page holds at most ``options.read_limit`` rows, whatever was asked for. A read that meets a lost connection is
+    tried again for ``options.connect_timeout_s``. After ``stop`` every read raises ``StoreError``.
+    """
+
+    def __init__(self, dsn: str, *, clock: Clock, options: PostgresOptions) -> None:
+        self._dsn, self._clock, self._options = dsn, clock, options
+        self._pool: Pool | None = None
+
+    async def begin(self) -> None:
+        """Ready to read; connections are opened when they are first needed."""
+        self._pool = await open_pool(self._dsn, self._options)
+
+    async def stop(self) -> None:
+        """Wait for reads under way, then close. May be called before ``begin`` and twice."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            try:
+                async with asyncio.timeout(self._options.give_up_at_stop_s):
+                    await pool.close()
+            except TimeoutError:
+                pool.terminate()
+
+    async def _ask(self, sql: str, *values: Any) -> list[Any]:
+        async def once() -> list[Any]:
+            if self._pool is None:
+                raise StoreError("The database is not open for reading.", cure="Call the keeper's start().")
+            async with self._pool.acquire() as connection:
+                return await fetch(connection, self._options, sql, values)
+
+        return await patiently(once, self._clock, self._options, self._options.connect_timeout_s)
+
+    def _bounded(self, limit: int) -> int:
+        return max(0, min(limit, self._options.read_limit))
+
+    async def run(self, run_id: bytes) -> RunRow | None:
+        found = await self._ask(read_runs.RUN, run_id)
+        return read_runs.run(found[0]) if found else None
+
+    async def runs(self, where: RunFilter) -> list[RunRow]:
+        sql, values = read_runs.runs(where, self._bounded(where.limit))
+        return [read_runs.run(row) for row in await self._ask(sql, *values)] if sql else []
+
+    async def open_runs(
+        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None
+    ) -> list[RunRow]:
+        sql, values = read_runs.open_runs(mode, after, self._bounded(limit), shards)
+        return [read_runs.run(row) for row in await self._ask(sql, *values)]
+
+    async def count_open(self) -> dict[Mode, int]:
+        """Every mode of an open run is in it, with 0 where there is none."""
+        counts: dict[Mode, int] = {mode: 0 for mode in Mode if mode is not Mode.CLOSED}
+        counts.update((Mode(mode), count) for mode, count in await self._ask(read_runs.COUNT))
+        return counts
+
+    async def key_holder(self, namespace: str, key: str) -> bytes | None:
+        found = await self._ask(read_runs.KEY, plain(namespace), plain(key))
+        return found[0][0] if found else None
+
+    async def journal(self, run_id: bytes) -> list[Segment]:
+        return [rows.segment(row) for row in await self._ask(read_runs.JOURNAL, run_id)]
+
+    async def due(self, before_us: int, limit: int, shards: Shards | None = None) -> list[tuple[int, bytes]]:
+        sql, values = read_runs.due(before_us, self._bounded(limit), shards)
+        return [(row[0], row[1]) for row in await self._ask(sql, *values)]
+
+    async def messages(self, run_id: bytes) -> list[Message]:
+        return [read_runs.message(row) for row in await self._ask(read_runs.MESSAGES, run_id)]
+
+    async def event(self, namespace: str, event_id: str) -> Event | None:
+        """The newest one when several sources used the same id."""
+        found = await self._ask(read_intake.EVENT, plain(namespace), plain(event_id))
+        return rows.event(found[0]) if found else None
+
+    async def events(self, namespace: str, type: str | None, after_us: int | None, limit: int) -> list[Event]:
+        sql, values = read_intake.events(namespace, type, after_us, self._bounded(limit))
+        return [rows.event(row) for row in await self._ask(sql, *values)]
+
+    async def letter(self, letter_id: bytes) -> DeadLetter | None:
+        found = await self._ask(read_intake.LETTER, letter_id)
+        return rows.letter(found[0]) if found else None
+
+    async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
+        sql, values = read_intake.letters(namespace, replayed, self._bounded(limit))
+        return [rows.letter(row) for row in await self._ask(sql, *values)]
+
+    async def chains(self) -> list[str]:
+        return [row[0] for row in await self._ask(read_evidence.CHAINS)]
+
+    async def _chain(self, chain: str) -> str | None:
+        if chain:
+            return chain
+        there = await self.chains()
+        if len(there) > 1:
+            raise StoreError(f"There are {len(there)} chains.", cure="Name one: see chains().")
+        return there[0] if there else None
+
+    async def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]:
+        name = await self._chain(chain)
+        if name is None:
+            return []
+        return [rows.seal(row) for row in await self._ask(read_evidence.SEALS, name, first_n, self._bounded(limit))]
+
+    async def head(self, chain: str = "") -> Seal | None:
+        name = await self._chain(chain)
+        found = [] if name is None else await self._ask(read_evidence.HEAD, name)
+        return rows.seal(found[0]) if found else None
+
+    async def segments(self, first_n: int, last_n: int, chain: str = "") -> list[Segment]:
+        """In the order of the commits and, within one, of its leaves. A row that retention dropped is left out."""
+        name = await self._chain(chain)
+        if name is None:
+            return []
+        spans = await self._ask(read_evidence.SPANS, name, first_n, last_n)
+        run_ids, seqs = read_evidence.places([row[0] for row in spans])
+        return [rows.segment(row) for row in await self._ask(read_evidence.ROWS_AT, run_ids, seqs)]
+
+    async def principal(self, token_digest: bytes) -> Principal | None:
+        found = await self._ask(read_evidence.PRINCIPAL, token_digest)
+        return rows.principal(found[0]) if found else None
+
+    async def principals(self) -> list[Principal]:
+        return [rows.principal(row) for row in await self._ask(read_evidence.PRINCIPALS)]
+
+    async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
+        """Raises ``Conflict`` when the token is another principal's."""
+        values = (principal.principal_id, principal.name, principal.role.value, principal.namespace, token_digest)
+        try:
+            await self._ask(read_evidence.ADD_PRINCIPAL, *values)
+        except StoreError as error:
+            if error.__cause__ is None or not is_unique_violation(error.__cause__):
+                raise
+            raise Conflict("The token already belongs to another principal.", cure="Make a new token.") from error

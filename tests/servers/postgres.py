@@ -1,0 +1,146 @@
+"""A PostgreSQL of our own: started as an ordinary user from the machine's binaries, fsync and all, gone afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from rco.store.postgres import migrate
+
+T = TypeVar("T")
+OLDEST = 15
+_NEED = Path(__file__).parents[2] / "scripts" / "need-postgres"
+
+
+def binaries() -> Path:
+    """The folder with ``initdb`` and ``postgres``, installed when it is missing and that is possible."""
+    found = _find()
+    if found is None:
+        subprocess.run([str(_NEED)], check=True, timeout=600)
+        found = _find()
+    assert found is not None, "PostgreSQL 15 or newer is missing: see scripts/need-postgres"
+    return found
+
+
+def _find() -> Path | None:
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    on_path = shutil.which("initdb")
+    if on_path:
+        folders.append(Path(on_path).parent)
+    for folder in folders:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)
+            version = re.search(r"(\d+)", said.stdout)
+            if version and int(version[1]) >= OLDEST:
+                return folder
+    return None
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on a loop of its own, whatever runs here."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+class PostgresServer:
+    """One server. ``stop_now`` and ``start`` make it crash and come back."""
+
+    def __init__(self) -> None:
+        self._bin = binaries()
+        self.folder = Path(tempfile.mkdtemp(prefix="rco-pg-"))
+        self._user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            # It refuses to run as root, and rightly so.
+            names = {entry.pw_name for entry in pwd.getpwall()}
+            entry = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+            self._user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+            os.chown(self.folder, entry.pw_uid, entry.pw_gid)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self._data = self.folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count(1)
+        self._run("initdb", "-D", str(self._data), "-U", "rco", "-A", "trust", "-E", "UTF8", "--no-sync", "-N")
+        self.start()
+        self.query("postgres", "CREATE DATABASE rco_template")
+        apart(migrate.up(self.dsn("rco_template")))
+
+    def _run(self, name: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(self._bin / name), *arguments], capture_output=True, text=True, check=False, cwd="/", **self._user
+        )
+        assert done.returncode == 0, done.stderr
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self.folder),
+                    "-h", "127.0.0.1", "-p", str(self.port),
+                    "-c", "max_connections=200", "-c", "shared_buffers=128MB",
+                ],
+                stdout=log, stderr=log, cwd="/", **self._user,
+            )  # fmt: skip
+        until = time.monotonic() + 60
+        while True:
+            try:
+                self.query("postgres", "SELECT 1")
+            except (OSError, asyncpg.PostgresError):
+                assert self._process.poll() is None, (self.folder / "log").read_text()
+                assert time.monotonic() < until, "PostgreSQL does not answer"
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop_now(self) -> None:
+        """As pg_ctl -m immediate: no checkpoint, recovery at the next start."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(30)
+
+    def stop(self) -> None:
+        """End it and remove everything."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop_now()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def dsn(self, database: str, port: int | None = None) -> str:
+        return f"postgresql://rco@127.0.0.1:{port or self.port}/{database}"
+
+    def query(self, database: str, sql: str, *values: Any) -> list[Any]:
+        """The rows of one statement, on a connection of its own."""
+
+        async def ask() -> list[Any]:
+            connection = await asyncpg.connect(self.dsn(database))
+            try:
+                return list(await connection.fetch(sql, *values))
+            finally:
+                await connection.close()
+
+        return apart(ask())
+
+    def database(self) -> str:
+        """A new database with the schema in it."""
+        name = f"t{next(self._numbers)}"
+        self.query("postgres", f"CREATE DATABASE {name} TEMPLATE rco_template")
+        return name
+
+    def drop(self, name: str) -> None:
+        self.query("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
