@@ -99,31 +99,45 @@ class Loading:
 
     async def _load(self, run_id: bytes) -> None:
         async with self._gate:
+            with self._owner.departures() as gone:
+                if not await self._read(run_id, gone):
+                    # It was in memory meanwhile and left it: what was read is old.
+                    self._again.add(run_id)
+
+    async def _read(self, run_id: bytes, gone: set[bytes]) -> bool:
+        """Whether nothing is left to be read of the run."""
+        messages = await self._reader.messages(run_id)
+        ends = [message for message in messages if message.kind == "terminate"]
+        live = self._owner.live.get(run_id)
+        if live is None or ends:
+            row = await self._reader.run(run_id)
+            if row is None or row.mode is Mode.CLOSED:
+                return True
+            if ends:
+                await self.on_terminate(row, ends[0])
+                return True
+            live = await self._revive(row, gone)
+            if live is None:
+                return run_id not in gone
             messages = await self._reader.messages(run_id)
-            ends = [message for message in messages if message.kind == "terminate"]
-            live = self._owner.live.get(run_id)
-            if live is None or ends:
-                row = await self._reader.run(run_id)
-                if row is None or row.mode is Mode.CLOSED:
-                    return
-                if ends:
-                    await self.on_terminate(row, ends[0])
-                    return
-                live = await self.revive(row)
-                if live is None:
-                    return
-                messages = await self._reader.messages(run_id)
-            for message in messages:
-                self._waits.deliver(live, message)
+        for message in messages:
+            self._waits.deliver(live, message)
+        return not messages or run_id not in gone
 
     async def revive(self, row: RunRow) -> Live | None:
         """Load one open run from its journal and arm what it waits for. ``None`` when it is blocked now."""
+        with self._owner.departures() as gone:
+            return await self._revive(row, gone)
+
+    async def _revive(self, row: RunRow, gone: set[bytes]) -> Live | None:
+        """``gone`` takes up who leaves memory since ``row`` was read: of those, row and journal may be old, and going
+        on from them would do again what was done since. ``None`` for them, and for the blocked."""
         owner = self._owner
         segments = await self._reader.journal(row.run_id)
         already = owner.live.get(row.run_id)
         if already is not None:
             return already
-        if not owner.ownership.owns(shard_of(row.run_id)):
+        if row.run_id in gone or not owner.ownership.owns(shard_of(row.run_id)):
             return None
         try:
             records = _records(segments)
@@ -152,26 +166,31 @@ class Loading:
     async def recover(self, shards: Shards | None = None) -> int:
         """Load every open run of ``shards`` (``None``: all) that is not parked. Returns how many came back."""
         count = 0
-        for mode in (Mode.HOT, Mode.IN_DOUBT, Mode.BLOCKED):
-            after: bytes | None = None
-            while True:
-                rows = await self._reader.open_runs(mode, after, PAGE, shards)
-                if not rows:
-                    break
-                after = rows[-1].run_id
-                revived = await asyncio.gather(*(self._recover_one(row) for row in rows))
-                count += sum(revived)
+        with self._owner.departures() as gone:
+            for mode in (Mode.HOT, Mode.IN_DOUBT, Mode.BLOCKED):
+                after: bytes | None = None
+                while True:
+                    rows = await self._reader.open_runs(mode, after, PAGE, shards)
+                    if not rows:
+                        break
+                    after = rows[-1].run_id
+                    count += sum(await asyncio.gather(*(self._recover_one(row, gone) for row in rows)))
         return count
 
-    async def _recover_one(self, row: RunRow) -> bool:
+    async def _recover_one(self, row: RunRow, gone: set[bytes]) -> bool:
         async with self._gate:
-            if row.run_id in self._owner.live:
+            run_id = row.run_id
+            # Runs that those loaded before them opened or woke stand in later pages as well.
+            if run_id in self._owner.live or run_id in gone:
                 return False
-            live = await self.revive(row)
+            live = await self._revive(row, gone)
             if live is None:
                 return False
-            for message in await self._reader.messages(row.run_id):
+            messages = await self._reader.messages(run_id)
+            for message in messages:
                 self._waits.deliver(live, message)
+            if messages and run_id in gone:
+                self.wake(run_id)
             return True
 
     @property

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -75,6 +76,7 @@ class Owner:
         self._draining = False
         ownership.on_leaving(self._leave)
         ownership.on_renewed(self._renewed)
+        self._watching: list[set[bytes]] = []
         self._collecting: Changes | None = None
         self._drafted: list[tuple[Live, Draft]] = []
 
@@ -253,8 +255,24 @@ class Owner:
             listener(live, outcome, value)
         changes.then.append((self._closed, (live, outcome, value)))
 
+    @contextmanager
+    def departures(self) -> Iterator[set[bytes]]:
+        """A set that takes up every run that leaves memory while the block runs. What was read of such a run meanwhile
+        may be older than what it wrote before it left."""
+        gone: set[bytes] = set()
+        self._watching.append(gone)
+        try:
+            yield gone
+        finally:
+            self._watching = [other for other in self._watching if other is not gone]
+
+    def _left(self, run_id: bytes) -> None:
+        self.live.pop(run_id, None)
+        for gone in self._watching:
+            gone.add(run_id)
+
     def _closed(self, live: Live, outcome: Outcome, value: Any) -> None:
-        self.live.pop(live.run_id, None)
+        self._left(live.run_id)
         for listener in self.on_closed:
             listener(live, outcome, value)
 
@@ -282,7 +300,7 @@ class Owner:
         changes.then.append((self._blocked, (live, detail)))
 
     def _blocked(self, live: Live, detail: dict[str, Any]) -> None:
-        self.live.pop(live.run_id, None)
+        self._left(live.run_id)
         for listener in self.on_blocked:
             listener(live.run_id, detail)
 
@@ -291,7 +309,7 @@ class Owner:
         live.ending = True
         self._disarm(live)
         live.machine.evict()
-        self.live.pop(live.run_id, None)
+        self._left(live.run_id)
 
     def _disarm(self, live: Live) -> None:
         for task in live.tasks.values():
