@@ -27,8 +27,9 @@ class Keeper(Protocol):
         ...
 
     def on_mail(self, listener: Callable[[bytes], None]) -> None:
-        """Call ``listener(run id)`` for owned runs that another node has opened, woken or written to. May tell twice;
-        what it misses is told again by a slow poll."""
+        """Call ``listener(run id)`` for owned runs that another node has opened, woken or written to, and for parked
+        ones that were written to before this keeper started. May tell twice; what it misses is told again by a slow
+        poll. Call it after ``start``."""
         ...
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 from rco.errors import StoreError
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
+from rco.model.run import Mode
 from rco.store import migrate
 from rco.store.contract.ownership import SoleOwner
 from rco.store.contract.writer import Sealer
@@ -22,6 +23,8 @@ from rco.store.sqlite.reader import SqliteReader
 from rco.store.sqlite.writer import SqliteWriter
 
 __all__ = ["SqliteKeeper"]
+
+_UNREAD = "SELECT DISTINCT message.run_id FROM message JOIN run USING (run_id) WHERE run.mode = ?"
 
 
 class SqliteKeeper:
@@ -47,6 +50,7 @@ class SqliteKeeper:
         self._options = options or SqliteOptions()
         self._lock = FileLock(self._path)
         self._epoch = 0
+        self._unread: list[bytes] = []
         self._ownership = SoleOwner()
         self._writer = SqliteWriter(clock=clock, options=self._options)
         self._reader = SqliteReader(self._path, self._writer, self._options)
@@ -65,7 +69,10 @@ class SqliteKeeper:
         return self._ownership
 
     def on_mail(self, listener: Callable[[bytes], None]) -> None:
-        """There is no other node that could open or write to a run."""
+        """Tells of parked runs that were written to before the start: whoever owned them may have died between the
+        commit and the waking. There is no other node that could write to a run afterwards."""
+        for run_id in self._unread:
+            asyncio.get_running_loop().call_soon(listener, run_id)
 
     @property
     def epoch(self) -> int:
@@ -107,6 +114,7 @@ class SqliteKeeper:
                 pid=os.getpid(),
                 now_us=self._clock.now_us(),
             )
+            self._unread = [row[0] for row in connection.execute(_UNREAD, (int(Mode.PARKED),))]
             committer = Committer(
                 connection, sealer=self._sealer, clock=self._clock, writer=self._node, epoch=self._epoch
             )
