@@ -43,8 +43,8 @@ from rco.server.health import Health
 from rco.server.ingress import Ingress
 from rco.server.metrics import MetricsApp
 from rco.server.serving import Listener
-from rco.store import migrate
-from rco.store.sqlite.keeper import SqliteKeeper
+from rco.store.contract.keeper import Keeper
+from rco.store.opening import migrate_up, open_keeper
 from rco.telemetry import signals
 from rco.telemetry.logs import Level, Log, bridge_stdlib
 from rco.telemetry.metrics import Metrics
@@ -111,11 +111,12 @@ class Service:
         )
         bridge_stdlib(self.log)
         asyncio.get_running_loop().set_exception_handler(self._unhandled)
-        path = Path(settings.store.path) if settings.store.path else self._data / "rco.db"
+        self._secrets = Secrets(self._environ)
+        where = self._where()
         if self._migrating:
-            await asyncio.to_thread(migrate.up, path)
+            await migrate_up(where)
         node = f"{socket.gethostname()}-{os.getpid()}"
-        keeper = SqliteKeeper(path, clock=clock, ids=ids, sealer=ChainSealer(), node=node)
+        keeper = open_keeper(where, clock=clock, ids=ids, sealer=ChainSealer(), node=node)
         await keeper.start()
         self._stops.append(keeper.stop)
         self._keeper = keeper
@@ -125,7 +126,6 @@ class Service:
         executor = ThreadPoolExecutor(settings.engine.step_threads, thread_name_prefix="rco-step")
         self._stops.append(partial(asyncio.to_thread, executor.shutdown, wait=False, cancel_futures=True))
         self._executor = executor
-        self._secrets = Secrets(self._environ)
         self._egress = Egress(
             settings.targets.values(),
             clock=clock,
@@ -158,6 +158,7 @@ class Service:
             ids=ids,
             metrics=self.metrics,
             log=self.log,
+            shut=lambda: self._ingress.drain(),
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
         observe(engine, keeper.writer, self.metrics, clock, self.log)
@@ -181,7 +182,7 @@ class Service:
         memory.settle()
         self.log.info("service.started", url=self.url, version=__version__)
 
-    async def _listen(self, settings: Settings, turnstile: Turnstile, keeper: SqliteKeeper) -> None:
+    async def _listen(self, settings: Settings, turnstile: Turnstile, keeper: Keeper) -> None:
         clock, ids, metrics = self._clock, self._ids, self.metrics
         self._ingress = Ingress(
             turnstile=turnstile,
@@ -261,6 +262,11 @@ class Service:
         await self._desk.engine.reload(self._programs(application))
         self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="ok").add()
         self.log.info("service.reloaded")
+
+    def _where(self) -> str:
+        """The database: a file, an address, or a reference to one that holds a password."""
+        where = self.settings.store.path or str(self._data / "rco.db")
+        return self._secrets(where) if where.startswith(("env:", "file:/")) else where
 
     def _programs(self, application: Application | None) -> list[Any]:
         return [] if application is None else application.programs(self._egress, self._executor)

@@ -38,6 +38,8 @@ def make_app() -> App:
         ("rco.cli.letters:app", "letters", "Look at dead letters, and replay them."),
         ("rco.cli.targets:app", "targets", "Look at the downstream APIs that may be called."),
         ("rco.cli.audit:app", "audit", "Export evidence, and verify it without a service."),
+        ("rco.cli.doctor:doctor", "doctor", "Say what is wrong with a deployment, and what to do about it."),
+        ("rco.cli.nodes:app", "node", "See which processes own the work, and take one out of service."),
         ("rco.cli.export:export", "export", "Export runs and journals, in a form that others can read."),
         ("rco.cli.verify:verify", "verify", "Check a deployment by its records: nine rules."),
         ("rco.cli.backup:backup", "backup", "Copy a database while a service uses it."),

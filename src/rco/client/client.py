@@ -147,6 +147,10 @@ class Client:
         """What the node that answers says of itself."""
         return await self._get("/v1/info", NodeInfo)
 
+    async def drain(self) -> NodeInfo:
+        """Ask the node that answers to take no new work. Only a restart takes it back."""
+        return await self._post("/v1/node/drain", NodeInfo)
+
     async def export_audit(
         self, *, first: int = 1, last: int | None = None, journal: bool = False, run: str | None = None
     ) -> AsyncIterator[bytes]:

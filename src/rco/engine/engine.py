@@ -99,6 +99,7 @@ class Engine:
         self._parking = Parking(owner, reader, self._loading.wake)
         self._loading.on_terminate = self._terminate_asked
         self._stopping = False
+        self._alone = ownership.shards() is None
         writer.on_flush(self._flushed)
         ownership.on_gained(self._gained)
         self._gaining: set[asyncio.Task[int]] = set()
@@ -168,6 +169,16 @@ class Engine:
     def workflows(self) -> list[str]:
         """Names of the workflows there are."""
         return self._programs.names()
+
+    @property
+    def draining(self) -> bool:
+        """Whether new runs are refused because somebody asked for it."""
+        return self._openings.draining
+
+    def drain(self) -> None:
+        """From now on refuse every new run with ``Overloaded``. Open runs go on, with the children they open. A second
+        call changes nothing; only a restart takes it back."""
+        self._openings.draining = True
 
     def admit(self, count: int = 1) -> None:
         """Raise ``Overloaded`` when there is no room for ``count`` more runs."""
@@ -281,7 +292,9 @@ class Engine:
 
     def _deliver_if(self, outcome: Admitted, message: Message) -> None:
         live = self._owner.live.get(message.run_id)
-        if outcome.status == "accepted" and live is not None:
+        # Where other nodes write too, an earlier message may be there that nobody has told of yet: the inbox is read
+        # in its order (``_flushed`` sees to it).
+        if outcome.status == "accepted" and live is not None and self._alone:
             self._waits.deliver(live, message)
 
     # -- ending and looking ----------------------------------------------------------------------------------------

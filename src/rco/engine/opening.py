@@ -40,10 +40,15 @@ class Openings:
         self._owner = owner
         self._programs = programs
         self.refused = 0
+        self.draining = False
+        """No new run is admitted any more; those that are open go on, with the children they open."""
 
     def admit(self, count: int = 1) -> None:
         """Raise ``Overloaded`` when ``count`` more runs would pass a bound. Nothing accepted so far is affected."""
         owner, options = self._owner, self._owner.options
+        if self.draining:
+            self.refused += 1
+            raise Overloaded("this node is draining.", cure="Ask another node, or this one once it was started again.")
         if len(owner.live) + count > options.open_runs_limit:
             self.refused += 1
             raise Overloaded(

@@ -235,3 +235,5 @@ class NodeInfo(_View, frozen=True, kw_only=True):
     workflows: list[str]
     open_runs: dict[str, int]
     backlog: int
+    draining: bool = False
+    """It takes no new work; what is open goes on."""

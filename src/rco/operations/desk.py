@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,10 @@ from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Metrics
 
 __all__ = ["Desk"]
+
+
+def _leave_open() -> None:
+    """There is no other door."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,5 +40,7 @@ class Desk:
     metrics: Metrics
     log: Log
     namespace: str = "default"
+    shut: Callable[[], None] = _leave_open
+    """Closes the doors for new work that are not the engine's: the ingress."""
     info: Mapping[str, str] = field(default_factory=dict)
     """What this node says of itself: ``node``, ``version``, ``epoch``."""

@@ -23,4 +23,5 @@ async def node_info(desk: Desk, principal: Principal) -> NodeInfo:
         workflows=desk.engine.workflows(),
         open_runs={Mode(mode).name.lower(): count for mode, count in counts.items()},
         backlog=desk.writer.backlog,
+        draining=desk.engine.draining,
     )

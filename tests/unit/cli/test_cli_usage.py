@@ -25,7 +25,10 @@ from rco.errors import (
     Unreachable,
 )
 
-GROUPS = ["dev", "serve", "migrate", "run", "events", "letters", "targets", "audit", "config", "demo", "version"]
+GROUPS = [
+    *("dev", "serve", "migrate", "run", "events", "letters", "targets", "audit", "config", "demo", "version"),
+    *("doctor", "node", "export", "verify", "backup", "restore"),
+]
 
 
 def test_help_lists_every_group_and_every_status(rco) -> None:

@@ -1,0 +1,1 @@
+"""The checks of ``rco doctor``, one file a thing that is looked at."""

@@ -1,0 +1,136 @@
+"""``rco doctor``: what is wrong with a deployment, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from rco.cli.config import config_file
+from rco.cli.exits import Exit
+from rco.cli.output import print_json, print_table
+from rco.errors import ConfigInvalid, RcoError
+
+__all__ = ["doctor"]
+
+_Flag = Annotated[bool, Parameter(negative="")]
+_STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red", "UNKNOWN": "cyan"}
+
+
+def doctor(
+    *,
+    config: Path | None = None,
+    store: str | None = None,
+    stuck: str = "10m",
+    links: int = 1000,
+    json: _Flag = False,
+) -> int:
+    """Look at database, chain, runs, service, files and secrets. Changes nothing. Status 1 when a check fails.
+
+    Works while a service runs, reading beside it, and while none does.
+
+    Parameters
+    ----------
+    config
+        The configuration; rco-config.yaml here when not given.
+    store
+        The database: a SQLite file.
+    stuck
+        A run in memory without progress for this long counts as stuck.
+    links
+        How many of the newest links of the chain to verify, with their journal.
+    json
+        As JSON.
+    """
+    from rco.cli.checkup.report import Found, Word, fail, guarded
+    from rco.config import Settings, load
+    from rco.kit.units import parse_duration_s
+
+    try:
+        stuck_us = int(parse_duration_s(stuck) * 1_000_000)
+    except ValueError as problem:
+        raise ConfigInvalid(str(problem), key="--stuck") from None
+    found: list[Found] = []
+    try:
+        settings = load(config_file(config), os.environ, {"store.path": store}).settings
+    except ConfigInvalid as problem:
+        found.append(fail("configuration", problem.message, problem.cure or "rco config check shows every problem"))
+        settings = Settings()
+    data_dir = Path(settings.data_dir)
+    path = Path(store or settings.store.path or data_dir / "rco.db")
+    found += guarded("database", lambda: _database(path, stuck_us, max(1, links)))
+    found += guarded("service", lambda: _service(data_dir))
+    found += guarded("files", lambda: _files(settings, data_dir, path))
+    if json:
+        worst = [one for one in found if one.result is Word.FAIL]
+        print_json({"ok": not worst, "checks": found})
+    else:
+        rows = [(one.check, (one.result.value, _STYLES[one.result]), one.found, one.cure) for one in found]
+        print_table(("Check", "Result", "Found", "Cure"), rows, nothing="Nothing was looked at.")
+    return Exit.FAILED if any(one.result is Word.FAIL for one in found) else Exit.OK
+
+
+def _database(path: Path, stuck_us: int, links: int) -> Iterator[Any]:
+    from rco.cli.checkup import database
+    from rco.cli.checkup.report import fail, guarded
+    from rco.kit.clock import SystemClock
+    from rco.store.sqlite import examine
+    from rco.store.sqlite.snapshot import open_snapshot
+
+    now_us = SystemClock().now_us()
+    try:
+        with open_snapshot(path) as snapshot:
+            connection = snapshot.connection
+            yield from guarded("database", lambda: database.files(path))
+            yield from guarded("integrity", lambda: database.integrity(connection))
+            yield from guarded("leases", lambda: database.owner(path, snapshot))
+            yield from guarded("audit chain", lambda: database.chain(snapshot, links))
+            owned = examine.held(path) != 0
+            yield from guarded("runs", lambda: database.runs(connection, now_us, stuck_us, owned))
+    except (RcoError, sqlite3.Error) as problem:
+        cure = getattr(problem, "cure", "") or "Restore a backup: rco restore FILE."
+        yield fail("database", getattr(problem, "message", str(problem)), cure)
+
+
+def _service(data_dir: Path) -> Iterator[Any]:
+    import asyncio
+
+    from rco.cli.checkup.report import fail, unknown
+    from rco.cli.checkup.service import ask_all, told
+    from rco.cli.node import read_node
+    from rco.client import Client
+
+    node = read_node(data_dir)
+    if node is None:
+        yield unknown("service", f"none is noted in {data_dir}", "Start one with rco serve if it should run.")
+        return
+
+    async def put() -> Any:
+        token = (data_dir / "admin.token").read_text().strip()
+        async with Client(node.url, token, timeout_s=10.0) as client:
+            return await ask_all(client)
+
+    try:
+        said = asyncio.run(put())
+    except OSError as problem:
+        yield unknown("service", f"its token cannot be read: {problem.strerror}", "Run this as the service's user.")
+        return
+    except RcoError as problem:
+        yield fail("service", f"process {node.pid} at {node.url}: {problem.message}", problem.cure or "See its log.")
+        return
+    yield from told(said)
+
+
+def _files(settings: Any, data_dir: Path, path: Path) -> Iterator[Any]:
+    from rco.cli.checkup import files
+    from rco.cli.checkup.report import guarded
+    from rco.config import Secrets
+
+    yield from guarded("modes", lambda: files.modes(data_dir, path))
+    yield from guarded("disk", lambda: files.disk(path.parent))
+    yield from guarded("secrets", lambda: files.secrets(settings, Secrets(os.environ)))
+    yield from guarded("clock", files.clock)
