@@ -13,7 +13,7 @@ from rco.cli.exits import Exit
 from rco.cli.output import print_json, print_table, print_text
 from rco.errors import ConfigInvalid
 
-__all__ = ["migrate"]
+__all__ = ["migrate", "without_password"]
 
 _Flag = Annotated[bool, Parameter(negative="")]
 
@@ -33,7 +33,7 @@ def migrate(
     config
         The configuration that names the database; rco-config.yaml here when not given.
     store
-        The database itself: a SQLite file.
+        The database itself: a SQLite file, or postgresql://...
     status
         Only say which migrations are applied. Status 1 when some are not.
     down
@@ -41,14 +41,19 @@ def migrate(
     json
         As JSON.
     """
+    import asyncio
+
     from rco.config import load
-    from rco.store import migrate as migrations
+    from rco.config.secrets import Secrets
+    from rco.store.opening import migrate_down, migrate_status, migrate_up
 
     if status and down:
         raise ConfigInvalid("--status and --down exclude each other", cure="Give one of them.")
     path = load(config_file(config), os.environ, {"store.path": store}).settings.store.path
+    where = Secrets(os.environ)(path) if path.startswith(("env:", "file:/")) else path
+    path = without_password(path)
     if status:
-        known = migrations.status(path)
+        known = asyncio.run(migrate_status(where))
         if json:
             print_json(known)
         else:
@@ -56,15 +61,22 @@ def migrate(
             print_table(("Version", "Name", "State"), rows, nothing="No migrations.")
         return Exit.OK if all(one.applied for one in known) else Exit.FAILED
     if down:
-        undone = migrations.down(path)
+        undone = asyncio.run(migrate_down(where))
         if json:
             print_json({"path": path, "undone": undone})
         else:
             print_text(f"{path}: undid {undone}" if undone else f"{path}: nothing to undo")
         return Exit.OK
-    done = migrations.up(path)
+    done = asyncio.run(migrate_up(where))
     if json:
         print_json({"path": path, "applied": done})
     else:
         print_text(f"{path}: applied {', '.join(done)}" if done else f"{path}: up to date")
     return Exit.OK
+
+
+def without_password(where: str) -> str:
+    """``where`` as it may be shown: an address without what stands between its colon and its at."""
+    scheme, mark, rest = where.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}{mark}{user.partition(':')[0]}{at}{host}" if at else where

@@ -44,7 +44,7 @@ def serve(
     app
         The application: a module (package.module) or a file (app.py).
     store
-        The database: a SQLite file. It must be migrated: rco migrate.
+        The database: a SQLite file, or postgresql://... It must be migrated: rco migrate.
     bind
         Address to serve on, e.g. 0.0.0.0:8080.
     """
@@ -73,7 +73,7 @@ def dev(
     config
         The configuration; rco-config.yaml here when not given, else defaults.
     store
-        The database: a SQLite file.
+        The database: a SQLite file, or postgresql://...
     bind
         Address to serve on.
     """

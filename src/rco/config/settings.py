@@ -29,7 +29,9 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the state lives. ``path`` is a SQLite file; empty means ``rco.db`` in ``data_dir``."""
+    """Where the state lives. ``path`` is a SQLite file, the address of a PostgreSQL database (``postgresql://...``), or
+    a reference to an address that holds a password (``env:NAME``, ``file:/path``); empty means ``rco.db`` in
+    ``data_dir``."""
 
     path: str = ""
 
