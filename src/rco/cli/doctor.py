@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from rco.cli.config import config_file
 from rco.cli.exits import Exit
+from rco.cli.export import sqlite_file
 from rco.cli.output import print_json, print_table
 from rco.errors import ConfigInvalid, RcoError
 
@@ -46,7 +47,7 @@ def doctor(
     json
         As JSON.
     """
-    from rco.cli.checkup.report import Found, Word, fail, guarded
+    from rco.cli.checkup.report import Found, Word, fail, guarded, unknown
     from rco.config import Settings, load
     from rco.kit.units import parse_duration_s
 
@@ -61,8 +62,13 @@ def doctor(
         found.append(fail("configuration", problem.message, problem.cure or "rco config check shows every problem"))
         settings = Settings()
     data_dir = Path(settings.data_dir)
-    path = Path(store or settings.store.path or data_dir / "rco.db")
-    found += guarded("database", lambda: _database(path, stuck_us, max(1, links)))
+    try:
+        path = sqlite_file(store or settings.store.path, data_dir)
+    except ConfigInvalid as problem:
+        found.append(unknown("database", problem.message, "Look at it with its own tools."))
+        path = data_dir / "rco.db"
+    else:
+        found += guarded("database", lambda: _database(path, stuck_us, max(1, links)))
     found += guarded("service", lambda: _service(data_dir))
     found += guarded("files", lambda: _files(settings, data_dir, path))
     if json:

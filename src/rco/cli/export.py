@@ -14,17 +14,35 @@ from cyclopts import Parameter
 from rco.cli.config import config_file
 from rco.cli.output import print_json, print_text
 
-__all__ = ["export", "store_path"]
+__all__ = ["export", "sqlite_file", "store_path"]
 
 _Flag = Annotated[bool, Parameter(negative="")]
 
 
 def store_path(config: Path | None, store: str | None) -> Path:
-    """The database that a configuration, or ``--store``, names."""
+    """The SQLite file that a configuration, or ``--store``, names. Raises ``ConfigInvalid`` for another database."""
     from rco.config import load
 
     settings = load(config_file(config), os.environ, {"store.path": store}).settings
-    return Path(settings.store.path) if settings.store.path else Path(settings.data_dir) / "rco.db"
+    return sqlite_file(settings.store.path, Path(settings.data_dir))
+
+
+def sqlite_file(where: str, data_dir: Path) -> Path:
+    """The file behind ``store.path``; ``rco.db`` in the data folder when that is empty. Shows no address: it may hold
+    a password. Raises ``ConfigInvalid`` when it is no file."""
+    from rco.config import Secrets
+    from rco.errors import ConfigInvalid
+    from rco.store.opening import is_postgres
+
+    if where.startswith(("env:", "file:/")):
+        where = Secrets(os.environ)(where)
+    if is_postgres(where):
+        raise ConfigInvalid(
+            "this works on a SQLite file, and the store is PostgreSQL",
+            cure="Use pg_dump and pg_restore for copies, rco audit export for evidence.",
+            key="store.path",
+        )
+    return Path(where) if where else data_dir / "rco.db"
 
 
 def export(
