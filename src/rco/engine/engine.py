@@ -292,9 +292,9 @@ class Engine:
 
     def _deliver_if(self, outcome: Admitted, message: Message) -> None:
         live = self._owner.live.get(message.run_id)
-        # Where other nodes write too, an earlier message may be there that nobody has told of yet: the inbox is read
-        # in its order (``_flushed`` sees to it).
-        if outcome.status == "accepted" and live is not None and self._alone:
+        # Where an earlier message may be there that was not read yet, the inbox is read in its order (``_flushed`` sees
+        # to it): while the run comes into memory, and where other nodes write too.
+        if outcome.status == "accepted" and live is not None and live.read and self._alone:
             self._waits.deliver(live, message)
 
     # -- ending and looking ----------------------------------------------------------------------------------------

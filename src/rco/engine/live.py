@@ -34,6 +34,7 @@ class Live:
         "parent",
         "parent_key",
         "parking",
+        "read",
         "run_id",
         "seq",
         "shard",
@@ -71,3 +72,5 @@ class Live:
         self.ending = False
         self.parking = False
         self.idle_since: float | None = None
+        self.read = True
+        """Its inbox was read since it came into memory, so a new message is the next one."""

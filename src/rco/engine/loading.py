@@ -151,6 +151,7 @@ class Loading:
         except Exception as problem:  # noqa: BLE001 - a run that cannot be loaded must not stop the others
             self._block(row, {"cause": type(problem).__name__, "message": str(problem)})
             return None
+        live.read = False
         owner.live[row.run_id] = live
         self.replayed += 1
         if row.mode is not Mode.HOT and row.mode is not Mode.IN_DOUBT:
