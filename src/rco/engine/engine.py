@@ -323,8 +323,9 @@ class Engine:
         return live is not None
 
     def wake(self, run_id: bytes) -> None:
-        """See to it that an open run is in memory."""
-        self._loading.wake(run_id)
+        """See to it that an open run is in memory. After ``stop`` it is left to the next owner."""
+        if not self._stopping:
+            self._loading.wake(run_id)
 
     def stats(self) -> EngineStats:
         return EngineStats(
