@@ -227,6 +227,15 @@ def taken_and_still_unread(three: Three) -> None:
     three.export.insert(three.export.index(taken), line)
 
 
+def test_a_signal_that_a_closed_run_left_is_listed_by_a_decision(three: Three, tmp_path: Path) -> None:
+    run_id = three.run("gate")["id"]
+    three.client.append({"kind": "signal", "name": "go:9", "run_id": run_id, "outcome": "acknowledged"})
+    assert result(three.verdict(tmp_path), "b")[0] is Result.FAIL
+    left = {"verb": "signal", "run": run_id, "reason": "unread", "facts": {"message_id": "go:9"}}
+    three.lines("link")[-1]["decisions"] = json.dumps([left])
+    assert result(three.verdict(tmp_path), "b")[0] is Result.PASS
+
+
 # -- c: effects ----------------------------------------------------------------------------------------------------
 
 
