@@ -250,7 +250,7 @@ def _engine(trap: Trap) -> None:
     _after(Parking, "_park", lambda *_: trap.passing("engine.park-collected"))
     _before(Parking, "_parked", lambda *_: trap.passing("engine.parked"))
     _before(Parking, "_due", lambda *_: trap.passing("engine.wake-due"))
-    _before(Loading, "revive", lambda *_: trap.passing("engine.revive-begins"))
+    _before(Loading, "_revive", lambda *_: trap.passing("engine.revive-begins"))
     _before(engine_loading, "replay", lambda *_: trap.passing("engine.journal-read"))
     _after(engine_loading, "replay", lambda *_: trap.passing("engine.replayed"))
     if trap.wants("engine.parent-late"):

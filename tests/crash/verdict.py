@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 from tests.crash.checks import Finding, check
 from tests.crash.customer import Customer
 from tests.crash.door import Busy, Unknown
 from tests.crash.records import Records, read_evidence, read_ledger, read_leftovers
-from tests.crash.world import World
+from tests.crash.world import ROOT, World
 
 __all__ = ["gather", "must_hold", "until_closed"]
 
@@ -48,7 +49,10 @@ def must_hold(records: Records, world: World, again: str) -> None:
     findings: list[Finding] = check(records)
     if findings:
         said = "\n".join(f"  {one.kind}: {one.what}" for one in findings[:40])
+        kept = ROOT / ".rco" / "crash" / world.folder.name
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(world.folder, kept)
         raise AssertionError(
             f"{len(findings)} finding(s) after {world.kills} kills:\n{said}\n"
-            f"records: {world.folder}\nagain: {again}\nthe log ends:\n{world.tail()}"
+            f"records: {kept}\nagain: {again}\nthe log ends:\n{world.tail()}"
         )
