@@ -16,7 +16,9 @@ from rco.kit.clock import Clock, SystemClock
 __all__ = ["CORR_ID", "Ids", "id_bytes", "id_text", "well_formed_corr_id"]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
+_BY_BYTE = (_CROCKFORD * 8).encode()
+"""A digit for each byte, by its five lower bits: every digit stands there eight times."""
+_ENTROPY_BYTES = 4096
 CORR_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{7,63}")
 """What a caller may send as ``X-Corr-ID``. Anything else is replaced, never reflected."""
 
@@ -24,19 +26,25 @@ CORR_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{7,63}")
 class Ids:
     """Makes identities from a clock and a source of random bytes. Give both to make a repeatable sequence."""
 
-    __slots__ = ("_clock", "_entropy", "_last", "_random")
+    __slots__ = ("_at", "_clock", "_entropy", "_last", "_random", "_ulid_head", "_ulid_ms")
 
     def __init__(self, clock: Clock | None = None, random: Callable[[int], bytes] = os.urandom) -> None:
         self._clock: Clock = clock or SystemClock()
         self._random = random
         self._entropy = b""
+        self._at = 0
         self._last = 0
+        self._ulid_ms = -1
+        self._ulid_head = ""
 
     def _bytes(self, count: int) -> bytes:
-        if len(self._entropy) < count:
-            self._entropy = self._random(4096)
-        taken, self._entropy = self._entropy[:count], self._entropy[count:]
-        return taken
+        at = self._at
+        stop = at + count
+        if stop > len(self._entropy):
+            self._entropy = self._random(max(_ENTROPY_BYTES, count))
+            at, stop = 0, count
+        self._at = stop
+        return self._entropy[at:stop]
 
     def uuid7(self, shard: int | None = None) -> bytes:
         """A new UUIDv7, strictly increasing within this process. The last byte is ``shard`` when that is given."""
@@ -46,20 +54,19 @@ class Ids:
         if stamp <= self._last:
             stamp = self._last + 1
         self._last = stamp
-        tail = self._bytes(8)
-        last = tail[7] if shard is None else shard
-        return (
-            (stamp >> 12).to_bytes(6, "big")
-            + (0x7000 | (stamp & 0xFFF)).to_bytes(2, "big")
-            + bytes(((tail[0] & 0x3F) | 0x80,))
-            + tail[1:7]
-            + bytes((last,))
-        )
+        tail = int.from_bytes(self._bytes(8), "big") & 0x3FFFFFFFFFFFFFFF
+        # 48 bits of time, version 7, 12 bits of time, variant 2, 62 random bits.
+        raw = (stamp >> 12 << 80 | 7 << 76 | (stamp & 0xFFF) << 64 | 2 << 62 | tail).to_bytes(16, "big")
+        return raw if shard is None else raw[:15] + bytes((shard,))
 
     def ulid(self) -> str:
         """A new ULID: 26 characters of Crockford's base 32, sorted by millisecond."""
-        number = (self._clock.now_us() // 1000 << 80) | int.from_bytes(self._bytes(10), "big")
-        return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+        now_ms = self._clock.now_us() // 1000
+        if now_ms != self._ulid_ms:
+            # Many are made in one millisecond, and this half of them is the same.
+            self._ulid_ms = now_ms
+            self._ulid_head = "".join([_CROCKFORD[(now_ms >> shift) & 31] for shift in range(45, -1, -5)])
+        return self._ulid_head + self._bytes(16).translate(_BY_BYTE).decode()
 
     def token(self, count: int = 32) -> str:
         """``count`` random bytes as lower-case hexadecimal, for secrets."""
