@@ -117,6 +117,18 @@ CREATE TABLE message (
 -- What came since the last look, for the owners on other nodes.
 CREATE INDEX message_by_arrival ON message (arrival);
 
+-- Signals that were acknowledged and that their run never took: kept when it closes, for those who sent them.
+CREATE TABLE unread (
+    run_id bytea NOT NULL,
+    message_id text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    at_us bigint NOT NULL,
+    arrival bigint NOT NULL,
+    body bytea,
+    PRIMARY KEY (run_id, message_id)
+);
+
 -- Only parked runs have a row here.
 CREATE TABLE timer (
     run_id bytea PRIMARY KEY,
@@ -193,6 +205,9 @@ CREATE TABLE seal (
     PRIMARY KEY (chain, n)
 );
 
+-- Digests and identities do not compress; trying to costs more than writing them.
+ALTER TABLE seal ALTER COLUMN leaves SET STORAGE EXTERNAL, ALTER COLUMN places SET STORAGE EXTERNAL;
+
 CREATE TABLE principal (
     principal_id text PRIMARY KEY,
     name text NOT NULL,
@@ -209,6 +224,7 @@ DROP TABLE dead_letter;
 DROP TABLE event;
 DROP TABLE waiter;
 DROP TABLE timer;
+DROP TABLE unread;
 DROP TABLE message;
 DROP TABLE claim;
 DROP TABLE start_key;

@@ -183,7 +183,9 @@ BEGIN
             JOIN run AS r ON r.run_id = e.run_id;
         DELETE FROM run WHERE run_id = ANY (e_run);
         DELETE FROM timer WHERE run_id = ANY (e_run);
-        DELETE FROM message WHERE run_id = ANY (e_run);
+        WITH gone AS (DELETE FROM message WHERE run_id = ANY (e_run)
+                RETURNING run_id, message_id, kind, name, at_us, arrival, body)
+            INSERT INTO unread SELECT * FROM gone WHERE kind = 'signal' ON CONFLICT DO NOTHING;
         DELETE FROM waiter WHERE run_id = ANY (e_run);
     END IF;
     IF cardinality(l_id) > 0 THEN

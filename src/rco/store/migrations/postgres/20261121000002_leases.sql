@@ -52,6 +52,7 @@ RETURNS TABLE (shard smallint, epoch bigint, former text)
 LANGUAGE plpgsql AS $rco$
 DECLARE
     victim text;
+    victims text[] := '{}';
 BEGIN
     FOR victim IN
         SELECT DISTINCT l.owner FROM lease AS l WHERE l.shard = ANY (p_shards) AND l.owner IS NOT NULL
@@ -59,11 +60,13 @@ BEGIN
             AND NOT EXISTS (SELECT 1 FROM node WHERE name = l.owner AND alive_until > clock_timestamp()) ORDER BY 1
     LOOP
         PERFORM pg_advisory_xact_lock(7302, hashtext(victim));
+        victims := victims || victim;
     END LOOP;
+    -- Only from those whose lock is held: while it was waited for, somebody else may have been faster.
     RETURN QUERY
         WITH free AS (
             SELECT l.shard, l.owner FROM lease AS l
-            WHERE l.shard = ANY (p_shards) AND l.owner IS DISTINCT FROM p_node
+            WHERE l.shard = ANY (p_shards) AND (l.owner IS NULL OR l.owner = ANY (victims))
                 AND NOT EXISTS (SELECT 1 FROM node WHERE name = l.owner AND alive_until > clock_timestamp())
                 AND EXISTS (SELECT 1 FROM node WHERE name = p_node AND boot_id = p_boot
                     AND alive_until > clock_timestamp())

@@ -110,6 +110,18 @@ CREATE TABLE message (
     PRIMARY KEY (run_id, message_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Signals that were acknowledged and that their run never took: kept when it closes, for those who sent them.
+CREATE TABLE unread (
+    run_id BLOB NOT NULL,
+    message_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    arrival INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (run_id, message_id)
+) STRICT, WITHOUT ROWID;
+
 -- Only parked runs have a row here.
 CREATE TABLE timer (
     run_id BLOB NOT NULL PRIMARY KEY,
@@ -202,6 +214,7 @@ DROP TABLE dead_letter;
 DROP TABLE event;
 DROP TABLE waiter;
 DROP TABLE timer;
+DROP TABLE unread;
 DROP TABLE message;
 DROP TABLE claim;
 DROP TABLE start_key;

@@ -1,0 +1,194 @@
+"""The connection is cut when the server has the statement and the node has no answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from rco.store.contract.changes import Claim
+
+
+class Cut:
+    """A proxy before the server, which ``cut`` breaks."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.passing = asyncio.Event()
+        self.passing.set()
+        self.refuse = False
+        self.catch = b""
+        """What is looked for in what the node says; when it comes, the server's answers are kept back."""
+        self.lose = False
+        """And what the node said never arrives."""
+        self.caught = asyncio.Event()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refuse:
+            writer.close()
+            return
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers |= {writer, inner_writer}
+        for task in (
+            asyncio.create_task(self._pump(reader, inner_writer, up=True)),
+            asyncio.create_task(self._pump(inner_reader, writer, up=False)),
+        ):
+            self._tasks.add(task)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                if up:
+                    if self.catch and self.catch in data:
+                        self.catch = b""
+                        self.passing.clear()
+                        self.caught.set()
+                        if self.lose:
+                            continue
+                else:
+                    await self.passing.wait()
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.passing.set()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def cut(postgres_server: Any) -> AsyncIterator[Cut]:
+    proxy = Cut(postgres_server.port)
+    await proxy.start()
+    yield proxy
+    await proxy.stop()
+
+
+@pytest.mark.parametrize("arrived", [True, False], ids=["committed", "never arrived"])
+async def test_an_answer_that_was_lost_is_found_out(
+    cut: Cut, make_node: Any, arrived: bool, postgres_server: Any, postgres_database: str
+) -> None:
+    node = make_node("a", dsn=postgres_server.dsn(postgres_database, cut.port))
+    await node.keeper.start()
+    ns: list[int] = []
+    node.writer.on_flush(lambda flushed: ns.append(flushed.n))
+    run_id = await node.open(0)
+    direct = make_node("watcher").reader
+    await direct.begin()
+    for turn in range(20):
+        row = node.row(0)
+        claim = Claim(bytes((turn,)) * 32, f"corr-{turn}", 1 << 60)
+        # The new run's id is in the flush, and not in what is looked up before it.
+        cut.catch, cut.lose = row.run_id, not arrived
+        cut.caught.clear()
+        admitted = asyncio.ensure_future(
+            node.admit(claim=claim, opened=[(row, b"start")], messages=[node.message(run_id, f"m{turn}")])
+        )
+        await cut.caught.wait()
+        while arrived and await direct.run(row.run_id) is None:
+            await asyncio.sleep(0)
+        cut.cut()
+        cut.passing.set()
+        verdict = await admitted
+        # It was accepted once, and is told so: its own claim is not taken for somebody else's.
+        assert verdict.status == "accepted", turn
+        assert await direct.run(row.run_id) is not None
+    assert ns == list(range(1, 22))
+    assert len(await direct.messages(run_id)) == 20
+    links = await direct.seals(1, 100, "a/0")
+    assert [link.n for link in links] == ns
+    assert [link.prev for link in links[1:]] == [link.hash for link in links[:-1]]
+    # Whose runs were woken is found by looking.
+    await node.until(lambda: run_id in node.mail)
+    assert node.failures == []
+    await direct.stop()
+
+
+async def test_a_server_that_is_away_is_waited_for(
+    cut: Cut, make_node: Any, postgres_server: Any, postgres_database: str
+) -> None:
+    node = make_node("a", dsn=postgres_server.dsn(postgres_database, cut.port))
+    await node.keeper.start()
+    cut.refuse = True
+    cut.cut()
+    opened = asyncio.ensure_future(node.open(0))
+    # Longer than the lease: nothing may be sent any more, and nothing is given up.
+    while node.ownership.act_until_s > node.clock.monotonic():
+        await asyncio.sleep(0.02)
+    assert not opened.done()
+    assert node.writer.backlog > 0
+    renewed = asyncio.Event()
+    node.ownership.on_renewed(renewed.set)
+    cut.refuse = False
+    run_id = await opened
+    await renewed.wait()
+    assert node.ownership.act_until_s > node.clock.monotonic()
+    assert await node.reader.run(run_id) is not None
+    assert node.failures == []
+
+
+async def test_a_server_that_crashes_and_comes_back_has_every_commit(
+    make_node: Any, postgres_server: Any, postgres_database: str
+) -> None:
+    node = make_node("a")
+    await node.keeper.start()
+    told: list[bytes] = []
+
+    async def open_many() -> None:
+        for _ in range(60):
+            run_id = await node.open(0)
+            told.append(run_id)
+
+    async def crash() -> None:
+        while len(told) < 40:
+            await asyncio.sleep(0)
+        await asyncio.to_thread(postgres_server.stop_now)
+        await asyncio.to_thread(postgres_server.start)
+
+    await asyncio.gather(*(open_many() for _ in range(4)), crash())
+    assert len(told) == 240
+    for run_id in told:
+        assert await node.reader.run(run_id) is not None
+    assert node.failures == []
+
+
+async def test_a_database_that_lost_commits_ends_the_node_and_a_restart_goes_on(
+    make_node: Any, postgres_server: Any, postgres_database: str
+) -> None:
+    """As after a fail-over to a standby that was behind."""
+    node = make_node("a")
+    await node.keeper.start()
+    for _ in range(3):
+        await node.open(0)
+    postgres_server.query(postgres_database, "DELETE FROM seal WHERE n = 3")
+    with pytest.raises(Exception, match="History was rewound"):
+        await node.open(0)
+    assert len(node.failures) == 1
+    await node.keeper.stop()
+    again = make_node("a")
+    await again.keeper.start()
+    await again.open(0)
+    assert (await again.reader.head("a/0")).n == 3
