@@ -77,6 +77,10 @@ class Effects:
     # -- attempts --------------------------------------------------------------------------------------------------
 
     async def _attempt(self, live: Live, op: Effect[Any]) -> None:
+        if not self._owner.may_act(live, op):
+            # The process was stopped between the beginning and this turn of the loop, for longer than its lease.
+            live.tasks.pop(op.key, None)
+            return
         attempt = Attempt(live.run_id, op.key, op.tried + 1, live.corr_id, live.trace, live.namespace)
         try:
             if op.timeout_s is None:
