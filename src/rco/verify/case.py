@@ -114,8 +114,6 @@ class Case:
         self.decided: dict[str, list[str]] = defaultdict(list)
         """By run: the verbs start and close as often as they were decided, and accept by event."""
         self.accepted: dict[str, int] = defaultdict(int)
-        self.left: set[tuple[str, str]] = set()
-        """(run, message) of signals that the chain lists as unread when their run closed."""
         self._begins: dict[int, int] = {}
         self._lives: list[tuple[int, int]] | None = None
 
@@ -135,8 +133,6 @@ class Case:
             verb, run = str(one.get("verb", "")), str(one.get("run", ""))
             if verb == "call" and not one.get("reason") and one.get("allow", True):
                 self.calls[run, link.n].append(_call(one))
-            elif verb == "signal" and one.get("reason") == "unread":
-                self.left.add((run, str((one.get("facts") or {}).get("message_id", ""))))
             elif verb in ("start", "close"):
                 self.decided[run].append(verb)
             elif verb == "accept" and one.get("reason", "") != "duplicate":
