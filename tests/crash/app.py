@@ -90,8 +90,11 @@ async def ship(ctx: Context, given: dict[str, Any]) -> Any:
 
 @workflow
 async def gate(ctx: Context, given: dict[str, Any]) -> list[Any]:
-    """Takes as many signals as it is told to, then passes."""
-    taken = [await ctx.signal("go") for _ in range(given["count"])]
+    """Takes as many signals as it is told to, each in a commit of its own, then passes."""
+    taken = []
+    for _ in range(given["count"]):
+        taken.append(await ctx.signal("go"))
+        await ctx.sleep(0.03)
     await effect(ctx, "passed", given["order"])
     return taken
 

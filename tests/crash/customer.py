@@ -156,8 +156,15 @@ class Customer:
     async def gate(self, order: str) -> None:
         count = 3
         run_id = await self.start("gate", order, count=count)
-        await asyncio.gather(*(self.signal(run_id, order, "go", at, f"go:{order}:{at}") for at in range(count)))
-        await self.signal(run_id, order, "go", 0, f"go:{order}:0")
+
+        async def send(at: int) -> None:
+            await asyncio.sleep(self._random.random() * 0.15)
+            await self.signal(run_id, order, "go", at, f"go:{order}:{at}")
+            # Once more, when it is taken perhaps and the run perhaps closed.
+            await asyncio.sleep(self._random.random() * 0.1)
+            await self.signal(run_id, order, "go", at, f"go:{order}:{at}")
+
+        await asyncio.gather(*(send(at) for at in range(count)))
 
     async def stopped(self, order: str) -> None:
         run_id = await self.start("stopped", order)
