@@ -266,13 +266,13 @@ class Owner:
         finally:
             self._watching = [other for other in self._watching if other is not gone]
 
-    def _left(self, run_id: bytes) -> None:
+    def _departs(self, run_id: bytes) -> None:
         self.live.pop(run_id, None)
         for gone in self._watching:
             gone.add(run_id)
 
     def _closed(self, live: Live, outcome: Outcome, value: Any) -> None:
-        self._left(live.run_id)
+        self._departs(live.run_id)
         for listener in self.on_closed:
             listener(live, outcome, value)
 
@@ -300,7 +300,7 @@ class Owner:
         changes.then.append((self._blocked, (live, detail)))
 
     def _blocked(self, live: Live, detail: dict[str, Any]) -> None:
-        self._left(live.run_id)
+        self._departs(live.run_id)
         for listener in self.on_blocked:
             listener(live.run_id, detail)
 
@@ -309,7 +309,7 @@ class Owner:
         live.ending = True
         self._disarm(live)
         live.machine.evict()
-        self._left(live.run_id)
+        self._departs(live.run_id)
 
     def _disarm(self, live: Live) -> None:
         for task in live.tasks.values():
