@@ -1,8 +1,9 @@
 """The export format ``rco-audit/1``: JSON lines, each in one exact form.
 
 First a header, then one line per link in order, each followed by the journal segments of its commit where the export
-holds them. Digests are lower-case hexadecimal, data is base64. A line that is not byte for byte what these structures
-encode to is refused, so nothing can be added beside what is hashed.
+holds them. Where several connections write, each has a chain of its own: the header names them, and their links follow
+chain by chain, told apart by their ``writer``. Digests are lower-case hexadecimal, data is base64. A line that is not
+byte for byte what these structures encode to is refused, so nothing can be added beside what is hashed.
 """
 
 from __future__ import annotations
@@ -11,11 +12,20 @@ import msgspec
 
 from rco.audit.link import GENESIS
 
-__all__ = ["FORMAT", "MAX_LINE_BYTES", "Header", "JournalLine", "SealLine", "decode_line", "encode_line"]
+__all__ = ["FORMAT", "MAX_LINE_BYTES", "ChainSpan", "Header", "JournalLine", "SealLine", "decode_line", "encode_line"]
 
 FORMAT = "rco-audit/1"
 MAX_LINE_BYTES = 32 << 20
 """The longest line that is written or read."""
+
+
+class ChainSpan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One chain of several in an export: its links ``first`` to ``last``, and the hash of the last."""
+
+    chain: str
+    first: int
+    last: int
+    head: str
 
 
 class Header(
@@ -24,6 +34,8 @@ class Header(
     """What the export says of itself: links ``first`` to ``last``, and the hash of the last.
 
     An empty chain is ``first`` 1, ``last`` 0. ``run`` names the run whose proof this is; then only its segments are in.
+    With several ``chains``, ``first`` is 1, ``last`` the number of links in all, and ``head`` the hash over the heads
+    (``rco.audit.link.heads_hash``).
     """
 
     format: str
@@ -32,6 +44,7 @@ class Header(
     head: str = GENESIS.hex()
     journal: bool = False
     run: str | None = None
+    chains: list[ChainSpan] = []
 
 
 class SealLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="line", tag="seal"):

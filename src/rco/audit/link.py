@@ -5,19 +5,21 @@ name, so that no two different things can give the same bytes. Numbers are unsig
 
     leaf = BLAKE3(parts("rco journal segment v1", run id, first_seq, data))
     hash = BLAKE3(parts("rco seal v1", prev, writer, n, epoch, at_us, leaves, decisions))
+    heads = BLAKE3(parts("rco heads v1", chain, hash of its last link, chain, hash, ...))
 
-Another implementation needs BLAKE3 (https://github.com/BLAKE3-team/BLAKE3-specs) and these two lines.
+Another implementation needs BLAKE3 (https://github.com/BLAKE3-team/BLAKE3-specs) and these lines.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from struct import Struct
 
 from blake3 import blake3
 
-from rco.kit.digest import DIGEST_BYTES
+from rco.kit.digest import DIGEST_BYTES, length_prefixed
 
-__all__ = ["GENESIS", "RUN_ID_BYTES", "leaf_digest", "link_hash"]
+__all__ = ["GENESIS", "RUN_ID_BYTES", "heads_hash", "leaf_digest", "link_hash"]
 
 GENESIS = bytes(DIGEST_BYTES)
 """What stands for the hash before the first link."""
@@ -63,3 +65,9 @@ def link_hash(*, prev: bytes, writer: str, n: int, epoch: int, at_us: int, leave
             )
         )
     ).digest()
+
+
+def heads_hash(heads: Iterable[tuple[str, bytes]]) -> bytes:
+    """One hash over the last links of several chains, in their order: what to note down of them all."""
+    parts = [part for chain, head in heads for part in (chain.encode(), head)]
+    return blake3(length_prefixed(b"rco heads v1", *parts)).digest()

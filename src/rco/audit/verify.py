@@ -25,8 +25,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from rco.audit.lines import FORMAT, MAX_LINE_BYTES, Header, JournalLine, SealLine, decode_line
-from rco.audit.link import GENESIS, RUN_ID_BYTES, leaf_digest, link_hash
+from rco.audit.lines import FORMAT, MAX_LINE_BYTES, ChainSpan, Header, JournalLine, SealLine, decode_line
+from rco.audit.link import GENESIS, RUN_ID_BYTES, heads_hash, leaf_digest, link_hash
 from rco.audit.verdict import MAX_PROBLEMS, Problem, Verdict
 from rco.kit.digest import DIGEST_BYTES
 from rco.kit.ids import id_bytes, id_text
@@ -52,6 +52,11 @@ class _Check:
         self.matched: set[str] = set()
         self.links = self.decisions = self.segments = self.absent = 0
         self.next_seq: int | None = None
+        self.spans: list[ChainSpan] = []
+        """Chains whose links are still to come, the one being checked first; empty when there is only one."""
+        self.heads: list[tuple[str, str]] = []
+        self.anchored = True
+        self.pieces: list[tuple[int, int]] = []
 
     def wrong(self, what: str, at: int | None = None) -> None:
         self.problems.append(Problem(self.at if at is None else at, what))
@@ -85,14 +90,55 @@ class _Check:
             if header.run is not None:
                 _identity(header.run, self)
             self.header = header
+            if header.chains:
+                self.take_spans(header)
+
+    def take_spans(self, header: Header) -> None:
+        """The header of several chains must not contradict itself."""
+        names = [span.chain for span in header.chains]
+        if len(names) < 2 or "" in names or names != sorted(set(names)):
+            self.wrong("the header names chains twice, or out of order")
+        if any(span.first < 1 or span.last < span.first - 1 for span in header.chains):
+            self.wrong("the header names a range of links that is none")
+        if header.first != 1 or header.last != sum(span.last - span.first + 1 for span in header.chains):
+            self.wrong("the header counts other links than its chains have")
+        self.spans = list(header.chains)
+
+    def take_turn(self, seal: SealLine) -> None:
+        """With several chains, see to it that the link belongs to the one that is being checked, or begin the next."""
+        while len(self.spans) > 1 and seal.writer != self.spans[0].chain:
+            self.finish_chain()
+        if seal.writer != self.spans[0].chain:
+            self.wrong(f"link {seal.n} of {seal.writer[:64]!r}, which is no chain of this export, or stands too late")
+
+    def finish_chain(self) -> None:
+        """The links of one chain of several are all there."""
+        self.finish_seal()
+        span = self.spans.pop(0)
+        last_n = self.seal.n if self.seal else span.first - 1
+        head = self.seal.hash if self.seal else GENESIS.hex()
+        if last_n != span.last:
+            self.wrong(
+                f"chain {span.chain} ends at link {last_n}, but the header says {span.last}: "
+                f"{_gap(last_n, span.last + 1)}",
+                0,
+            )
+        elif head != span.head:
+            self.wrong(f"chain {span.chain} ends with the hash {head[:64]}, but the header says {span.head[:64]}", 0)
+        self.heads.append((span.chain, head))
+        self.anchored = self.anchored and span.first <= 1
+        self.seal, self.open, self.matched = None, Counter(), set()
 
     def take_seal(self, seal: SealLine) -> None:
+        if self.spans:
+            self.take_turn(seal)
         self.finish_seal()
         before = self.seal
         if before is None:
             self.first = seal.n
-            if self.header is not None and seal.n != self.header.first:
-                self.wrong(f"begins at link {seal.n}, but the header says {self.header.first}")
+            first = self.spans[0].first if self.spans else self.header.first if self.header else seal.n
+            if seal.n != first:
+                self.wrong(f"begins at link {seal.n}, but the header says {first}")
             if seal.n == 1 and seal.prev != GENESIS.hex():
                 self.wrong(f"link 1 is the first of all, but names a link before it: prev is {seal.prev[:64]}")
         else:
@@ -163,6 +209,9 @@ class _Check:
         if line.run != run:
             self.wrong(f"a segment of run {line.run[:36]} in the proof of run {run[:36]}")
             return
+        if self.spans:
+            self.piece(run, line)
+            return
         if self.next_seq is not None and line.first_seq != self.next_seq:
             gap = _gap(self.next_seq - 1, line.first_seq)
             self.wrong(f"the run's journal goes on at {line.first_seq}, expected {self.next_seq}: {gap}")
@@ -171,6 +220,20 @@ class _Check:
         except (ValueError, msgspec.DecodeError, RecursionError) as error:
             self.next_seq = None
             self.wrong(f"segment {line.first_seq} of run {run[:36]} was sealed, but cannot be decoded: {error}")
+
+    def piece(self, run: str, line: JournalLine) -> None:
+        """A run that moved between chains: its segments come chain by chain, and are put in order at the end."""
+        try:
+            self.pieces.append((line.first_seq, len(decode_segment(line.data))))
+        except (ValueError, msgspec.DecodeError, RecursionError) as error:
+            self.wrong(f"segment {line.first_seq} of run {run[:36]} was sealed, but cannot be decoded: {error}")
+
+    def finish_pieces(self) -> None:
+        at: int | None = None
+        for first_seq, count in sorted(self.pieces):
+            if at is not None and first_seq != at:
+                self.wrong(f"the run's journal goes on at {first_seq}, expected {at}: {_gap(at - 1, first_seq)}", 0)
+            at = first_seq + count
 
     def finish_seal(self) -> None:
         left = +self.open
@@ -183,10 +246,17 @@ class _Check:
             )
 
     def finish(self, expect_head: str | None) -> Verdict:
+        header = self.header
+        several = bool(self.spans)
+        while self.spans:
+            self.finish_chain()
+        self.finish_pieces()
         self.finish_seal()
         last_n = self.seal.n if self.seal else 0
         head = self.seal.hash if self.seal else GENESIS.hex()
-        header = self.header
+        if several:
+            self.first, last_n = 1, self.links
+            head = heads_hash((chain, _bytes(hash)) for chain, hash in self.heads).hex()
         if self.at == 0:
             self.wrong("the export is empty: not even a header", 0)
         if header is not None:
@@ -211,10 +281,18 @@ class _Check:
             segments=self.segments,
             absent=self.absent,
             run=header.run if header else None,
-            anchored=self.first <= 1,
+            anchored=self.anchored and self.first <= 1,
             head_expected=expect_head is not None,
             problems=tuple(self.problems),
         )
+
+
+def _bytes(head: str) -> bytes:
+    """A hash as its bytes; a text that is none cannot match any."""
+    try:
+        return bytes.fromhex(head)
+    except ValueError:
+        return b""
 
 
 def _gap(before: int, after: int) -> str:

@@ -107,7 +107,7 @@ class ModelReader:
         found = await self.ask(lambda tables: list(tables.journal.get(run_id, ())))
         return sorted(found, key=lambda segment: segment.first_seq)
 
-    async def segments(self, first_n: int, last_n: int) -> list[Segment]:
+    async def segments(self, first_n: int, last_n: int, chain: str = "") -> list[Segment]:  # noqa: ARG002 - its own
         def read(tables: Tables) -> list[Segment]:
             last = min(last_n, tables.head(self._chain)[0])
             return [one for n in range(first_n, last + 1) for one in tables.segments.get((self._chain, n), ())]
@@ -164,13 +164,17 @@ class ModelReader:
 
         return await self.ask(read)
 
-    async def seals(self, first_n: int, limit: int) -> list[Seal]:
+    async def chains(self) -> list[str]:
+        """Its node's own, as if there were no other."""
+        return [""]
+
+    async def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]:  # noqa: ARG002 - its own
         def read(tables: Tables) -> list[Seal]:
             return [seal for seal in tables.chains.get(self._chain, ()) if seal.n >= first_n][: _bounded(limit)]
 
         return await self.ask(read)
 
-    async def head(self) -> Seal | None:
+    async def head(self, chain: str = "") -> Seal | None:  # noqa: ARG002 - its own
         def read(tables: Tables) -> Seal | None:
             seals = tables.chains.get(self._chain)
             return seals[-1] if seals else None

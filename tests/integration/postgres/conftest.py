@@ -87,7 +87,7 @@ class Node:
         )
 
     def message(self, run_id: bytes, id: str = "m") -> Message:
-        return Message(run_id, id, "signal", "go", b"\xc0", 1)
+        return Message(run_id, id, "child", "go", b"\xc0", 1)
 
 
 def draft(run_id: bytes, first_seq: int, *parts: bytes) -> Draft:

@@ -30,12 +30,14 @@ __all__ = [
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """One stored journal row. ``n`` is the commit that wrote it."""
+    """One stored journal row. ``n`` is the commit that wrote it, in ``chain``."""
 
     run_id: bytes
     first_seq: int
     n: int
     data: bytes
+    chain: str = ""
+    """Empty where there is only one."""
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,8 +77,8 @@ class JournalReader(Protocol):
         """The run's segments in order. Empty when it never was or retention dropped it."""
         ...
 
-    async def segments(self, first_n: int, last_n: int) -> list[Segment]:
-        """Segments written by the commits ``first_n`` to ``last_n``, for export."""
+    async def segments(self, first_n: int, last_n: int, chain: str = "") -> list[Segment]:
+        """Segments written by the commits ``first_n`` to ``last_n`` of a chain, for export."""
         ...
 
 
@@ -88,7 +90,7 @@ class TimerReader(Protocol):
 
 class MessageReader(Protocol):
     async def messages(self, run_id: bytes) -> list[Message]:
-        """Messages not yet taken, in the order of their arrival."""
+        """Messages not yet taken, in the order of their arrival; of a closed run the signals it never took."""
         ...
 
 
@@ -107,11 +109,20 @@ class LetterReader(Protocol):
 
 
 class AuditReader(Protocol):
-    async def seals(self, first_n: int, limit: int) -> list[Seal]:
-        """Links of the chain from ``first_n`` upwards."""
+    """``chain`` empty stands for the only chain there is; where there are several, that raises ``StoreError``."""
+
+    async def chains(self) -> list[str]:
+        """Names of the chains there are, in order; one for each connection that writes. ``[""]`` where there can be no
+        more than one."""
         ...
 
-    async def head(self) -> Seal | None: ...
+    async def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]:
+        """Links of a chain from ``first_n`` upwards."""
+        ...
+
+    async def head(self, chain: str = "") -> Seal | None:
+        """The newest link of a chain."""
+        ...
 
 
 class Principals(Protocol):

@@ -16,7 +16,8 @@ SEALS = f"SELECT {rows.SEAL_COLUMNS} FROM seal WHERE chain = $1 AND n >= $2 ORDE
 HEAD = f"SELECT {rows.SEAL_COLUMNS} FROM seal WHERE chain = $1 ORDER BY n DESC LIMIT 1"
 SPANS = "SELECT places FROM seal WHERE chain = $1 AND n BETWEEN $2 AND $3 ORDER BY n"
 ROWS_AT = (
-    "SELECT j.run_id, j.first_seq, j.n, j.data FROM unnest($1::bytea[], $2::integer[]) WITH ORDINALITY AS p(r, s, at)"
+    "SELECT j.run_id, j.first_seq, j.n, j.data, j.chain FROM unnest($1::bytea[], $2::integer[])"
+    " WITH ORDINALITY AS p(r, s, at)"
     " CROSS JOIN LATERAL (SELECT * FROM journal WHERE run_id = p.r AND first_seq = p.s OFFSET 0) AS j ORDER BY p.at"
 )
 PRINCIPAL = f"SELECT {rows.PRINCIPAL_COLUMNS} FROM principal WHERE token_digest = $1"

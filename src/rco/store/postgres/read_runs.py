@@ -22,10 +22,12 @@ _CLOSED = f"SELECT {_BOTH}, {int(Mode.CLOSED)} AS mode, closed_us, outcome FROM 
 RUN = f"{_OPEN} WHERE run_id = $1 UNION ALL {_CLOSED} WHERE run_id = $1"
 COUNT = "SELECT mode, count(*) FROM run GROUP BY mode"
 KEY = "SELECT run_id FROM start_key WHERE namespace = $1 AND key = $2"
-JOURNAL = f"SELECT {rows.SEGMENT_COLUMNS} FROM journal WHERE run_id = $1 ORDER BY first_seq"
+JOURNAL = f"SELECT {rows.SEGMENT_COLUMNS}, chain FROM journal WHERE run_id = $1 ORDER BY first_seq"
 MESSAGES = (
     "SELECT m.run_id, m.message_id, m.kind, m.name, m.body, m.at_us, e.id, e.source, e.type, e.subject, e.time_us,"
-    " e.data FROM message AS m LEFT JOIN event AS e ON e.seq = m.event WHERE m.run_id = $1 ORDER BY m.arrival"
+    " e.data FROM (SELECT run_id, message_id, kind, name, body, at_us, event, arrival FROM message WHERE run_id = $1"
+    " UNION ALL SELECT run_id, message_id, kind, name, body, at_us, NULL, arrival FROM unread WHERE run_id = $1) AS m"
+    " LEFT JOIN event AS e ON e.seq = m.event ORDER BY m.arrival"
 )
 
 

@@ -86,7 +86,7 @@ class PostgresReader:
         return found[0][0] if found else None
 
     async def journal(self, run_id: bytes) -> list[Segment]:
-        return [rows.segment(row) for row in await self._ask(read_runs.JOURNAL, run_id)]
+        return [Segment(*row) for row in await self._ask(read_runs.JOURNAL, run_id)]
 
     async def due(self, before_us: int, limit: int, shards: Shards | None = None) -> list[tuple[int, bytes]]:
         sql, values = read_runs.due(before_us, self._bounded(limit), shards)
@@ -141,7 +141,7 @@ class PostgresReader:
             return []
         spans = await self._ask(read_evidence.SPANS, name, first_n, last_n)
         run_ids, seqs = read_evidence.places([row[0] for row in spans])
-        return [rows.segment(row) for row in await self._ask(read_evidence.ROWS_AT, run_ids, seqs)]
+        return [Segment(*row) for row in await self._ask(read_evidence.ROWS_AT, run_ids, seqs)]
 
     async def principal(self, token_digest: bytes) -> Principal | None:
         found = await self._ask(read_evidence.PRINCIPAL, token_digest)

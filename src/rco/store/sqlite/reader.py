@@ -111,7 +111,12 @@ class SqliteReader:
     async def journal(self, run_id: bytes) -> list[Segment]:
         return await self._ask(lambda connection: read_runs.journal(connection, run_id))
 
-    async def segments(self, first_n: int, last_n: int) -> list[Segment]:
+    async def segments(
+        self,
+        first_n: int,
+        last_n: int,
+        chain: str = "",  # noqa: ARG002 - one writer, one chain
+    ) -> list[Segment]:
         """In the order of the commits and, within one, of its leaves. A row that retention dropped is left out."""
         return await self._ask(lambda connection: read_evidence.segments(connection, first_n, last_n))
 
@@ -142,11 +147,14 @@ class SqliteReader:
         limit = self._bounded(limit)
         return await self._ask(lambda connection: read_intake.letters(connection, namespace, replayed, limit))
 
-    async def seals(self, first_n: int, limit: int) -> list[Seal]:
+    async def chains(self) -> list[str]:
+        return [""]
+
+    async def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]:  # noqa: ARG002 - likewise
         limit = self._bounded(limit)
         return await self._ask(lambda connection: read_evidence.seals(connection, first_n, limit))
 
-    async def head(self) -> Seal | None:
+    async def head(self, chain: str = "") -> Seal | None:  # noqa: ARG002 - likewise
         return await self._ask(read_evidence.head)
 
     async def principal(self, token_digest: bytes) -> Principal | None:

@@ -22,13 +22,16 @@ class _Chain:
     def __init__(self, tables: Tables, chain: str) -> None:
         self._tables, self._chain = tables, chain
 
-    async def seals(self, first_n: int, limit: int) -> list[Seal]:
+    async def chains(self) -> list[str]:
+        return [""]
+
+    async def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]:  # noqa: ARG002 - this one
         return [seal for seal in self._tables.chains[self._chain] if seal.n >= first_n][:limit]
 
-    async def head(self) -> Seal | None:
+    async def head(self, chain: str = "") -> Seal | None:  # noqa: ARG002 - this one
         return self._tables.chains[self._chain][-1]
 
-    async def segments(self, first_n: int, last_n: int) -> list[Segment]:
+    async def segments(self, first_n: int, last_n: int, chain: str = "") -> list[Segment]:  # noqa: ARG002 - this one
         return [one for n in range(first_n, last_n + 1) for one in self._tables.segments[self._chain, n]]
 
     async def journal(self, run_id: bytes) -> list[Segment]:
@@ -70,5 +73,5 @@ def rewound(history: History) -> Iterator[str]:
         for seal in seals
         for decision in msgspec.json.decode(seal.decisions)
     )
-    if not noticed:
+    if not noticed and history.noticeable:
         yield "the database lost commits and nobody noticed"
