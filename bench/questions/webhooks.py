@@ -1,4 +1,4 @@
-"""Accepted webhooks: over HTTP, signed, every one new, durable before the 202, each starting a run of one step."""
+"""Accepted webhooks: over HTTP, signed, every one new, durable before the 202, each starting a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def _ask(round: Round) -> list[Measured]:
         "connections": CONNECTIONS,
         "body_bytes": BODY_BYTES,
         "scheme": "standard-webhooks",
-        "each": "verified, stored, answered 202, run started, one step, closed; counted in the store afterwards",
+        "each": "verified, stored, answered 202; a run started and closed; both counted in the store afterwards",
         "sender_cpu_us_each": round_us(load.cpu_s / count),
     }
     cost = used_s / count * 1000
