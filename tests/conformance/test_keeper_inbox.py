@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from rco.model.message import Message
 from rco.model.run import Outcome
 from rco.store.contract.changes import Ended, Waiter
 
@@ -220,3 +221,20 @@ async def test_an_event_is_delivered_whatever_its_data_looks_like(keeper, desk, 
     seen = msgspec.msgpack.decode(message.body)
     assert seen["data"] == (data.decode("utf-8", "replace") if data else None)
     assert (await keeper.reader.event("default", "e")).data == data
+
+
+async def test_signals_that_a_closed_run_never_took_are_listed(keeper, desk):
+    run_id = await desk.open(keeper.writer)
+    await desk.admit(keeper.writer, messages=[desk.message(run_id, "taken")])
+    await desk.admit(keeper.writer, messages=[desk.message(run_id, "late")])
+    event = Message(run_id, "event:x", "event", "go", b"\xc0", desk.clock.at_us)
+    await desk.admit(keeper.writer, messages=[event])
+
+    def close(changes):
+        changes.taken.append((run_id, "taken"))
+        changes.ended.append(Ended(run_id, Outcome.COMPLETED, desk.clock.at_us))
+
+    await desk.commit(keeper.writer, close)
+    assert [message.message_id for message in await keeper.reader.messages(run_id)] == ["late"]
+    late = await desk.admit(keeper.writer, messages=[desk.message(run_id, "after")])
+    assert late.status == "closed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from rco.errors import Conflict
@@ -89,7 +90,7 @@ async def test_closing_removes_everything_but_the_journal(keeper, desk):
 
     def load(changes):
         for one in (run_id, bystander):
-            changes.messages.append(desk.message(one))
+            changes.messages.append(msgspec.structs.replace(desk.message(one), kind="event"))
             changes.waiters.append(Waiter(one, "wait/1", "default", "paid", None, 0))
             changes.moved.append(Moved(one, Mode.PARKED, 100))
 

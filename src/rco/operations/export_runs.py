@@ -100,7 +100,7 @@ def _link(seal: Seal) -> bytes:
 def _run(snapshot: Snapshot, row: RunRow, payloads: bool, counts: Counts) -> Iterator[bytes]:
     run = id_text(row.run_id)
     segments = snapshot.journal(row.run_id)
-    messages = [] if row.outcome is not None else snapshot.messages(row.run_id)
+    messages = snapshot.messages(row.run_id)
     said: dict[str, Any] = {
         "line": "run",
         "id": run,

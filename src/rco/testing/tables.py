@@ -295,7 +295,10 @@ class Transaction:
                 row, mode=Mode.CLOSED, closed_us=ended.closed_us, outcome=ended.outcome, detail=ended.detail
             )
         tables.timers.pop(ended.run_id, None)
-        tables.messages.pop(ended.run_id, None)
+        unread = tables.messages.pop(ended.run_id, {})
+        left = {name: message for name, message in unread.items() if message.kind == "signal"}
+        if left:
+            tables.messages[ended.run_id] = left
         for pair in [pair for pair in tables.waiters if pair[0] == ended.run_id]:
             del tables.waiters[pair]
 

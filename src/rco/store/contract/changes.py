@@ -43,7 +43,8 @@ class Moved(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
-    """A run closes. Its row leaves the open runs, its unread messages and its waits are removed."""
+    """A run closes. Its row leaves the open runs, its waits are removed, and its unread messages are no longer
+    delivered; signals among them stay to be listed."""
 
     run_id: bytes
     outcome: Outcome

@@ -40,6 +40,12 @@ _LEAVE = {
     table: Bulk(f"DELETE FROM {table} WHERE run_id IN (VALUES ", "(?)", ")")
     for table in ("run", "timer", "message", "waiter")
 }
+_UNREAD = Bulk(
+    "INSERT OR IGNORE INTO unread SELECT run_id, message_id, kind, name, at_us, arrival, body FROM message"
+    " WHERE kind = 'signal' AND run_id IN (VALUES ",
+    "(?)",
+    ")",
+)
 _TIMERS = Bulk("INSERT OR REPLACE INTO timer (run_id, due_us) VALUES ", "(?,?)")
 # A key of a child is free, or it is the same child's from before: either way the first stands.
 _START_KEYS = Bulk("INSERT OR IGNORE INTO start_key (namespace, key, request, run_id) VALUES ", "(?,?,?,?)")
@@ -297,6 +303,8 @@ class _Work:
         _CLOSE.run(cursor, flat)
         ids = [ended.run_id for ended in changes.ended]
         _LEAVE["run"].run(cursor, ids)
+        if held["message"]:
+            _UNREAD.run(cursor, ids)
         for table in _COUNTED:
             if held[table]:
                 held[table] -= _LEAVE[table].run(cursor, ids)

@@ -96,9 +96,11 @@ def journal(connection: sqlite3.Connection, run_id: bytes) -> list[Segment]:
 
 def messages(connection: sqlite3.Connection, run_id: bytes) -> list[Message]:
     found = connection.execute(
-        f"SELECT {rows.MESSAGE_COLUMNS} FROM message WHERE run_id = ? ORDER BY arrival", (run_id,)
+        f"SELECT {rows.MESSAGE_COLUMNS}, arrival FROM message WHERE run_id = ?1 UNION ALL"
+        f" SELECT {rows.MESSAGE_COLUMNS}, arrival FROM unread WHERE run_id = ?1 ORDER BY arrival",
+        (run_id,),
     )
-    return [rows.message(row) for row in found]
+    return [rows.message(row[:-1]) for row in found]
 
 
 def due(connection: sqlite3.Connection, before_us: int, limit: int) -> list[tuple[int, bytes]]:
