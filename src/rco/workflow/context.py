@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -119,16 +119,40 @@ class Context:
 
     # -- effects ---------------------------------------------------------------------------------------------------
 
+    @overload
     def step(
         self,
-        function: Callable[..., Awaitable[T] | T],
+        function: Callable[..., Awaitable[T]],
+        *arguments: Any,
+        name: str | None = ...,
+        attempts: int | None = ...,
+        policy: RetryPolicy | None = ...,
+        timeout_s: float | None = ...,
+        once: bool = ...,
+    ) -> Operation[T]: ...
+
+    @overload
+    def step(
+        self,
+        function: Callable[..., T],
+        *arguments: Any,
+        name: str | None = ...,
+        attempts: int | None = ...,
+        policy: RetryPolicy | None = ...,
+        timeout_s: float | None = ...,
+        once: bool = ...,
+    ) -> Operation[T]: ...
+
+    def step(
+        self,
+        function: Callable[..., Any],
         *arguments: Any,
         name: str | None = None,
         attempts: int | None = None,
         policy: RetryPolicy | None = None,
         timeout_s: float | None = None,
         once: bool = False,
-    ) -> Operation[T]:
+    ) -> Operation[Any]:
         """Run ``function(*arguments)`` and keep its result: once it is recorded it never runs again.
 
         The function may do anything, on the event loop when it is async and on a thread otherwise. It may run more
@@ -151,7 +175,7 @@ class Context:
             perform = partial(_perform, function, arguments)
         else:
             perform = partial(self._perform_on_thread, function, arguments)
-        op: Effect[T] = Effect(
+        op: Effect[Any] = Effect(
             key,
             fp,
             label,
