@@ -20,6 +20,7 @@ from rco.cli.exits import Exit
 from rco.cli.node import forget_node, note_node
 from rco.config import Loaded, Settings, diff, load
 from rco.errors import ConfigInvalid, RcoError
+from rco.kit.dumps import forbid_dumps
 from rco.kit.lifecycle import stop_task
 
 __all__ = ["dev", "serve"]
@@ -96,6 +97,7 @@ def dev(
 def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     import uvloop
 
+    forbid_dumps()
     status = uvloop.run(main())
     if status == _CHANGED:
         # The same process, begun anew: no stale module survives, and whoever watches this process keeps it.
