@@ -122,6 +122,7 @@ class Loading:
             messages = await self._reader.messages(run_id)
         for message in messages:
             self._waits.deliver(live, message)
+        live.read = True
         return not messages or run_id not in gone
 
     async def revive(self, row: RunRow) -> Live | None:
@@ -132,12 +133,13 @@ class Loading:
     async def _revive(self, row: RunRow, gone: set[bytes]) -> Live | None:
         """``gone`` takes up who leaves memory since ``row`` was read: of those, row and journal may be old, and going
         on from them would do again what was done since. ``None`` for them, and for the blocked."""
-        owner = self._owner
+        owner, shard = self._owner, shard_of(row.run_id)
+        tenure = owner.tenure(shard)
         segments = await self._reader.journal(row.run_id)
         already = owner.live.get(row.run_id)
         if already is not None:
             return already
-        if row.run_id in gone or not owner.ownership.owns(shard_of(row.run_id)):
+        if row.run_id in gone or not owner.ownership.owns(shard) or owner.tenure(shard) != tenure:
             return None
         try:
             records = _records(segments)
@@ -190,6 +192,7 @@ class Loading:
             messages = await self._reader.messages(run_id)
             for message in messages:
                 self._waits.deliver(live, message)
+            live.read = True
             if messages and run_id in gone:
                 self.wake(run_id)
             return True

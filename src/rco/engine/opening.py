@@ -31,6 +31,8 @@ class Opening(msgspec.Struct, frozen=True):
     start: dict[str, Any]
     decision: Decision
     start_key: StartKey | None
+    tenure: int = 0
+    """That of the run's shard when this was prepared, see ``Owner.tenure``."""
 
 
 class Openings:
@@ -116,13 +118,14 @@ class Openings:
             event=ask.event_id,
             corr_id=ask.corr_id,
         )
-        return Opening(row, segment, start, decision, start_key)
+        return Opening(row, segment, start, decision, start_key, owner.tenure(shard_of(run_id)))
 
     def begin(self, opening: Opening) -> None:
         """The opening is committed: take the run into memory and run its code. A shard that was handed over between
         the commit and its answer takes the run along: its next owner loads it."""
         owner, row = self._owner, opening.row
-        if not owner.ownership.owns(shard_of(row.run_id)):
+        shard = shard_of(row.run_id)
+        if not owner.ownership.owns(shard) or owner.tenure(shard) != opening.tenure:
             return
         program = self._programs.find(row.workflow)
         machine = Machine(row.run_id)

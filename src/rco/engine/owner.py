@@ -74,6 +74,7 @@ class Owner:
         self._watched = ownership.act_until_s != math.inf
         self._stalled: list[tuple[Live, Operation[Any]]] = []
         self._draining = False
+        self._left: dict[int, int] = {}
         ownership.on_leaving(self._leave)
         ownership.on_renewed(self._renewed)
         self._watching: list[set[bytes]] = []
@@ -85,6 +86,11 @@ class Owner:
         run_id = self.ids.uuid7()
         shard = self.ownership.place(run_id[15])
         return run_id if shard == run_id[15] else run_id[:15] + bytes((shard,))
+
+    def tenure(self, shard: int) -> int:
+        """Changes when ``shard`` leaves this node, also when it comes back: what was read or sent before, and answered
+        after, is no knowledge any more."""
+        return self._left.get(shard, 0)
 
     def opened(self, live: Live) -> None:
         """Take a new run into memory."""
@@ -185,6 +191,8 @@ class Owner:
                 self.hold(live, op)
 
     def _leave(self, shards: Shards) -> None:
+        for shard in shards:
+            self._left[shard] = self._left.get(shard, 0) + 1
         for live in [live for live in self.live.values() if live.shard in shards]:
             self.evict(live)
 
