@@ -65,14 +65,12 @@ class Clients:
         self.actor = loop.actor("clients")
         self.log: list[Asked] = []
         self.tasks: list[asyncio.Task[None]] = []
-        self.given_up = False
+        self.calm = False
 
     def begin(self) -> None:
         """Start them all, and the person who settles what is in doubt."""
         for number in range(self._plan.runs):
-            kind = self._random.choice(KINDS)
-            delay_s = self._random.random() * self._plan.start_within_s
-            self.tasks.append(self._loop.spawn(self.actor, self._order(f"o{number}", kind, delay_s)))
+            self.tasks.append(self._loop.spawn(self.actor, self._insist_on(f"o{number}")))
         self._loop.spawn(self.actor, self._settle())
 
     @property
@@ -119,43 +117,55 @@ class Clients:
 
     # -- orders ----------------------------------------------------------------------------------------------------
 
-    async def _order(self, order: str, kind: str, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
-        random, given = self._random, {"order": order}
+    async def _insist_on(self, order: str) -> None:
+        """Have one order done. Where the database lost commits, everything is asked for again when all is calm: the
+        same keys and the same message ids must lead to the same."""
+        await self._order(order)
+        while not self.calm:
+            await asyncio.sleep(1.0)
+        if self._database.rewinds:
+            await self._order(order, again=True)
+
+    async def _order(self, order: str, again: bool = False) -> None:
+        random = Random(f"{order} {self._plan.seed}")  # noqa: S311 - not for secrets
+        kind, given = random.choice(KINDS), {"order": order}
+        await asyncio.sleep(random.random() * self._plan.start_within_s)
         if kind == "chain":
             await self._start(order, "chain", {**given, "steps": random.randint(1, 6)})
         elif kind == "gate":
-            await self._gate(order, random.randint(1, 4))
+            await self._gate(order, random, random.randint(1, 4))
         elif kind == "nap":
             await self._start(order, "nap", {**given, "seconds": round(random.random() * 20, 3)})
         elif kind == "fan":
             await self._start(order, "fan", {**given, "width": random.randint(1, 4)})
         elif kind == "trip":
-            await self._trip(order)
+            await self._trip(order, random)
         elif kind == "charge":
             await self._start(order, "charge", {**given, "step": random.random() < 0.5})
         elif kind == "meeting":
-            # Who waits is opened first: events from before it do not count.
+            # Who waits is opened first: events from before it do not count. What is before is told by the clocks of
+            # two nodes, so as much as they may differ is waited for.
             await self._start(order, "listener", given)
-            await asyncio.sleep(random.random() * random.choice((0.01, 5.0)))
-            await self._start(order, "teller", given)
+            await asyncio.sleep(self._plan.clocks_differ_s + random.random() * random.choice((0.01, 5.0)))
+            # A new one, for a listener that is new because the first was lost.
+            await self._start(order, "teller", given, "again" if again else "")
         elif kind == "event":
             await self._deliver(order)
         else:
             await self._start(order, kind, {**given, "seconds": round(random.random() * 5, 3)})
 
-    async def _start(self, order: str, workflow: str, given: dict[str, Any]) -> bytes:
-        key = f"{workflow}:{order}"
+    async def _start(self, order: str, workflow: str, given: dict[str, Any], more: str = "") -> bytes:
+        key = f"{workflow}:{order}{more}"
         ask = StartAsk(workflow=workflow, input=given, key=key, corr_id=order)
         started = await self._insist("start", key, lambda engine: engine.start_run(ask), (Conflict,))
         run_id: bytes = started.run_id
         self._note("start", key, run_id=run_id, order=order, kind=workflow)
         return run_id
 
-    async def _gate(self, order: str, count: int) -> None:
+    async def _gate(self, order: str, random: Random, count: int) -> None:
         run_id = await self._start(order, "gate", {"order": order, "count": count})
         for number in range(count):
-            await asyncio.sleep(self._random.random() * self._random.choice((0.1, 5.0)))
+            await asyncio.sleep(random.random() * random.choice((0.1, 5.0)))
             message_id = f"{order}-{number}"
 
             def send(engine: Engine, number: int = number, message_id: str = message_id) -> Any:
@@ -169,8 +179,7 @@ class Clients:
             else:
                 self._note("signal", message_id, run_id=run_id, order=order)
 
-    async def _trip(self, order: str) -> None:
-        random = self._random
+    async def _trip(self, order: str, random: Random) -> None:
         given = {"order": order, "seconds": round(random.random() * 3, 3), "fails": random.random() < 0.5}
         run_id = await self._start(order, "trip", given)
         if random.random() >= self._plan.cancel:

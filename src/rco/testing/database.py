@@ -9,7 +9,7 @@ import msgspec
 
 from rco.errors import StoreLocked
 from rco.kit.digest import digest
-from rco.model.run import SHARDS, shard_of
+from rco.model.run import SHARDS, Mode, shard_of
 from rco.store.contract.ownership import Shards
 from rco.store.contract.writer import Sealer
 from rco.testing.tables import Batch, Committed, Tables, Transaction
@@ -24,6 +24,8 @@ class Beat(msgspec.Struct, frozen=True):
     owned: dict[int, int]
     taken: Shards
     leave: Shards
+    head: tuple[int, bytes]
+    """The last link of the node's chain."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -44,6 +46,8 @@ class ModelDatabase:
     def __init__(self, sealer: Sealer, now_s: Callable[[], float]) -> None:
         self.tables = Tables()
         self.on_commit: list[Callable[[Batch, Committed], None]] = []
+        self.on_lease: list[Callable[[str, str, int], None]] = []
+        """Told (node, what it did, how many shards)."""
         self.rewinds = 0
         self._sealer, self.now_s = sealer, now_s
         self._standby: Tables | None = None
@@ -76,7 +80,7 @@ class ModelDatabase:
         self.tables.nodes[node] = self.now_s() + ttl_s
         return self.tables.boots
 
-    def beat(self, node: str, ttl_s: float) -> Beat:
+    def beat(self, node: str, chain: str, ttl_s: float) -> Beat:
         """``node`` lives: it keeps what it owns and takes what it should have and no living node owns."""
         tables, now_s = self.tables, self.now_s()
         tables.nodes[node] = now_s + ttl_s
@@ -88,11 +92,13 @@ class ModelDatabase:
             if owner != node and owner not in alive:
                 tables.leases[shard] = (node, epoch + 1)
                 taken.add(shard)
+        self._tell(node, "takes", len(taken))
         owned = {shard: epoch for shard, (owner, epoch) in enumerate(tables.leases) if owner == node}
-        return Beat(owned, frozenset(taken), frozenset(owned) - wanted)
+        return Beat(owned, frozenset(taken), frozenset(owned) - wanted, tables.head(chain))
 
     def release(self, node: str, shards: Shards) -> None:
         """``node`` gives ``shards`` up; whoever should have them takes them at its next heartbeat."""
+        self._tell(node, "releases", len(shards))
         for shard in shards:
             owner, epoch = self.tables.leases[shard]
             if owner == node:
@@ -103,11 +109,27 @@ class ModelDatabase:
         self.tables.nodes.pop(node, None)
         self.release(node, frozenset(range(SHARDS)))
 
+    def _tell(self, node: str, what: str, count: int) -> None:
+        if count:
+            for listener in self.on_lease:
+                listener(node, what, count)
+
     def mail(self, node: str) -> list[bytes]:
         """Open runs of the node's shards with unread messages."""
-        leases = self.tables.leases
+        leases, runs = self.tables.leases, self.tables.runs
         return [
-            run_id for run_id, inbox in self.tables.messages.items() if inbox and leases[shard_of(run_id)][0] == node
+            run_id
+            for run_id, inbox in self.tables.messages.items()
+            if inbox and run_id in runs and leases[shard_of(run_id)][0] == node
+        ]
+
+    def unread(self) -> list[bytes]:
+        """Parked runs with unread messages."""
+        runs = self.tables.runs
+        return [
+            run_id
+            for run_id, inbox in self.tables.messages.items()
+            if inbox and run_id in runs and runs[run_id].mode is Mode.PARKED
         ]
 
     # -- writing ---------------------------------------------------------------------------------------------------
@@ -135,10 +157,11 @@ class ModelDatabase:
         standby, self._standby = self._standby, None
         if standby is None or len(standby.results) == len(self.tables.results):
             return False
-        # Numbers of nodes and epochs must not be given twice, as no restored database would give them.
+        # Numbers of nodes and epochs must not be given twice; who fails over sees to it.
         standby.boots = self.tables.boots
         standby.leases = [
-            (owner, max(epoch, self.tables.leases[shard][1])) for shard, (owner, epoch) in enumerate(standby.leases)
+            lease if lease == now else (lease[0], now[1] + 1)
+            for lease, now in zip(standby.leases, self.tables.leases, strict=True)
         ]
         self.tables = standby
         self.rewinds += 1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
-from rco.testing.loop import VirtualLoop
+from rco.testing.loop import Actor, VirtualLoop
 from rco.testing.node import Node
 from rco.testing.plan import Plan
 from rco.testing.upstream import Upstream
@@ -33,6 +33,9 @@ class Fate:
         self._plan, self._random, self._told = plan, random, told
         self._actor = loop.actor("fate")
         self.calm = False
+        self.knowing: set[str] = set()
+        """Nodes that know of commits which the database lost."""
+        self.on_calm: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
         plan = self._plan
@@ -67,7 +70,18 @@ class Fate:
         self._loop.spawn(self._actor, self._start(node, self._between(self._plan.restart_s)))
 
     async def _crash(self, node: Node) -> None:
-        if node.life and not node.actor.dead:
+        if not node.life:
+            return
+        actor = node.actor
+        if actor.dead:
+            return
+        if self._random.random() < 0.2:
+            self._die(node, actor)
+        else:
+            self._loop.fuse(actor, 1 + int(self._random.random() * 12), lambda: self._die(node, actor))
+
+    def _die(self, node: Node, actor: Actor) -> None:
+        if not actor.dead:
             node.crash()
             self._ended(node)
 
@@ -78,11 +92,19 @@ class Fate:
     async def _pause(self, node: Node) -> None:
         if node.life and not node.actor.frozen:
             actor = node.actor
-            self._told(f"{actor.name} is frozen")
-            self._loop.freeze(actor)
+            frozen: asyncio.Future[None] = self._loop.create_future()
+            self._loop.fuse(actor, 1 + int(self._random.random() * 12), lambda: self._freeze(actor, frozen))
+            await frozen
             await asyncio.sleep(self._between(self._plan.pause_s))
             self._told(f"{actor.name} is thawed")
             self._loop.thaw(actor)
+
+    def _freeze(self, actor: Actor, frozen: asyncio.Future[None]) -> None:
+        if self.calm or actor.dead or frozen.done():
+            return
+        self._told(f"{actor.name} is frozen")
+        self._loop.freeze(actor)
+        frozen.set_result(None)
 
     async def _partition(self, node: Node) -> None:
         if node.life:
@@ -101,14 +123,20 @@ class Fate:
     async def _fail_over(self, _: Node) -> None:
         self._network.database.fall_behind()
         await asyncio.sleep(self._random.random() * 0.5)
-        if self._network.database.fail_over():
+        database = self._network.database
+        if database.fail_over():
             self._told("the database lost commits")
+            for node in self._nodes:
+                if node.keeper is not None and node.keeper.writer.head[0] > database.tables.head(node.alias)[0]:
+                    self.knowing.add(node.alias)
 
     async def _end(self) -> None:
         await asyncio.sleep(self._plan.troubled_s + 1.0)
         self._told("calm")
         self.calm = self._network.calm = self._upstream.calm = True
         self._network.cut.clear()
+        self.on_calm()
         for node in self._nodes:
             if node.life:
+                node.actor.fuse = 0
                 self._loop.thaw(node.actor)

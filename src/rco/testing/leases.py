@@ -38,10 +38,14 @@ class Leases:
         options: LeaseOptions,
         flushed: Callable[[], Awaitable[None]],
         fence: Callable[[dict[int, int]], None],
+        head: Callable[[], tuple[int, bytes]],
+        rewound: Callable[[tuple[int, bytes]], None],
     ) -> None:
-        """``flushed`` waits until all that was appended is committed; ``fence`` is told the epochs to write under."""
+        """``flushed`` waits until all that was appended is committed; ``fence`` is told the epochs to write under;
+        ``head`` is the last link known here, and ``rewound`` is told when the database does not know it."""
         self._database, self._link, self._clock, self._node = database, link, clock, node
         self._options, self._flushed, self._fence = options, flushed, fence
+        self._head, self._rewound = head, rewound
         self.act_until_s = -1.0
         self._owned: dict[int, int] = {}
         self._leaving: Shards = frozenset()
@@ -111,8 +115,11 @@ class Leases:
 
     async def _beat(self) -> None:
         options = self._options
-        asked_s = self._clock.monotonic()
-        beat: Beat = await told(self._link, lambda: self._database.beat(self._node, options.ttl_s))
+        asked_s, known = self._clock.monotonic(), self._head()
+        beat: Beat = await told(self._link, lambda: self._database.beat(self._node, self._node, options.ttl_s))
+        if beat.head[0] < known[0]:
+            # An idle node would never learn it from its commits.
+            self._rewound(beat.head)
         lost = frozenset(self._owned) - frozenset(beat.owned)
         # Lost and taken again between two heartbeats, under another epoch: what memory holds of it is old.
         lost |= {shard for shard, epoch in beat.owned.items() if self._owned.get(shard, epoch) != epoch}

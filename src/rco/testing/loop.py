@@ -33,17 +33,23 @@ class Exhausted(RuntimeError):
 class Actor:
     """Somebody whose callbacks keep their order: one incarnation of a node, a database, a client."""
 
-    __slots__ = ("clock", "context", "dead", "frozen", "listed", "name", "ready")
+    __slots__ = ("clock", "context", "dead", "frozen", "fuse", "listed", "name", "on_fuse", "ready")
 
     def __init__(self, name: str, clock: DriftingClock) -> None:
         self.name, self.clock = name, clock
         self.ready: deque[asyncio.Handle] = deque()
         self.dead = self.frozen = self.listed = False
+        self.fuse = 0
+        self.on_fuse: Callable[[], object] = _nothing
         self.context: Context = copy_context()
         self.context.run(_actor.set, self)
 
     def __repr__(self) -> str:
         return f"<actor {self.name}>"
+
+
+def _nothing() -> None:
+    """No fuse burns."""
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -92,6 +98,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Forget all that ``actor`` was about to do. It never runs again."""
         actor.dead = True
         actor.ready.clear()
+
+    def fuse(self, actor: Actor, callbacks: int, then: Callable[[], object]) -> None:
+        """Call ``then`` after that many more callbacks of ``actor``, before its next one: in the middle of something."""
+        actor.fuse, actor.on_fuse = callbacks, then
 
     def freeze(self, actor: Actor) -> None:
         """Stop ``actor``; its callbacks and timers wait for ``thaw``."""
@@ -158,6 +168,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if not handle._cancelled:  # type: ignore[attr-defined]
             self.steps += 1
             handle._run()
+            if actor.fuse:
+                actor.fuse -= 1
+                if not actor.fuse:
+                    actor.on_fuse()
             if self.steps > self._steps_limit:
                 raise Exhausted(f"{self.steps} callbacks did not bring it to an end.")
 

@@ -107,8 +107,7 @@ class Node:
             options=plan.options,
             ownership=keeper.ownership,
         )
-        if several:
-            keeper.on_mail(engine.wake)
+        keeper.on_mail(engine.wake)
         await engine.start()
         self.engine = engine
         self._told(f"{self.alias} is up")

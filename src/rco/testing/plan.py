@@ -59,6 +59,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settle_again: float
     """How often a person who finds nothing done has a call in doubt made again instead of failed."""
 
+    @property
+    def clocks_differ_s(self) -> float:
+        """How far the wall clocks of two nodes may be apart."""
+        return 2 * (self.skew_s + self.clock_jumps * self.jump_s + self.drift * 1000)
+
 
 def _sometimes(random: Random, chance: float, most: float) -> float:
     """0 mostly; else something up to ``most``: many worlds are to be without this trouble."""
@@ -91,7 +96,7 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         nodes=count,
         options=options,
         leases=LeaseOptions(ttl_s=ttl_s, beat_s=ttl_s / 4, margin_s=ttl_s / 8, poll_s=random.choice((0.2, 0.5, 2.0))),
-        runs=random.randint(3, 10),
+        runs=random.randint(3, 14),
         start_within_s=troubled_s * random.choice((0.1, 0.5, 1.0)),
         troubled_s=troubled_s,
         commit_s=_pair(random, 0.0005, 0.02),

@@ -75,6 +75,7 @@ class World:
                 f"commit {batch.chain}/{committed.seal.n} by {batch.writer}: {committed.seal.hash.hex()[:12]}"
             )
         )
+        self.database.on_lease.append(lambda node, what, count: self.told(f"{node} {what} {count} shards"))
 
     def told(self, text: str) -> None:
         """Keep a line of what happened."""
@@ -88,6 +89,7 @@ class World:
 
     def run(self) -> History:
         """Live through it. Does not raise for what breaks; that is what the history is for."""
+        self.fate.on_calm = self._calm
         self.fate.begin()
         self.clients.begin()
         stuck = ""
@@ -108,7 +110,7 @@ class World:
             for one in self.loop.problems
         ]
         problems += [f"a task ended with {type(one).__name__}: {one}" for one in self.loop.unheard()]
-        history = History(
+        return History(
             plan=self.plan,
             tables=self.database.tables,
             log=self.clients.log,
@@ -117,9 +119,12 @@ class World:
             rewinds=self.database.rewinds,
             problems=problems,
             stuck=stuck,
+            noticeable=any(node.alias in self.fate.knowing and not node.actor.dead for node in self.nodes),
             ended_s=self.loop.world.now_s,
         )
-        return history
+
+    def _calm(self) -> None:
+        self.clients.calm = True
 
     def _ended(self) -> bool:
         return not self.database.tables.runs and self.clients.finished

@@ -19,7 +19,6 @@ from rco.testing.leases import LeaseOptions, Leases
 from rco.testing.link import ConnectionLost, DirectLink, Link, told
 from rco.testing.store_reader import ModelReader
 from rco.testing.store_writer import ModelWriter
-from rco.testing.tables import Rewound
 
 __all__ = ["ModelKeeper"]
 
@@ -53,7 +52,17 @@ class ModelKeeper:
         self._chain = chain
         self._leases: Leases | None = None
         if leases is not None:
-            self._leases = Leases(database, self._link, clock, node, leases, self._writer.settled, self._set_fence)
+            self._leases = Leases(
+                database,
+                self._link,
+                clock,
+                node,
+                leases,
+                self._writer.settled,
+                self._set_fence,
+                lambda: self._writer.head,
+                self._writer.rewound,
+            )
             self._writer.on_rewound = self._rewound
         self._sole = SoleOwner()
         self._mail: list[Callable[[bytes], None]] = []
@@ -75,6 +84,13 @@ class ModelKeeper:
 
     def on_mail(self, listener: Callable[[bytes], None]) -> None:
         self._mail.append(listener)
+        self._link.ask(self._database.unread, self._unread)
+
+    def _unread(self, runs: list[bytes] | None, error: BaseException | None) -> None:
+        if error is not None:
+            self._link.ask(self._database.unread, self._unread)
+        else:
+            self._mailed(runs or [])
 
     @property
     def epoch(self) -> int:
@@ -153,15 +169,15 @@ class ModelKeeper:
 
     # -- a database that lost commits ------------------------------------------------------------------------------
 
-    def _rewound(self, problem: Rewound) -> bool:
+    def _rewound(self) -> bool:
         """Let go of all runs, find out where the database stands, leave evidence, load them again."""
         assert self._leases is not None
         shards = self._leases.forget()
         before = self._writer.head[0]
-        self._reload = asyncio.get_running_loop().create_task(self._go_on(self._leases, shards, before, problem))
+        self._reload = asyncio.get_running_loop().create_task(self._go_on(self._leases, shards, before))
         return True
 
-    async def _go_on(self, leases: Leases, shards: Shards, before: int, problem: Rewound) -> None:
+    async def _go_on(self, leases: Leases, shards: Shards, before: int) -> None:
         self._writer.head = await self._persist(lambda: self._database.tables.head(self._chain))
         self._writer.begin()
         self._writer.note(
@@ -174,5 +190,4 @@ class ModelKeeper:
                 facts={"known": before, "found": self._writer.head[0]},
             )
         )
-        del problem
         leases.again(shards)

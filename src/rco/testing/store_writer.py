@@ -41,10 +41,12 @@ class ModelWriter:
         self.epoch = 0
         self.fence: dict[int, int] | None = None
         self.head = (0, bytes(32))
-        self.on_rewound: Callable[[Rewound], bool] = lambda _: False
+        self.on_rewound: Callable[[], bool] = lambda: False
         """Asked when the database lost commits; true when this node can go on."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._collecting = Changes()
+        self._epochs: dict[int, int] = {}
+        """Under which epoch each shard of what is being collected was owned when its first row was added."""
         self._notes: deque[Decision] = deque()
         self._principals: list[tuple[Principal, bytes, asyncio.Future[bool]]] = []
         self._busy = False
@@ -61,9 +63,12 @@ class ModelWriter:
 
     # -- adding ----------------------------------------------------------------------------------------------------
 
-    def changes(self, shard: int) -> Changes:  # noqa: ARG002 - one writer serves all shards here
+    def changes(self, shard: int) -> Changes:
         if self._ended is not None:
             raise self._ended.with_traceback(None)
+        if self.fence is not None:
+            # The epoch of the first row counts: what was added under one that ended must not pass under the next.
+            self._epochs.setdefault(shard, self.fence.get(shard, -1))
         self._schedule()
         return self._collecting
 
@@ -153,8 +158,9 @@ class ModelWriter:
             self._clock.now_us(),
             self._chain,
             self.head,
-            None if self.fence is None else dict(self.fence),
+            None if self.fence is None else self._epochs,
         )
+        self._epochs = {}
         self._asking = [future for _, _, future in self._principals]
         self._collecting, self._principals = Changes(), []
         self._notes.clear()
@@ -166,6 +172,7 @@ class ModelWriter:
             return
         self._busy = False
         changes, self._collecting = self._collecting, Changes()
+        self._epochs = {}
         for call, arguments in changes.then:
             self._call(call, *arguments)
         self._rest()
@@ -202,7 +209,7 @@ class ModelWriter:
         elif error is not None:
             self._answered(batch, None, error)
         elif isinstance(before, Rewound):
-            self._rewound(batch, before)
+            self._rewound(before)
         else:
             self._send(batch)
 
@@ -228,28 +235,35 @@ class ModelWriter:
             self._call(listener, committed.flushed)
         self._rest()
 
-    def _rewound(self, batch: Batch, error: Rewound) -> None:
+    def rewound(self, found: tuple[int, bytes]) -> None:
+        """The database was found to stand at ``found``, behind what it had acknowledged."""
+        if self._ended is None and found[0] < self.head[0]:
+            self._rewound(Rewound(f"chain {self._chain} stands at {found[0]}, not at {self.head[0]}."))
+
+    def _rewound(self, error: Rewound) -> None:
         """What memory holds is ahead of the database: let go of all that was to be written."""
         self._ended, self._busy = error, False
-        self._drop(batch, error)
-        if not self.on_rewound(error):
+        self._drop(error)
+        if not self.on_rewound():
             self._end(error)
         self._rest()
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
         self._ended, self._busy = error, False
-        self._drop(batch, error)
+        self._drop(error)
         self._end(error)
         self._rest()
 
-    def _drop(self, batch: Batch, error: BaseException) -> None:
+    def _drop(self, error: BaseException) -> None:
+        batch = self._in_flight
         self._in_flight, self._in_flight_rows = None, 0
         lost, self._collecting = self._collecting, Changes()
+        self._epochs = {}
         for future in (*self._asking, *(future for _, _, future in self._principals)):
             if not future.done():
                 future.set_exception(error)
         self._asking, self._principals = [], []
-        for admission in (*batch.changes.admissions, *lost.admissions):
+        for admission in (*(batch.changes.admissions if batch is not None else ()), *lost.admissions):
             self._call(admission.failed, error)
 
     def _end(self, error: BaseException) -> None:

@@ -65,11 +65,14 @@ class History:
         rewinds: int,
         problems: list[str],
         stuck: str,
+        noticeable: bool,
         ended_s: float,
     ) -> None:
         self.plan, self.tables, self.log = plan, tables, log
         self.sent, self.done = sent, done
         self.rewinds, self.problems, self.stuck, self.ended_s = rewinds, problems, stuck, ended_s
+        self.noticeable = noticeable
+        """Whether a node lives that knew of commits which the database lost."""
 
     @cached_property
     def runs(self) -> dict[bytes, Run]:

@@ -16,7 +16,7 @@ def of_signals(history: History) -> Iterator[str]:
         return
     sent: dict[bytes, list[str]] = {}
     for asked in history.log:
-        if asked.verb == "signal" and asked.acknowledged:
+        if asked.verb == "signal":
             sent.setdefault(asked.run_id, []).append(asked.name)
     for run_id, names in sent.items():
         run = history.runs.get(run_id)

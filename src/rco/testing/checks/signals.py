@@ -24,16 +24,15 @@ def taken(history: History) -> Iterator[str]:
     for asked in history.log:
         if asked.verb != "signal":
             continue
-        if not asked.acknowledged:
-            yield f"signal {asked.name} was refused: its run was not open"
-            continue
         known = history.runs.get(asked.run_id)
         if known is None:
             continue
         count = sum(record.body[0] == asked.name for record in known.of(Kind.MESSAGE))
         unread = asked.name in history.tables.messages.get(asked.run_id, {})
         if count + unread != 1:
-            yield f"signal {asked.name} was acknowledged, taken {count} times, {'unread' if unread else 'not listed'}"
+            # Refused because its run is closed, it was taken when it was sent before, without an answer.
+            how = "acknowledged" if asked.acknowledged else "refused"
+            yield f"signal {asked.name} was {how}, taken {count} times, {'unread' if unread else 'not listed'}"
 
 
 def heard(history: History) -> Iterator[str]:
