@@ -17,6 +17,8 @@ from rco.workflow import Backoff, Context, RetryPolicy, attempt, workflow
 # Read here, not in a step: a step is as good a place, a workflow is none.
 _PORT = int(os.environ.get("CRASH_DOWNSTREAM_PORT", "0"))
 _OFTEN = RetryPolicy(40, Backoff(first_s=0.02, cap_s=0.2))
+_PATIENTLY = RetryPolicy(40, Backoff(first_s=0.4, cap_s=0.4))
+"""Long enough for a kill and a new start to come in between."""
 
 
 def book(what: str, order: str) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def stumble(order: str) -> dict[str, Any]:
 @workflow
 async def flaky(ctx: Context, given: dict[str, Any]) -> Any:
     """A step that has to be retried."""
-    return await ctx.step(stumble, given["order"], policy=_OFTEN)
+    return await ctx.step(stumble, given["order"], policy=_PATIENTLY)
 
 
 @workflow

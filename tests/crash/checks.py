@@ -298,13 +298,20 @@ def timers(records: Records) -> Iterable[Finding]:
 
 
 def retries(records: Records) -> Iterable[Finding]:
-    """After a refusal nothing is sent again before the retry that was written down is due."""
+    """Nothing is tried again, nor sent again after a refusal, before the retry that was written down is due."""
     arrived: dict[str, list[int]] = defaultdict(list)
     for seen in records.seen:
         arrived[seen.key].append(seen.at_us)
     for run in records.runs.values():
-        for record in run.of(Kind.STEP_RETRY):
+        due: dict[str, int] = {}
+        for record in run.of(Kind.STEP_RETRY, Kind.STEP_END):
+            early_us = due.get(record.key, 0) - record.at_us
+            if early_us > 0:
+                yield Finding(EARLY, f"run {run.run_id}: step {record.key} was tried {early_us} us before it was due")
+            if record.kind == Kind.STEP_END:
+                continue
             _, due_us, error = record.body
+            due[record.key] = due_us
             if "503" not in error["message"]:
                 # An attempt without an answer may still be on its way to the other side.
                 continue

@@ -345,6 +345,13 @@ def a_retry_before_it_is_due(records: Records) -> Planted:
     return checks.retries, EARLY
 
 
+def an_attempt_before_it_is_due(records: Records) -> Planted:
+    run = run_of(records, "flaky")
+    due = run.of(Kind.STEP_RETRY)[0].body[1]
+    swap(run, Kind.STEP_END, lambda one: msgspec.structs.replace(one, at_us=due - 1))
+    return checks.retries, EARLY
+
+
 def a_child_nobody_opened(records: Records) -> Planted:
     without(run_of(records, "order"), Kind.CHILD)
     return checks.children, STRAY

@@ -12,13 +12,16 @@ from tests.crash.world import NodeWorld
 pytestmark = pytest.mark.timeout(60)
 
 TRAPS = [
-    # Committed, and nothing done about it; handed to the run that was loaded for it; taken, and that not committed.
+    # Committed, and nothing done about it; handed to the run that was loaded for it; taken, and that not committed;
+    # taken and committed, so that no message is there any more to wake it.
     "commit.after-commit/SENT",
     "callback/_deliver_if",
     "engine.journal-read",
     "engine.message-here/signal",
     "engine.message-collected/signal",
     "commit.before-commit/TAKEN",
+    "commit.after-commit/TAKEN",
+    "call.before/POST",
 ]
 
 
