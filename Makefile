@@ -22,6 +22,9 @@ check: setup ## format, lint, types, floors, unit tests: under a minute
 test: setup ## every test this machine can run
 	@$(BIN)/pytest -q
 
+sim: setup ## simulate SEEDS worlds (2000), from seed FIRST (0); for the night SEEDS=100000
+	@$(BIN)/python -m rco.testing.simulation --seed $(or $(FIRST),0) --seeds $(or $(SEEDS),2000) --jobs $(or $(JOBS),2)
+
 bench: setup ## the figures of this machine; OUT=FILE writes them as JSON
 	@$(BIN)/python -m bench $(if $(OUT),--out $(OUT))
 
@@ -32,4 +35,4 @@ lock: setup ## renew the lock file
 clean: ## remove what was built and what ran
 	rm -rf .rco .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
 
-.PHONY: help setup demo check test bench lock clean
+.PHONY: help setup demo check test sim bench lock clean

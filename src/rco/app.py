@@ -158,7 +158,7 @@ class Service:
             ids=ids,
             metrics=self.metrics,
             log=self.log,
-            shut=lambda: self._ingress.drain(),
+            shut=self._shut,
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
         observe(engine, keeper.writer, self.metrics, clock, self.log)
@@ -262,6 +262,9 @@ class Service:
         await self._desk.engine.reload(self._programs(application))
         self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="ok").add()
         self.log.info("service.reloaded")
+
+    def _shut(self) -> None:
+        self._ingress.drain()
 
     def _where(self) -> str:
         """The database: a file, an address, or a reference to one that holds a password."""

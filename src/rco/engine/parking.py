@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from rco.engine.live import Live
 from rco.engine.operation import ChildRun, Timer, Wait
@@ -33,6 +34,8 @@ class Parking:
         self._tasks: list[asyncio.Task[None]] = []
         self.parked = 0
         owner.on_idle = self.consider
+        self._gained = asyncio.Event()
+        owner.ownership.on_gained(lambda _: self._gained.set())
 
     async def start(self) -> None:
         loop = self._owner.loop
@@ -111,13 +114,17 @@ class Parking:
         window_us = round(owner.options.timer_window_s * MICROS)
         while True:
             horizon = owner.clock.now_us() + window_us
+            self._gained.clear()
             due = await self._reader.due(horizon, DUE_PAGE, owner.ownership.shards())
             for due_us, run_id in due:
                 self._arm(due_us, run_id)
             # A full page means there are more: the next look is when the last of this page is due.
             self._horizon_us = due[-1][0] if len(due) == DUE_PAGE else horizon
             pause_s = (self._horizon_us - owner.clock.now_us()) / MICROS / 2
-            await asyncio.sleep(min(max(pause_s, 0.05), owner.options.timer_window_s / 2))
+            # Shards that are taken over bring timers of their own.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(max(pause_s, 0.05), owner.options.timer_window_s / 2)):
+                    await self._gained.wait()
 
     def _arm(self, due_us: int, run_id: bytes) -> None:
         if run_id in self._armed or run_id in self._owner.live:

@@ -23,7 +23,7 @@ def is_postgres(where: str) -> bool:
 
 
 def open_keeper(where: str, *, clock: Clock, ids: Ids, sealer: Sealer, node: str) -> Keeper:
-    """The keeper of what lives at ``where``, not yet started. Raises ``ConfigInvalid`` when its library is not there."""
+    """The keeper of what lives at ``where``, not started. Raises ``ConfigInvalid`` when its library is not there."""
     if not is_postgres(where):
         return SqliteKeeper(Path(where), clock=clock, ids=ids, sealer=sealer, node=node)
     _need_asyncpg()

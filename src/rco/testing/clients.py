@@ -99,7 +99,9 @@ class Clients:
         except TimeoutError:
             raise Unknown from None
 
-    async def _insist(self, verb: str, name: str, work: Callable[[Engine], Any], final: tuple[type, ...] = ()) -> Any:
+    async def _insist(
+        self, verb: str, name: str, work: Callable[[Engine], Any], final: tuple[type[Exception], ...] = ()
+    ) -> Any:
         """Ask until there is an answer. ``final``: errors that are one."""
         while True:
             try:
@@ -121,7 +123,7 @@ class Clients:
         """Have one order done. Where the database lost commits, everything is asked for again when all is calm: the
         same keys and the same message ids must lead to the same."""
         await self._order(order)
-        while not self.calm:
+        while not self.calm:  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(1.0)
         if self._database.rewinds:
             await self._order(order, again=True)

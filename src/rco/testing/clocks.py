@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rco.kit.clock import MICROS
 
-__all__ = ["EPOCH_US", "DriftingClock", "WorldTime"]
+__all__ = ["EPOCH_US", "DriftingClock", "ManualClock", "WorldTime"]
 
 EPOCH_US = 1_800_000_000_000_000
 """Wall time at which every virtual world begins."""
@@ -45,3 +45,24 @@ class DriftingClock:
     def jump(self, seconds: float) -> None:
         """Set the wall time forward, or back when negative."""
         self.skew_s += seconds
+
+
+class ManualClock:
+    """Stands still until it is moved. Implements ``rco.kit.clock.Clock``, for tests of code that is given a clock."""
+
+    __slots__ = ("at_us",)
+
+    def __init__(self, at_us: int = EPOCH_US) -> None:
+        self.at_us = at_us
+
+    def now_us(self) -> int:
+        return self.at_us
+
+    def monotonic(self) -> float:
+        return self.at_us / MICROS
+
+    def move(self, seconds: float) -> None:
+        """Let ``seconds`` pass. Raises ``ValueError`` when they are negative: this clock is monotonic."""
+        if seconds < 0:
+            raise ValueError(f"{seconds} s: time does not go back; make another clock")
+        self.at_us += round(seconds * MICROS)

@@ -15,6 +15,7 @@ import contextvars
 import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from contextvars import Context, copy_context
 from typing import Any, NoReturn, TypeVar
 
@@ -100,7 +101,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         actor.ready.clear()
 
     def fuse(self, actor: Actor, callbacks: int, then: Callable[[], object]) -> None:
-        """Call ``then`` after that many more callbacks of ``actor``, before its next one: in the middle of something."""
+        """Call ``then`` after that many more callbacks of ``actor``, before its next one: right in the middle."""
         actor.fuse, actor.on_fuse = callbacks, then
 
     def freeze(self, actor: Actor) -> None:
@@ -165,7 +166,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         handle = actor.ready.popleft()
         if not actor.ready:
             self._unlist(at)
-        if not handle._cancelled:  # type: ignore[attr-defined]
+        if not handle._cancelled:
             self.steps += 1
             handle._run()
             if actor.fuse:
@@ -184,7 +185,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _advance(self, until_s: float | None) -> bool:
         """Move time to the next timer and make all that are due ready. False when ``until_s`` comes first."""
         timers = self._timers
-        while timers and (timers[0][2]._cancelled or timers[0][3].dead):  # type: ignore[attr-defined]
+        while timers and (timers[0][2]._cancelled or timers[0][3].dead):
             heapq.heappop(timers)
         if not timers:
             if until_s is None:
@@ -197,7 +198,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.world.now_s = now = max(self.world.now_s, timers[0][0])
         while timers and timers[0][0] <= now:
             _, _, handle, actor = heapq.heappop(timers)
-            if not handle._cancelled:  # type: ignore[attr-defined]
+            if not handle._cancelled:
                 self._push(actor, handle)
         return True
 
@@ -216,7 +217,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 try:
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
                 except (RuntimeError, ValueError):
                     continue
         self.tasks.clear()
@@ -227,24 +228,24 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """The current actor's monotonic clock."""
         return self.current().clock.monotonic()
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
         if context is None:
             context = copy_context()
         handle = asyncio.Handle(callback, args, self, context)
         self._push(context.get(_actor, self.outside), handle)
         return handle
 
-    def call_soon_threadsafe(
+    def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         if context is None:
@@ -263,7 +264,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.tasks.append(task)
         return task
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # noqa: ARG002
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]  # noqa: ARG002
         """Calls ``func`` in a later turn of the same actor; there are no threads."""
         future = self.create_future()
 
@@ -289,7 +290,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Errors that tasks ended with and nobody asked about."""
         found: list[BaseException] = []
         for task in self.tasks:
-            if task.done() and not task.cancelled() and task._log_traceback:  # type: ignore[attr-defined]
+            if task.done() and not task.cancelled() and task._log_traceback:
                 problem = task.exception()
                 if problem is not None:
                     found.append(problem)
@@ -310,7 +311,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     async def shutdown_asyncgens(self) -> None:
         """Nothing is kept of them."""
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # type: ignore[override]  # noqa: ARG002, ASYNC109
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """There is none."""
 
     def run_forever(self) -> NoReturn:
@@ -318,3 +319,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def stop(self) -> NoReturn:
         raise RuntimeError("a virtual loop ends when what it runs until holds")
+
+
+class InPlace(Executor):
+    """An executor without threads: the loop runs what is handed to it as an event of its own."""

@@ -13,7 +13,7 @@ from rco.engine.program import Programs
 from rco.kit.ids import Ids
 from rco.model.event import Event
 from rco.testing.clocks import DriftingClock
-from rco.testing.loop import Actor, VirtualLoop
+from rco.testing.loop import Actor, InPlace, VirtualLoop
 from rco.testing.plan import Plan
 from rco.testing.store import ModelKeeper
 from rco.testing.upstream import ModelCaller, Upstream
@@ -94,7 +94,7 @@ class Node:
         await keeper.start()
         programs = Application("simulation", ".", workflows(self._upstream)).programs(
             ModelCaller(self._upstream),
-            None,  # type: ignore[arg-type] - the loop has no threads
+            InPlace(),
         )
         engine = Engine(
             keeper.writer,

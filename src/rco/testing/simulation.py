@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import multiprocessing
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 import msgspec
@@ -28,7 +29,7 @@ from rco.testing.plan import Plan, draw
 from rco.testing.upstream import Upstream
 from rco.testing.wire import Network
 
-__all__ = ["Verdict", "World", "main", "simulate"]
+__all__ = ["Verdict", "World", "main", "report", "simulate", "swarm"]
 
 LIVE_WITHIN_S = 400.0
 """After the faults have stopped, everything is to end within this."""
@@ -58,7 +59,7 @@ class World:
             return Random(f"{name} {plan.seed}")  # noqa: S311 - not for secrets
 
         self.random = part("order")
-        self.loop = VirtualLoop(self.random.random, steps_limit=STEPS_LIMIT)
+        self.loop = VirtualLoop(self.random.random, steps_limit=STEPS_LIMIT)  # type: ignore[abstract]
         world = self.loop.world
         self.trace: list[str] = []
         self.database = ModelDatabase(ChainSealer(), lambda: world.now_s)
@@ -155,24 +156,48 @@ def main(arguments: list[str] | None = None, out: Callable[[str], object] = sys.
     parser = argparse.ArgumentParser(prog="python -m rco.testing.simulation", description="Simulate worlds.")
     parser.add_argument("--seed", type=int, default=0, help="the world, or the first of them")
     parser.add_argument("--seeds", type=int, default=1, help="how many worlds")
+    parser.add_argument("--jobs", type=int, default=1, help="processes to share them among")
     parser.add_argument("--verbose", action="store_true", help="print all that happened")
     asked = parser.parse_args(arguments)
-    broken = 0
-    for seed in range(asked.seed, asked.seed + asked.seeds):
-        verdict = simulate(seed, keep_trace=asked.verbose)
+    seeds = range(asked.seed, asked.seed + asked.seeds)
+    if asked.seeds == 1:
+        verdict = simulate(asked.seed, keep_trace=asked.verbose)
         if asked.verbose:
             out("".join(f"{line}\n" for line in verdict.trace))
             out(f"{verdict.plan}\n")
-        broken += bool(verdict.findings)
-        for finding in verdict.findings:
-            out(f"seed {seed}: {finding.rule}: {finding.what}\n")
-        if asked.verbose or asked.seeds == 1:
-            out(f"seed {seed}: {verdict.steps} callbacks, {verdict.lasted_s:.1f} s, trace {verdict.digest[:16]}\n")
-        if seed % 32 == 31:
-            gc.collect()
-    if broken:
-        out(f"{broken} of {asked.seeds} worlds broke; python -m rco.testing.simulation --seed N --verbose shows one\n")
+        out(report(asked.seed, verdict.findings))
+        out(f"seed {asked.seed}: {verdict.steps} callbacks, {verdict.lasted_s:.1f} s, trace {verdict.digest[:16]}\n")
+        return 1 if verdict.findings else 0
+    broken = 0
+    for seed, findings in swarm(seeds, asked.jobs):
+        broken += bool(findings)
+        out(report(seed, findings))
+    out(f"{asked.seeds} worlds, {broken} broke\n")
     return 1 if broken else 0
+
+
+def swarm(seeds: Iterable[int], jobs: int) -> Iterator[tuple[int, tuple[Finding, ...]]]:
+    """(seed, findings) of many worlds, in the order in which ``jobs`` processes finish them."""
+    if jobs <= 1:
+        yield from map(_judge, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(_judge, seeds, chunksize=8)
+
+
+def _judge(seed: int) -> tuple[int, tuple[Finding, ...]]:
+    verdict = simulate(seed)
+    # Nothing is collected within a world, where a finalizer would come at a moment of its own.
+    gc.collect()
+    return seed, verdict.findings
+
+
+def report(seed: int, findings: Iterable[Finding]) -> str:
+    """The findings as lines, and the command that shows them again."""
+    lines = [f"seed {seed}: {one.rule}: {one.what}\n" for one in findings]
+    if lines:
+        lines.append(f"    python -m rco.testing.simulation --seed {seed} --verbose\n")
+    return "".join(lines)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from rco.kit.clock import Clock
@@ -123,10 +124,9 @@ class ModelKeeper:
         await self._writer.stop()
         if self._leases is not None:
             await self._leases.stop()
-            try:
+            # Not told, its lease runs out.
+            with suppress(ConnectionLost):
                 await told(self._link, lambda: self._database.leave(self._node))
-            except ConnectionLost:
-                pass  # its lease runs out
         if self._locked:
             self._locked = False
             self._database.unlock()

@@ -92,7 +92,7 @@ class ModelReader:
 
     async def count_open(self) -> dict[Mode, int]:
         def read(tables: Tables) -> dict[Mode, int]:
-            counts = {mode: 0 for mode in Mode if mode is not Mode.CLOSED}
+            counts: dict[Mode, int] = {mode: 0 for mode in Mode if mode is not Mode.CLOSED}
             for row in tables.runs.values():
                 counts[row.mode] += 1
             return counts

@@ -248,7 +248,7 @@ class ModelWriter:
             self._end(error)
         self._rest()
 
-    def _failed(self, batch: Batch, error: BaseException) -> None:
+    def _failed(self, _: Batch, error: BaseException) -> None:
         self._ended, self._busy = error, False
         self._drop(error)
         self._end(error)

@@ -147,10 +147,10 @@ class Transaction:
 
         for (draft, _), segment in zip(drafts, segments, strict=True):
             tables.journal.setdefault(draft.run_id, []).append(segment)
-            owner, epoch = (batch.writer, batch.epoch) if batch.fence is None else tables.leases[shard_of(draft.run_id)]
+            epoch = batch.epoch if batch.fence is None else batch.fence.get(shard_of(draft.run_id), -1)
             count = draft.records or len(draft.parts)
             tables.counts[draft.run_id] = tables.counts.get(draft.run_id, 0) + count
-            tables.appended.append(Appended(draft.run_id, draft.first_seq, count, owner, epoch, self._now_s))
+            tables.appended.append(Appended(draft.run_id, draft.first_seq, count, batch.writer, epoch, self._now_s))
         tables.segments[batch.chain, n] = segments
         self._runs()
         self._inbox()
@@ -336,7 +336,9 @@ def _touched(changes: Changes) -> set[int]:
     runs = [draft.run_id for draft in changes.drafts if draft.parts]
     runs += [row.run_id for row in changes.opened]
     runs += [run_id for run_id, _ in changes.opened_segments]
-    runs += [one.run_id for one in (*changes.moved, *changes.ended, *changes.waiters)]
+    runs += [one.run_id for one in changes.moved]
+    runs += [one.run_id for one in changes.ended]
+    runs += [one.run_id for one in changes.waiters]
     runs += [run_id for run_id, _ in (*changes.taken, *changes.waiters_gone)]
     for admission in changes.admissions:
         runs += [row.run_id for row, _ in admission.opened]

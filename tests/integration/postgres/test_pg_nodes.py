@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from rco.errors import Fenced, StoreLocked
-from rco.store.contract.changes import Changes
+from rco.store.contract.changes import Changes, Draft
+from rco.store.postgres import PostgresOptions
 from rco.store.postgres.ownership import winner
 
 ALL = frozenset(range(256))
@@ -68,8 +70,6 @@ async def test_a_second_node_is_handed_its_share_and_what_was_appended_is_flushe
 
 
 def draft_of(run_id: bytes, first_seq: int) -> Any:
-    from rco.store.contract.changes import Draft
-
     made = Draft(run_id, first_seq)
     made.parts.append(b"x%d" % first_seq)
     return made
@@ -176,6 +176,21 @@ async def test_no_two_processes_have_one_name(make_node: Any, kill: Callable[[An
     assert third.keeper.epoch == 2
 
 
+async def test_who_lost_its_name_writes_nothing_not_even_what_concerns_no_shard(
+    make_node: Any, postgres_server: Any, postgres_database: str
+) -> None:
+    node = make_node("a", PostgresOptions())
+    await node.keeper.start()
+    await node.open(0)
+    postgres_server.query(postgres_database, "UPDATE node SET boot_id = 'another'")
+    with pytest.raises(Fenced):
+        await node.admit(event=node.event("e", "s"))
+    assert await node.reader.event("default", "e") is None
+    # This is no loss of some shards: the process has to stop.
+    assert [type(error) for error in node.failures] == [Fenced]
+    assert node.ownership.shards() == frozenset()
+
+
 async def test_a_message_for_another_node_s_run_is_told_to_it(make_node: Any) -> None:
     one, two = make_node("a"), make_node("b")
     await one.keeper.start()
@@ -189,10 +204,6 @@ async def test_a_message_for_another_node_s_run_is_told_to_it(make_node: Any) ->
 
 async def test_messages_are_found_without_notifications(make_node: Any) -> None:
     """Behind a transaction pooler nothing can be listened to."""
-    import msgspec
-
-    from rco.store.postgres import PostgresOptions
-
     pooled = msgspec.structs.replace(
         PostgresOptions(heartbeat_s=0.15, ttl_s=0.9, margin_s=0.2, poll_s=0.1), pooler=True
     )

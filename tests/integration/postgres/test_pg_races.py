@@ -44,6 +44,15 @@ async def test_a_claim_and_a_start_key_are_given_once(make_node: Any) -> None:
     assert sum((await nodes[0].reader.count_open()).values()) == 100
 
 
+async def test_claims_alone_are_given_once(make_node: Any) -> None:
+    nodes = await two(make_node)
+    for number in range(100):
+        claims = [Claim(number.to_bytes(32, "big"), f"corr-{node.name}", 1 << 60) for node in nodes]
+        tries = [node.admit(MINE[node.name], claim=claim) for node, claim in zip(nodes, claims, strict=True)]
+        verdicts = await asyncio.gather(*tries)
+        assert sorted(verdict.status for verdict in verdicts) == ["accepted", "duplicate"]
+
+
 async def test_keys_alone_raced_with_two_requests_conflict(make_node: Any) -> None:
     nodes = await two(make_node)
     for number in range(60):

@@ -1,0 +1,149 @@
+"""Engines on several nodes: a run goes on where its owner died, and asks for it reach its owner from any node."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import pytest
+
+from rco.engine.ask import StartAsk
+from rco.engine.emitting import Started
+from rco.engine.engine import Engine
+from rco.engine.options import EngineOptions
+from rco.engine.program import Programs
+from rco.kit.ids import Ids
+from rco.model.decision import Decision, Verb
+from rco.model.run import Outcome, shard_of
+from rco.workflow import Context, workflow
+from rco.workflow.application import Application
+
+RAN: list[tuple[str, int]] = []
+
+
+async def note(what: str, at: int) -> int:
+    RAN.append((what, at))
+    return at
+
+
+@workflow
+async def naps(ctx: Context, given: dict[str, Any]) -> int:
+    await ctx.step(note, given["name"], 1)
+    await ctx.sleep(given["s"])
+    return await ctx.step(note, given["name"], 2)
+
+
+@workflow
+async def listens(ctx: Context, name: str) -> Any:
+    await ctx.step(note, name, 1)
+    first = await ctx.signal("go")
+    return [await ctx.step(note, name, 2), first]
+
+
+class Serving:
+    """A keeper with an engine on it."""
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+        self.executor = ThreadPoolExecutor(2)
+        programs = Application("test", ".", [naps, listens]).programs(None, self.executor)
+        self.engine = Engine(
+            node.writer,
+            node.reader,
+            Programs(programs),
+            lambda _: Started([], []),
+            clock=node.clock,
+            ids=Ids(node.clock),
+            random=random.random,
+            # Waits leave memory at once; whoever looks for due timers only now and then would be minutes late.
+            options=EngineOptions(park_after_s=0.05, timer_window_s=600.0),
+            ownership=node.ownership,
+        )
+        node.keeper.on_mail(self.engine.wake)
+
+    async def start(self) -> None:
+        await self.node.keeper.start()
+        await self.engine.start()
+
+    async def open(self, name: str, given: Any) -> bytes:
+        return (await self.engine.start_run(StartAsk(workflow=name, input=given))).run_id
+
+    async def stop(self) -> None:
+        await self.engine.stop()
+        await self.node.keeper.stop()
+        self.executor.shutdown()
+
+
+@pytest.fixture
+async def serve(make_node: Any) -> AsyncIterator[Callable[[str], Any]]:
+    RAN.clear()
+    made: list[Serving] = []
+
+    async def make(name: str) -> Serving:
+        made.append(Serving(make_node(name)))
+        await made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.stop()
+
+
+async def test_parked_and_hot_runs_of_a_killed_node_go_on_elsewhere(serve: Any, kill: Any) -> None:
+    one = await serve("a")
+    two = await serve("b")
+    await one.node.until(lambda: two.node.ownership.shards() and len(one.node.left) > 0)
+    waiting = [await one.open("listens", f"l{at}") for at in range(4)]
+    napping = [await one.open("naps", {"name": f"n{at}", "s": 1.5}) for at in range(4)]
+    assert all(one.node.ownership.owns(shard_of(run_id)) for run_id in waiting + napping)
+    while len(RAN) < 8:
+        await asyncio.sleep(0.005)
+    kill(one.node)
+    await two.node.until(lambda: len(two.node.ownership.shards()) == 256)
+    decision = Decision(verb=Verb.SIGNAL, at_us=1)
+    for run_id in waiting:
+        await two.engine.signal(run_id, "go", "now", "m", decision)
+    for at, run_id in enumerate(waiting):
+        finished = await two.engine.result(run_id, 30)
+        assert (finished.outcome, finished.value) == (Outcome.COMPLETED, [2, [1, "now"]]) or finished.value == [
+            2,
+            "now",
+        ], (at, finished)
+    for run_id in napping:
+        finished = await two.engine.result(run_id, 30)
+        assert (finished.outcome, finished.value) == (Outcome.COMPLETED, 2)
+    # Finished steps did not run again.
+    assert sorted(RAN) == sorted((f"{kind}{at}", step) for kind in "ln" for at in range(4) for step in (1, 2))
+
+
+async def test_a_signal_reaches_the_owner_from_any_node(serve: Any) -> None:
+    one, two = await serve("a"), await serve("b")
+    await two.node.until(lambda: bool(two.node.ownership.shards()))
+    run_id = await two.open("listens", "x")
+    while ("x", 1) not in RAN:
+        await asyncio.sleep(0.005)
+    assert not one.node.ownership.owns(shard_of(run_id))
+    await one.engine.signal(run_id, "go", {"from": "a"}, "m1", Decision(verb=Verb.SIGNAL, at_us=1))
+    finished = await one.engine.result(run_id, 30)
+    assert finished.outcome is Outcome.COMPLETED
+    assert msgspec.to_builtins(finished.value)[0] == 2
+
+
+async def test_runs_go_on_through_a_planned_hand_over(serve: Any) -> None:
+    """Runs are opened all the while a second node comes and the first one goes."""
+    one = await serve("a")
+    opened = [await one.open("naps", {"name": f"a{at}", "s": 0.3}) for at in range(40)]
+    two = await serve("b")
+    opened += [await one.open("naps", {"name": f"b{at}", "s": 0.2}) for at in range(40)]
+    await two.node.until(lambda: bool(two.node.ownership.shards()))
+    opened += [await two.open("naps", {"name": f"c{at}", "s": 0.1}) for at in range(40)]
+    await one.stop()
+    await two.node.until(lambda: len(two.node.ownership.shards()) == 256)
+    for run_id in opened:
+        finished = await two.engine.result(run_id, 30)
+        assert (finished.outcome, finished.value) == (Outcome.COMPLETED, 2)
+    assert sorted(step for _, step in RAN).count(2) >= len(opened)

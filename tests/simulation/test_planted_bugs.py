@@ -1,0 +1,296 @@
+"""Every rule can fail: each bug planted here is found within a few worlds, by the rule that is there for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from rco.engine import loading
+from rco.engine.effects import Effects
+from rco.engine.engine import Engine
+from rco.engine.loading import Loading
+from rco.engine.operation import Effect
+from rco.engine.owner import Owner
+from rco.engine.timing import Timers
+from rco.engine.waiting import Waits
+from rco.model.effect import Answer, EffectFailed
+from rco.model.journal import Kind
+from rco.model.target import Repeat
+from rco.testing import tables
+from rco.testing.database import ModelDatabase
+from rco.testing.plan import draw
+from rco.testing.simulation import simulate
+from rco.testing.store import ModelKeeper
+from rco.testing.store_writer import ModelWriter
+from rco.testing.wire import Wire
+from rco.workflow.context import Context
+
+WITHIN = 150
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def arm_before_commit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Effect, "outside", False)
+
+
+def no_fence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tables, "fence", lambda *_: None)
+
+
+def fence_without_lock(patch: pytest.MonkeyPatch) -> None:
+    """The epoch is compared before the transaction and not within it."""
+    fence, ask = tables.fence, Wire.ask
+    patch.setattr(tables, "fence", lambda *_: None)
+
+    def early(self: Wire, request: Any, answer: Any) -> None:
+        batch = getattr(request, "args", (None,))[0]
+        if isinstance(batch, tables.Batch):
+            try:
+                fence(self._network.database.tables, batch)
+            except Exception as problem:  # noqa: BLE001 - as the keeper does
+                self._network.loop.post(self.actor, answer, None, problem)
+                return
+        ask(self, request, answer)
+
+    patch.setattr(Wire, "ask", early)
+
+
+def forget_what_was_taken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Waits, "_forget", lambda *_: None)
+    patch.setattr(Waits, "_note_taken", lambda *_: None)
+    patch.setattr(loading, "_message_id", lambda _: "")
+
+
+def early_timers(patch: pytest.MonkeyPatch) -> None:
+    def call_at(self: Timers, live: Any, key: str, due_us: int, then: Any, *arguments: Any) -> None:
+        delay_s = max(0.0, (due_us - self._owner.clock.now_us()) / 2e6)
+        live.timers[key] = self._owner.loop.call_later(delay_s, self._due, live, key, 0, then, arguments)
+
+    patch.setattr(Timers, "call_at", call_at)
+
+
+def early_retries(patch: pytest.MonkeyPatch) -> None:
+    def at_once(self: Effects, live: Any, op: Any) -> None:
+        live.timers[op.key] = self._owner.loop.call_later(0, self._retry_due, live, op)
+
+    patch.setattr(Effects, "_wait_for_retry", at_once)
+
+
+def lose_messages_while_parking(patch: pytest.MonkeyPatch) -> None:
+    wake = Loading.wake
+
+    def forgetful(self: Loading, run_id: bytes) -> None:
+        live = self._owner.live.get(run_id)
+        if live is not None:
+            wake(self, run_id)
+
+    patch.setattr(Loading, "wake", forgetful)
+
+
+def end_steps_twice(patch: pytest.MonkeyPatch) -> None:
+    append = Owner.append
+
+    def twice(self: Owner, live: Any, record: Any) -> None:
+        append(self, live, record)
+        if record.kind == Kind.STEP_END:
+            live.draft.parts.extend(live.draft.parts[-2:])
+            live.draft.records += 1
+            live.seq += 1
+
+    patch.setattr(Owner, "append", twice)
+
+
+def act_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Owner, "may_act", lambda *_: True)
+
+
+def no_compensations(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Context, "compensate", lambda *_: None)
+
+
+def no_intent(patch: pytest.MonkeyPatch) -> None:
+    arm = Effects.arm
+
+    def straight(self: Effects, live: Any, op: Any) -> None:
+        if op.repeat is Repeat.NEVER and not (op.doubt or op.written or op.intent):
+            self.begin(live, op)
+        else:
+            arm(self, live, op)
+
+    patch.setattr(Effects, "arm", straight)
+
+
+def repeat_what_may_not_be(patch: pytest.MonkeyPatch) -> None:
+    def again(self: Effects, live: Any, op: Any, why: str) -> None:
+        op.intent = False
+        op.written = False
+        self._owner.hold(live, op)
+
+    patch.setattr(Effects, "_in_doubt", again)
+
+
+def ignore_start_keys(patch: pytest.MonkeyPatch) -> None:
+    refused = tables._refused
+
+    def open_handed(admission: Any, claims: Any, held: Any, is_open: Any) -> Any:
+        bare = msgspec.structs.replace(admission, start_keys=[])
+        return refused(bare, claims, held, is_open)
+
+    patch.setattr(tables, "_refused", open_handed)
+
+
+def out_of_order(patch: pytest.MonkeyPatch) -> None:
+    def at_once(self: Engine, outcome: Any, message: Any) -> None:
+        live = self._owner.live.get(message.run_id)
+        if outcome.status == "accepted" and live is not None:
+            self._waits.deliver(live, message)
+
+    patch.setattr(Engine, "_deliver_if", at_once)
+
+
+def begin_again(patch: pytest.MonkeyPatch) -> None:
+    """An attempt is made once more when its step has ended."""
+    done = Effects._done
+
+    def twice(self: Effects, live: Any, op: Any, answer: Any) -> None:
+        done(self, live, op, answer)
+        self._owner.loop.call_later(0.2, lambda: self._owner.loop.create_task(self._attempt(live, op)))
+
+    patch.setattr(Effects, "_done", twice)
+
+
+def attempt_twice(patch: pytest.MonkeyPatch) -> None:
+    begin = Effects.begin
+
+    def twice(self: Effects, live: Any, op: Any) -> None:
+        begin(self, live, op)
+        begin(self, live, op)
+
+    patch.setattr(Effects, "begin", twice)
+
+
+def take_loss_for_success(patch: pytest.MonkeyPatch) -> None:
+    lost = Effects._lost
+
+    def hopeful(self: Effects, live: Any, op: Any, problem: EffectFailed) -> None:
+        if problem.ambiguous and op.repeat is not Repeat.NEVER:
+            self._done(live, op, Answer({"status": 200, "headers": {}, "body": {}}))
+        else:
+            lost(self, live, op, problem)
+
+    patch.setattr(Effects, "_lost", hopeful)
+
+
+def another_event(patch: pytest.MonkeyPatch) -> None:
+    body = tables.event_body
+    patch.setattr(tables, "event_body", lambda event: body(msgspec.structs.replace(event, id=event.id + "x")))
+
+
+def unsealed_segment(patch: pytest.MonkeyPatch) -> None:
+    write = tables.Transaction.write
+
+    def forget(self: Any) -> Any:
+        committed = write(self)
+        for key, segments in self._tables.segments.items():
+            if len(segments) > 2:
+                self._tables.segments[key] = segments[:-1]
+        return committed
+
+    patch.setattr(tables.Transaction, "write", forget)
+
+
+def close_otherwise(patch: pytest.MonkeyPatch) -> None:
+    end = tables.Transaction._end
+
+    def failed(self: Any, ended: Any) -> None:
+        end(self, msgspec.structs.replace(ended, outcome=tables_outcome("failed")))
+
+    def tables_outcome(word: str) -> Any:
+        from rco.model.run import Outcome
+
+        return Outcome(word)
+
+    patch.setattr(tables.Transaction, "_end", failed)
+
+
+def hide_the_rewind(patch: pytest.MonkeyPatch) -> None:
+    note = ModelWriter.note
+
+    def silent(self: ModelWriter, decision: Any) -> None:
+        if decision.reason != "history rewound":
+            note(self, decision)
+
+    patch.setattr(ModelWriter, "note", silent)
+
+
+def stumble(patch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyError("nobody handles this")
+
+    patch.setattr(Waits, "_expire", broken)
+
+
+def sleep_over_unread_mail(patch: pytest.MonkeyPatch) -> None:
+    """What a sole owner was told before it died in the commit's own turn."""
+    patch.setattr(ModelKeeper, "on_mail", lambda *_: None)
+
+
+def rewrite_epochs(patch: pytest.MonkeyPatch) -> None:
+    """A take-over that does not raise the epoch."""
+    beat = ModelDatabase.beat
+
+    def same(self: ModelDatabase, node: str, chain: str, ttl_s: float) -> Any:
+        before = list(self.tables.leases)
+        told = beat(self, node, chain, ttl_s)
+        self.tables.leases = [(now[0], max(1, was[1])) for was, now in zip(before, self.tables.leases, strict=True)]
+        return msgspec.structs.replace(told, owned={shard: self.tables.leases[shard][1] for shard in told.owned})
+
+    patch.setattr(ModelDatabase, "beat", same)
+
+
+PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
+    (arm_before_commit, "durable", {}),
+    (no_fence, "epochs", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
+    (fence_without_lock, "epochs", {"nodes": 3, "pauses": 3, "lock_wait": 0.5, "lock_wait_s": 6.0}),
+    (rewrite_epochs, "epochs", {"nodes": 3, "crashes": 3}),
+    (forget_what_was_taken, "signals", {"crashes": 4}),
+    (early_timers, "timers", {}),
+    (early_retries, "retries", {"refuse": 0.3, "clock_jumps": 0}),
+    (lose_messages_while_parking, "live", {"nodes": 1}),
+    (sleep_over_unread_mail, "live", {"nodes": 1, "crashes": 4}),
+    (end_steps_twice, "journals", {}),
+    (act_for_ever, "owners", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
+    (no_compensations, "undo", {}),
+    (no_intent, "once", {}),
+    (repeat_what_may_not_be, "once", {"crashes": 4, "nodes": 1}),
+    (ignore_start_keys, "starts", {"crashes": 4, "nodes": 1}),
+    (out_of_order, "order", {"nodes": 3}),
+    (begin_again, "finished", {"nodes": 1}),
+    (attempt_twice, "repeats", {"nodes": 1}),
+    (take_loss_for_success, "effects", {"lose_before": 0.2}),
+    (another_event, "events", {}),
+    (unsealed_segment, "evidence", {}),
+    (close_otherwise, "outcomes", {}),
+    (hide_the_rewind, "rewound", {"nodes": 2, "fail_overs": 1}),
+    (stumble, "quiet", {}),
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("plant", "rule", "where"), PLANTED, ids=lambda one: getattr(one, "__name__", None))
+def test_a_planted_bug_is_found(
+    plant: Plant, rule: str, where: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    others: set[str] = set()
+    for seed in range(WITHIN):
+        plan = draw(seed, where.get("nodes"))
+        changed = {name: value for name, value in where.items() if name != "nodes"}
+        found = {finding.rule for finding in simulate(seed, plan=msgspec.structs.replace(plan, **changed)).findings}
+        if rule in found:
+            return
+        others |= found
+    pytest.fail(f"{plant.__name__} was not found by rule {rule} in {WITHIN} worlds; others found: {sorted(others)}")
