@@ -46,16 +46,19 @@ class Kept:
             seal = sealer.seal(writer="w", n=n, epoch=epoch, at_us=n, prev=prev, leaves=leaves, decisions=decisions)
             self.chain.append(seal)
 
-    async def seals(self, first_n: int, limit: int) -> list[Seal]:
+    async def chains(self) -> list[str]:
+        return [""] if self.chain else []
+
+    async def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]:
         return [seal for seal in self.chain if seal.n >= first_n][:limit]
 
-    async def head(self) -> Seal | None:
+    async def head(self, chain: str = "") -> Seal | None:
         return self.chain[-1] if self.chain else None
 
     async def journal(self, run_id: bytes) -> list[Segment]:
         return [row for row in self.rows if row.run_id == run_id]
 
-    async def segments(self, first_n: int, last_n: int) -> list[Segment]:
+    async def segments(self, first_n: int, last_n: int, chain: str = "") -> list[Segment]:
         return [row for row in self.rows if first_n <= row.n <= last_n]
 
     def lines(self) -> list[bytes]:
