@@ -13,11 +13,13 @@ from rco.engine.effects import Effects
 from rco.engine.engine import Engine
 from rco.engine.loading import Loading
 from rco.engine.operation import Effect
+from rco.engine.options import EngineOptions
 from rco.engine.owner import Owner
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.model.effect import Answer, EffectFailed
 from rco.model.journal import Kind
+from rco.model.run import Outcome
 from rco.model.target import Repeat
 from rco.testing import tables
 from rco.testing.database import ModelDatabase
@@ -74,6 +76,7 @@ def early_timers(patch: pytest.MonkeyPatch) -> None:
 
 def early_retries(patch: pytest.MonkeyPatch) -> None:
     def at_once(self: Effects, live: Any, op: Any) -> None:
+        op.due_us = 0
         live.timers[op.key] = self._owner.loop.call_later(0, self._retry_due, live, op)
 
     patch.setattr(Effects, "_wait_for_retry", at_once)
@@ -206,12 +209,7 @@ def close_otherwise(patch: pytest.MonkeyPatch) -> None:
     end = tables.Transaction._end
 
     def failed(self: Any, ended: Any) -> None:
-        end(self, msgspec.structs.replace(ended, outcome=tables_outcome("failed")))
-
-    def tables_outcome(word: str) -> Any:
-        from rco.model.run import Outcome
-
-        return Outcome(word)
+        end(self, msgspec.structs.replace(ended, outcome=Outcome.FAILED))
 
     patch.setattr(tables.Transaction, "_end", failed)
 
@@ -260,7 +258,11 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (early_timers, "timers", {}),
     (early_retries, "retries", {"refuse": 0.3, "clock_jumps": 0}),
     (lose_messages_while_parking, "live", {"nodes": 1}),
-    (sleep_over_unread_mail, "live", {"nodes": 1, "crashes": 4}),
+    (
+        sleep_over_unread_mail,
+        "live",
+        {"nodes": 1, "crashes": 12, "lost_answer": 0.3, "options": EngineOptions(park_after_s=0.0)},
+    ),
     (end_steps_twice, "journals", {}),
     (act_for_ever, "owners", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
     (no_compensations, "undo", {}),

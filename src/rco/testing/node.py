@@ -18,7 +18,7 @@ from rco.testing.plan import Plan
 from rco.testing.store import ModelKeeper
 from rco.testing.upstream import ModelCaller, Upstream
 from rco.testing.wire import Network
-from rco.testing.workloads import workflows
+from rco.testing.workloads import WORKFLOWS, connect
 from rco.workflow.application import Application
 
 __all__ = ["Node", "starts"]
@@ -76,6 +76,7 @@ class Node:
         """Start a new incarnation."""
         self.life += 1
         self.actor = self._loop.actor(self.alias, self.clock)
+        self.actor.context.run(connect, self._upstream)
         self._told(f"{self.alias} starts")
         self._loop.spawn(self.actor, self._run())
 
@@ -92,7 +93,7 @@ class Node:
         self.keeper = keeper
         keeper.writer.on_failure(self._broken)
         await keeper.start()
-        programs = Application("simulation", ".", workflows(self._upstream)).programs(
+        programs = Application("simulation", ".", WORKFLOWS).programs(
             ModelCaller(self._upstream),
             InPlace(),
         )

@@ -181,7 +181,7 @@ def swarm(seeds: Iterable[int], jobs: int) -> Iterator[tuple[int, tuple[Finding,
     if jobs <= 1:
         yield from map(_judge, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs, gc.freeze) as pool:
         yield from pool.imap_unordered(_judge, seeds, chunksize=8)
 
 

@@ -66,6 +66,9 @@ class Appended(msgspec.Struct, frozen=True):
     records: int
     owner: str
     epoch: int
+    """The epoch it was written under."""
+    lease: tuple[str, int]
+    """Owner and epoch of the shard in that moment."""
     at_s: float
 
 
@@ -147,10 +150,14 @@ class Transaction:
 
         for (draft, _), segment in zip(drafts, segments, strict=True):
             tables.journal.setdefault(draft.run_id, []).append(segment)
-            epoch = batch.epoch if batch.fence is None else batch.fence.get(shard_of(draft.run_id), -1)
+            shard = shard_of(draft.run_id)
+            epoch = batch.epoch if batch.fence is None else batch.fence.get(shard, -1)
+            lease = tables.leases[shard]
             count = draft.records or len(draft.parts)
             tables.counts[draft.run_id] = tables.counts.get(draft.run_id, 0) + count
-            tables.appended.append(Appended(draft.run_id, draft.first_seq, count, batch.writer, epoch, self._now_s))
+            tables.appended.append(
+                Appended(draft.run_id, draft.first_seq, count, batch.writer, epoch, lease, self._now_s)
+            )
         tables.segments[batch.chain, n] = segments
         self._runs()
         self._inbox()

@@ -5,6 +5,7 @@ Every effect names its order, and one order belongs to one run and its children.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 from rco.errors import TimedOut
@@ -13,7 +14,7 @@ from rco.model.effect import RetryPolicy
 from rco.testing.upstream import Upstream
 from rco.workflow import Context, Workflow, attempt, workflow
 
-__all__ = ["KINDS", "workflows"]
+__all__ = ["KINDS", "WORKFLOWS", "connect"]
 
 OFTEN = RetryPolicy(40, Backoff(first_s=0.05, cap_s=1.0))
 KINDS = ("chain", "gate", "nap", "fan", "trip", "charge", "family", "meeting", "event", "patience")
@@ -24,112 +25,133 @@ class Refusal(Exception):
     """What fails a trip."""
 
 
-def workflows(upstream: Upstream) -> list[Workflow[Any, Any]]:
-    """The workflows, over one upstream."""
+_upstream: ContextVar[Upstream] = ContextVar("rco_simulation_upstream")
 
-    async def book(what: str, order: str) -> dict[str, Any]:
-        return await upstream.send(attempt(), what, order, keyed=True)
 
-    async def charge_once(order: str) -> dict[str, Any]:
-        return await upstream.send(attempt(), "paid", order, keyed=False)
+def connect(upstream: Upstream) -> None:
+    """Have the steps of the current context act on ``upstream``."""
+    _upstream.set(upstream)
 
-    async def call(ctx: Context, what: str, order: str) -> Any:
-        return (await ctx.call("keyed", "POST", f"/{what}", json=order)).body
 
-    async def after(ctx: Context, what: str, order: str) -> None:
-        await ctx.sleep(0.2)
-        await ctx.step(book, what, order, policy=OFTEN)
+async def book(what: str, order: str) -> dict[str, Any]:
+    return await _upstream.get().send(attempt(), what, order, keyed=True)
 
-    async def release(ctx: Context, order: str) -> None:
-        await call(ctx, "released", order)
 
-    @workflow
-    async def chain(ctx: Context, given: dict[str, Any]) -> int:
-        for index in range(given["steps"]):
-            if index % 2:
-                await call(ctx, f"step{index}", given["order"])
-            else:
-                await ctx.step(book, f"step{index}", given["order"], policy=OFTEN)
-            if index == 1:
-                await ctx.state("half", index)
-        return int(given["steps"])
+async def charge_once(order: str) -> dict[str, Any]:
+    return await _upstream.get().send(attempt(), "paid", order, keyed=False)
 
-    @workflow
-    async def gate(ctx: Context, given: dict[str, Any]) -> list[Any]:
-        taken = [await ctx.signal("go") for _ in range(given["count"])]
-        await call(ctx, "passed", given["order"])
-        return taken
 
-    @workflow
-    async def nap(ctx: Context, given: dict[str, Any]) -> str:
-        await call(ctx, "lain", given["order"])
-        await ctx.sleep(given["seconds"])
-        await call(ctx, "woken", given["order"])
-        return "awake"
+async def call(ctx: Context, what: str, order: str) -> Any:
+    return (await ctx.call("keyed", "POST", f"/{what}", json=order)).body
 
-    @workflow
-    async def fan(ctx: Context, given: dict[str, Any]) -> int:
-        order = given["order"]
-        await ctx.map(lambda index: call(ctx, f"fan{index}", order), range(given["width"]), limit=2)
-        winner, _ = await ctx.race(ctx.sleep(0.05), call(ctx, "raced", order), ctx.signal("never"))
-        await ctx.gather(
-            call(ctx, "left", order), after(ctx, "right", order), ctx.step(book, "middle", order, policy=OFTEN)
-        )
-        return winner
 
-    @workflow
-    async def trip(ctx: Context, given: dict[str, Any]) -> str:
-        order = given["order"]
-        ctx.compensate(release, order)
-        await call(ctx, "reserved", order)
-        await ctx.sleep(given["seconds"])
-        await call(ctx, "booked", order)
-        if given["fails"]:
-            raise Refusal("no seat")
-        return "booked"
+async def after(ctx: Context, what: str, order: str) -> None:
+    await ctx.sleep(0.2)
+    await ctx.step(book, what, order, policy=OFTEN)
 
-    @workflow
-    async def charge(ctx: Context, given: dict[str, Any]) -> str:
-        order = given["order"]
-        await call(ctx, "checked", order)
-        if given["step"]:
-            await ctx.step(charge_once, order, once=True, policy=OFTEN)
+
+async def release(ctx: Context, order: str) -> None:
+    await call(ctx, "released", order)
+
+
+@workflow
+async def chain(ctx: Context, given: dict[str, Any]) -> int:
+    for index in range(given["steps"]):
+        if index % 2:
+            await call(ctx, f"step{index}", given["order"])
         else:
-            await ctx.call("once", "POST", "/paid", json=order)
-        await call(ctx, "receipt", order)
-        return "paid"
+            await ctx.step(book, f"step{index}", given["order"], policy=OFTEN)
+        if index == 1:
+            await ctx.state("half", index)
+    return int(given["steps"])
 
-    @workflow
-    async def family(ctx: Context, given: dict[str, Any]) -> Any:
-        order = given["order"]
-        result = await ctx.child(chain, {"order": order, "steps": 2})
-        await ctx.race(ctx.child(nap, {"order": f"{order}-slow", "seconds": 90.0}), ctx.sleep(0.3))
-        await call(ctx, "raised", order)
-        return result
 
-    @workflow
-    async def teller(ctx: Context, given: dict[str, Any]) -> str:
-        await call(ctx, "said", given["order"])
-        return await ctx.emit("told", {"order": given["order"]}, subject=given["order"])
+@workflow
+async def gate(ctx: Context, given: dict[str, Any]) -> list[Any]:
+    taken = [await ctx.signal("go") for _ in range(given["count"])]
+    await call(ctx, "passed", given["order"])
+    return taken
 
-    @workflow
-    async def listener(ctx: Context, given: dict[str, Any]) -> Any:
-        heard = await ctx.wait_for("told", subject=given["order"])
-        await call(ctx, "heard", given["order"])
-        return heard["data"]["order"]
 
-    @workflow
-    async def fulfil(ctx: Context, given: dict[str, Any]) -> str:
-        await call(ctx, "fulfilled", given["order"])
-        return "done"
+@workflow
+async def nap(ctx: Context, given: dict[str, Any]) -> str:
+    await call(ctx, "lain", given["order"])
+    await ctx.sleep(given["seconds"])
+    await call(ctx, "woken", given["order"])
+    return "awake"
 
-    @workflow
-    async def patience(ctx: Context, given: dict[str, Any]) -> bool:
-        try:
-            await ctx.signal("late", timeout_s=given["seconds"])
-        except TimedOut:
-            await call(ctx, "gone", given["order"])
-            return False
-        return True
 
-    return [chain, gate, nap, fan, trip, charge, family, teller, listener, fulfil, patience]
+@workflow
+async def fan(ctx: Context, given: dict[str, Any]) -> int:
+    order = given["order"]
+    await ctx.map(lambda index: call(ctx, f"fan{index}", order), range(given["width"]), limit=2)
+    winner, _ = await ctx.race(ctx.sleep(0.05), call(ctx, "raced", order), ctx.signal("never"))
+    await ctx.gather(
+        call(ctx, "left", order), after(ctx, "right", order), ctx.step(book, "middle", order, policy=OFTEN)
+    )
+    return winner
+
+
+@workflow
+async def trip(ctx: Context, given: dict[str, Any]) -> str:
+    order = given["order"]
+    ctx.compensate(release, order)
+    await call(ctx, "reserved", order)
+    await ctx.sleep(given["seconds"])
+    await call(ctx, "booked", order)
+    if given["fails"]:
+        raise Refusal("no seat")
+    return "booked"
+
+
+@workflow
+async def charge(ctx: Context, given: dict[str, Any]) -> str:
+    order = given["order"]
+    await call(ctx, "checked", order)
+    if given["step"]:
+        await ctx.step(charge_once, order, once=True, policy=OFTEN)
+    else:
+        await ctx.call("once", "POST", "/paid", json=order)
+    await call(ctx, "receipt", order)
+    return "paid"
+
+
+@workflow
+async def family(ctx: Context, given: dict[str, Any]) -> Any:
+    order = given["order"]
+    result = await ctx.child(chain, {"order": order, "steps": 2})
+    await ctx.race(ctx.child(nap, {"order": f"{order}-slow", "seconds": 90.0}), ctx.sleep(0.3))
+    await call(ctx, "raised", order)
+    return result
+
+
+@workflow
+async def teller(ctx: Context, given: dict[str, Any]) -> str:
+    await call(ctx, "said", given["order"])
+    return await ctx.emit("told", {"order": given["order"]}, subject=given["order"])
+
+
+@workflow
+async def listener(ctx: Context, given: dict[str, Any]) -> Any:
+    heard = await ctx.wait_for("told", subject=given["order"])
+    await call(ctx, "heard", given["order"])
+    return heard["data"]["order"]
+
+
+@workflow
+async def fulfil(ctx: Context, given: dict[str, Any]) -> str:
+    await call(ctx, "fulfilled", given["order"])
+    return "done"
+
+
+@workflow
+async def patience(ctx: Context, given: dict[str, Any]) -> bool:
+    try:
+        await ctx.signal("late", timeout_s=given["seconds"])
+    except TimedOut:
+        await call(ctx, "gone", given["order"])
+        return False
+    return True
+
+
+WORKFLOWS: list[Workflow[Any, Any]] = [chain, gate, nap, fan, trip, charge, family, teller, listener, fulfil, patience]

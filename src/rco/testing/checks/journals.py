@@ -30,11 +30,13 @@ def contiguous(history: History) -> Iterator[str]:
 
 
 def epochs(history: History) -> Iterator[str]:
-    """Of each shard, epochs never go back, and under one epoch there is one owner."""
+    """Who writes owns the shard in that moment; epochs never go back, and under one epoch there is one owner."""
     latest: dict[int, int] = {}
     owners: dict[tuple[int, int], str] = {}
     for one in history.tables.appended:
         shard = shard_of(one.run_id)
+        if one.lease != (one.owner, one.epoch):
+            yield f"shard {shard}: {one.owner} wrote under epoch {one.epoch} when the lease was {one.lease}"
         if one.epoch < latest.get(shard, 0):
             yield f"shard {shard}: epoch {one.epoch} was written under after {latest[shard]}"
         latest[shard] = max(one.epoch, latest.get(shard, 0))
