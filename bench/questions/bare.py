@@ -98,7 +98,7 @@ async def _ask(round: Round) -> list[Measured]:
 
 QUESTION = Question(
     asked=tuple(
-        Asked(name=f"bare-{producers}", text=f"raw: bare group commit, {producers} producers, rows", unit="/s")
+        Asked(name=f"bare-{producers}", text=f"raw: rows by bare group commit, {producers} at a time", unit="/s")
         for producers in _ROWS
     ),
     ask=_ask,
