@@ -39,6 +39,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 _attempt: contextvars.ContextVar[Attempt] = contextvars.ContextVar("rco_attempt")
 STEP_POLICY = RetryPolicy()
+ONCE_POLICY = RetryPolicy(1)
 
 
 def attempt() -> Attempt:
@@ -157,7 +158,8 @@ class Context:
 
         The function may do anything, on the event loop when it is async and on a thread otherwise. It may run more
         than once when it fails (``attempts``, ``policy``) or when the service stops meanwhile; ``rco.workflow.attempt``
-        gives it an idempotency key. ``once=True``: it is never repeated silently; after a crash the run is *in doubt*.
+        gives it an idempotency key. ``once=True``: it is never repeated silently: after a crash or a timeout the run is
+        *in doubt*, and when it raises that is its end, unless ``attempts`` says that raising means nothing happened.
         ``timeout_s`` bounds one attempt and really cancels it. Raises ``StepFailed`` or ``TimedOut`` when no attempt
         is left.
         """
@@ -165,7 +167,7 @@ class Context:
         label = name or own
         key = self._key(label)
         if policy is None:
-            policy = STEP_POLICY if attempts is None else RetryPolicy(attempts)
+            policy = RetryPolicy(attempts) if attempts is not None else ONCE_POLICY if once else STEP_POLICY
         try:
             fp = fingerprint("step", (label, arguments))
         except TypeError as problem:

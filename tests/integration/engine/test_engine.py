@@ -671,3 +671,19 @@ async def test_an_event_goes_to_the_wait_that_wants_it_and_to_one_only(node: Any
     await node.until(lambda: _waits_for(node, run_id))
     await node.run(emits, "o1")
     assert (await node.end(run_id)).value == [1, "refused", "seen"], "what nobody took is still there"
+
+
+async def test_a_step_that_runs_once_is_not_tried_again_when_it_raises(node: Any) -> None:
+    ran: list[int] = []
+
+    async def wire() -> None:
+        ran.append(1)
+        raise OSError("who knows")
+
+    @workflow
+    async def pays(ctx: Context, _: None) -> None:
+        await ctx.step(wire, once=True)
+
+    await node.start(pays)
+    assert (await node.run(pays)).outcome is Outcome.FAILED
+    assert ran == [1]
