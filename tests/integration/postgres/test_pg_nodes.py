@@ -215,10 +215,29 @@ async def test_messages_are_found_without_notifications(make_node: Any) -> None:
     assert (await one.admit(messages=[one.message(run_id)])).status == "accepted"
     await two.until(lambda: run_id in two.mail)
     # Told once: a message that stays unread is no reason to load its run again and again.
+    another = await two.open(max(share("b", "a", "b")))
     told = two.mail.count(run_id)
-    await one.admit(messages=[one.message(run_id, "n")])
-    await two.until(lambda: two.mail.count(run_id) > told)
-    assert two.mail.count(run_id) == told + 1
+    await one.admit(messages=[one.message(another)])
+    await two.until(lambda: another in two.mail)
+    assert two.mail.count(run_id) == told
+
+
+async def test_old_mail_of_a_shard_is_told_to_who_takes_it_over(make_node: Any, monkeypatch: Any) -> None:
+    """The slow look goes back only so far; who takes a shard over looks at all of it."""
+    monkeypatch.setattr("rco.store.postgres.mail._WINDOW_S", 0.0)
+    one, two = make_node("a"), make_node("b")
+    await one.keeper.start()
+    await two.keeper.start()
+    await two.until(lambda: two.ownership.shards() == share("b", "a", "b"))
+    run_id, later = await one.open(min(share("a", "a", "b"))), await two.open(min(share("b", "a", "b")))
+    await one.admit(messages=[one.message(run_id)])
+    for number in range(4):
+        # Each is newer, and moves the mark from which the other node looks.
+        await one.admit(messages=[one.message(later, f"m{number}")])
+        await two.until(lambda number=number: two.mail.count(later) > number)
+    assert two.keeper._mail._low > 1
+    await one.keeper.stop()
+    await two.until(lambda: run_id in two.mail)
 
 
 async def test_mail_that_came_while_nobody_owned_the_run_is_told_to_who_takes_it_over(
