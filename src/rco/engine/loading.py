@@ -122,8 +122,13 @@ class Loading:
             messages = await self._reader.messages(run_id)
         for message in messages:
             self._waits.deliver(live, message)
-        live.read = True
+        self._inbox_read(live)
         return not messages or run_id not in gone
+
+    def _inbox_read(self, live: Live) -> None:
+        live.read = True
+        if live.committed == live.seq and not live.ending:
+            self._owner.on_idle(live)
 
     async def revive(self, row: RunRow) -> Live | None:
         """Load one open run from its journal and arm what it waits for. ``None`` when it is blocked now."""
@@ -192,7 +197,7 @@ class Loading:
             messages = await self._reader.messages(run_id)
             for message in messages:
                 self._waits.deliver(live, message)
-            live.read = True
+            self._inbox_read(live)
             if messages and run_id in gone:
                 self.wake(run_id)
             return True

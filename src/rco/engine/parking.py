@@ -65,6 +65,9 @@ class Parking:
     def _earliest(self, live: Live) -> tuple[int | None, bool]:
         if live.tasks or live.held or live.ending or live.parking or live.committed != live.seq:
             return None, False
+        if not live.read:
+            # It is being loaded, perhaps for a message: parked before that is read, it would be loaded again for it.
+            return None, False
         earliest: int | None = None
         for op in live.machine.pending.values():
             if type(op) is Timer or type(op) is Wait:
