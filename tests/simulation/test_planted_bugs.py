@@ -15,6 +15,7 @@ from rco.engine.loading import Loading
 from rco.engine.operation import Effect
 from rco.engine.options import EngineOptions
 from rco.engine.owner import Owner
+from rco.engine.parking import Parking
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.model.effect import Answer, EffectFailed
@@ -249,6 +250,19 @@ def rewrite_epochs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ModelDatabase, "beat", same)
 
 
+def park_before_reading(patch: pytest.MonkeyPatch) -> None:
+    earliest = Parking._earliest
+
+    def hasty(self: Parking, live: Any) -> Any:
+        read, live.read = live.read, True
+        try:
+            return earliest(self, live)
+        finally:
+            live.read = read
+
+    patch.setattr(Parking, "_earliest", hasty)
+
+
 PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (arm_before_commit, "durable", {}),
     (no_fence, "epochs", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
@@ -278,6 +292,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (close_otherwise, "outcomes", {}),
     (hide_the_rewind, "rewound", {"nodes": 2, "fail_overs": 1}),
     (stumble, "quiet", {}),
+    (park_before_reading, "idle", {"nodes": 1}),
 ]
 
 

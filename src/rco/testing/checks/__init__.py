@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rco.testing.checks import closing, durable, effects, evidence, journals, order, ownership, signals, timers, undo
+from rco.testing.checks import (
+    closing,
+    durable,
+    effects,
+    evidence,
+    idle,
+    journals,
+    order,
+    ownership,
+    signals,
+    timers,
+    undo,
+)
 from rco.testing.checks.history import Finding, History, Run
 
 __all__ = ["RULES", "Finding", "History", "Run", "check"]
@@ -30,6 +42,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "owners": ownership.sends,
     "evidence": evidence.chains,
     "rewound": evidence.rewound,
+    "idle": idle.commits,
 }
 """Every rule by its name."""
 
