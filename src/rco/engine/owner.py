@@ -248,6 +248,8 @@ class Owner:
         self.append(live, Record(Kind.CLOSE, "", now, b"", [outcome.value, value]))
         changes = self.writer.changes(live.shard)
         changes.ended.append(Ended(live.run_id, outcome, now, detail))
+        # A repeat of a signal that was taken may have come meanwhile; it must not be listed as one that never was.
+        changes.taken.extend([(live.run_id, message_id) for message_id in live.taken])
         changes.decisions.append(
             Decision(
                 verb=Verb.CLOSE,
