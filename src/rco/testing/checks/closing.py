@@ -13,9 +13,9 @@ __all__ = ["live", "outcomes", "quiet", "starts"]
 
 
 def quiet(history: History) -> Iterator[str]:
-    """No error is left that nobody handled, but that of a load which met a database that had lost commits."""
+    """No error is left that nobody handled, but those of a node that meets a database which lost commits."""
     for problem in history.problems:
-        if not (history.rewinds and "could not be loaded" in problem):
+        if not (history.rewinds and "Rewound" in problem):
             yield problem
 
 

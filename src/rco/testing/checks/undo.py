@@ -19,7 +19,7 @@ def ran(history: History) -> Iterator[str]:
         if run.row.workflow != "trip" or run.row.outcome is None:
             continue
         if run.row.outcome is Outcome.COMPLETED:
-            if run.order in released:
+            if run.order in released and not history.rewinds:
                 yield f"{run.name} completed and was undone"
         elif not run.of(Kind.COMPENSATE) and run.order in reserved:
             yield f"{run.name} is {run.row.outcome.value} and its compensations did not run"
