@@ -54,6 +54,8 @@ class Effects:
         elif op.due_us and op.due_us > owner.clock.now_us():
             self._wait_for_retry(live, op)
         elif op.repeat is Repeat.NEVER:
+            if not owner.may_act(live, op):
+                return
             op.written = True
             owner.append(live, Record(Kind.STEP_INTENT, op.key, owner.clock.now_us(), op.fp, op.tried + 1))
             owner.hold(live, op)
@@ -63,8 +65,18 @@ class Effects:
     def begin(self, live: Live, op: Effect[Any]) -> None:
         """Make one attempt now."""
         if not self._owner.may_act(live, op):
+            if op.written and self._owner.draining:
+                self._take_back(live, op)
             return
         live.tasks[op.key] = self._owner.loop.create_task(self._attempt(live, op))
+
+    def _take_back(self, live: Live, op: Effect[Any]) -> None:
+        """An intent is on record, and the node stops before the attempt begins: say that it never did, or the next
+        owner would be in doubt of it."""
+        op.written = False
+        now = self._owner.clock.now_us()
+        body = [op.tried, now, {"code": "not_begun", "kind": "Stopping", "message": "the node stopped before it began"}]
+        self._owner.append(live, Record(Kind.STEP_RETRY, op.key, now, op.fp, body))
 
     def drop(self, live: Live, op: Effect[Any]) -> None:
         task = live.tasks.pop(op.key, None)

@@ -180,6 +180,11 @@ class Owner:
         self._stalled.append((live, op))
         return False
 
+    @property
+    def draining(self) -> bool:
+        """Whether no attempt begins any more."""
+        return self._draining
+
     def drain(self) -> None:
         """Begin no further attempt. What is under way goes on and is recorded."""
         self._draining = self._watched = True
