@@ -268,8 +268,7 @@ class Service:
 
     def _where(self) -> str:
         """The database: a file, an address, or a reference to one that holds a password."""
-        where = self.settings.store.path or str(self._data / "rco.db")
-        return self._secrets(where) if where.startswith(("env:", "file:/")) else where
+        return self._secrets.opened(self.settings.store.path or str(self._data / "rco.db"))
 
     def _programs(self, application: Application | None) -> list[Any]:
         return [] if application is None else application.programs(self._egress, self._executor)

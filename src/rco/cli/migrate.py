@@ -50,7 +50,7 @@ def migrate(
     if status and down:
         raise ConfigInvalid("--status and --down exclude each other", cure="Give one of them.")
     path = load(config_file(config), os.environ, {"store.path": store}).settings.store.path
-    where = Secrets(os.environ)(path) if path.startswith(("env:", "file:/")) else path
+    where = Secrets(os.environ).opened(path)
     path = without_password(path)
     if status:
         known = asyncio.run(migrate_status(where))

@@ -41,6 +41,10 @@ class Secrets:
             raise ConfigInvalid(f"the secret {reference} is empty or absent", cure=cure)
         return found
 
+    def opened(self, text: str) -> str:
+        """What ``text`` refers to when it is a reference, else ``text`` itself."""
+        return self(text) if text.startswith(("env:", "file:/")) else text
+
     def _file(self, reference: str, path: str) -> str:
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
