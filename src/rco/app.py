@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from rco import __version__
 from rco.audit.chain import ChainSealer
 from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
@@ -116,7 +118,14 @@ class Service:
         if self._migrating:
             await migrate_up(where)
         node = f"{socket.gethostname()}-{os.getpid()}"
-        keeper = open_keeper(where, clock=clock, ids=ids, sealer=ChainSealer(), node=node)
+        keeper = open_keeper(
+            where,
+            clock=clock,
+            ids=ids,
+            sealer=ChainSealer(),
+            node=node,
+            options=msgspec.structs.replace(settings.store, direct_dsn=self._secrets.opened(settings.store.direct_dsn)),
+        )
         await keeper.start()
         self._stops.append(keeper.stop)
         self._keeper = keeper

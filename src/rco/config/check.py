@@ -17,6 +17,7 @@ from rco.errors import ConfigInvalid
 from rco.expr.jq import Expression
 from rco.model.subscription import Subscription
 from rco.model.target import Credential, Rule, Target
+from rco.store.options import faults
 
 __all__ = ["check_address", "check_settings"]
 
@@ -46,6 +47,8 @@ def check_address(text: str) -> tuple[str, int]:
 def check_settings(settings: Settings, report: Report) -> None:
     """Report everything that is wrong with ``settings``, each under its dotted key."""
     _server(settings.server, report)
+    for name, message, cure in faults(settings.store):
+        report(f"store.{file_key(name)}", message, cure)
     for field in msgspec.structs.fields(settings.engine):
         if getattr(settings.engine, field.name) <= 0:
             report(f"engine.{file_key(field.name)}", "must be above 0", "")

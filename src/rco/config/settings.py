@@ -15,6 +15,7 @@ from rco.bridge.contract import ProviderSettings
 from rco.engine.options import EngineOptions
 from rco.model.subscription import Subscription
 from rco.model.target import Target
+from rco.store.options import StoreOptions
 
 __all__ = [
     "LimitSettings",
@@ -28,37 +29,47 @@ Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
-class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the state lives. ``path`` is a SQLite file, the address of a PostgreSQL database (``postgresql://...``), or
-    a reference to an address that holds a password (``env:NAME``, ``file:/path``); empty means ``rco.db`` in
-    ``data_dir``."""
+class StoreSettings(StoreOptions, frozen=True, kw_only=True):
+    """Where the state lives, and how a PostgreSQL store is used."""
 
     path: str = ""
+    """A SQLite file, `postgresql://...`, or a reference to an address that holds a password (`env:NAME`, `file:/path`).
+    Empty: `rco.db` in `data_dir`."""
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses (``host:port``) and the limits of a connection."""
 
     bind_addr: str = "127.0.0.1:8080"
+    """Webhooks and the control API."""
     metrics_addr: str = "127.0.0.1:9909"
+    """Metrics and health, for the inside only."""
     max_conns: Count = 512
+    """The most connections at the same time."""
     read_timeout_s: Seconds = 5.0
+    """Headers and body of a request must be there within it."""
     drain_timeout_s: Seconds = 5.0
+    """What is under way at a stop may take so long."""
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What one node takes before it refuses."""
 
     max_rps: Annotated[float, Meta(gt=0, le=1_000_000)] = 500.0
+    """Webhooks a second; over it 429 with the time to wait."""
     burst_rps: Count = 250
+    """So many may come at once."""
     body_limit_bytes: Annotated[int, Meta(ge=1024, le=64 << 20)] = 1 << 20
+    """The largest body of a request."""
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """JSON lines on standard output for machines, ``console`` for people."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is less grave is not written."""
     format: Literal["json", "console"] = "json"
+    """`json` for machines, `console` for people."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

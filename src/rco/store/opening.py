@@ -12,6 +12,7 @@ from rco.store import migrate
 from rco.store.contract.keeper import Keeper
 from rco.store.contract.writer import Sealer
 from rco.store.migration import Status
+from rco.store.options import StoreOptions
 from rco.store.sqlite.keeper import SqliteKeeper
 
 __all__ = ["is_postgres", "migrate_down", "migrate_status", "migrate_up", "open_keeper"]
@@ -22,14 +23,26 @@ def is_postgres(where: str) -> bool:
     return where.startswith(("postgresql://", "postgres://"))
 
 
-def open_keeper(where: str, *, clock: Clock, ids: Ids, sealer: Sealer, node: str) -> Keeper:
-    """The keeper of what lives at ``where``, not started. Raises ``ConfigInvalid`` when its library is not there."""
+def open_keeper(
+    where: str, *, clock: Clock, ids: Ids, sealer: Sealer, node: str, options: StoreOptions | None = None
+) -> Keeper:
+    """The keeper of what lives at ``where``, not started. ``options.direct_dsn`` is an address, no reference to one.
+
+    Raises ``ConfigInvalid`` when its library is not there."""
     if not is_postgres(where):
         return SqliteKeeper(Path(where), clock=clock, ids=ids, sealer=sealer, node=node)
     _need_asyncpg()
     from rco.store.postgres.keeper import PostgresKeeper
+    from rco.store.postgres.options import postgres_options
 
-    return PostgresKeeper(where, clock=clock, ids=ids, sealer=sealer, node=node)
+    return PostgresKeeper(
+        where,
+        clock=clock,
+        ids=ids,
+        sealer=sealer,
+        node=node,
+        options=postgres_options(options or StoreOptions()),
+    )
 
 
 async def migrate_up(where: str) -> list[str]:

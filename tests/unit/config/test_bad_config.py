@@ -38,6 +38,13 @@ CASES: list[tuple[str, int, str, str]] = [
     ("logging:\n  level: loud\n", 2, "logging.level", "is not one of debug, info, warning, error"),
     ("logging: {level: inf}\n", 1, "logging.level", "Did you mean info?"),
     ("engine: {park_after: 0s}\n", 1, "engine.park_after", "must be above 0"),
+    ("store: {lease_ttl: 3s}\n", 1, "store.heartbeat", "more than a third of lease_ttl (3 s)"),
+    ("store:\n  lease_ttl: 2s\n  heartbeat: 1s\n", 3, "store.heartbeat", "more than a third"),
+    ("store: {lease_margin: 5s}\n", 1, "store.lease_margin", "must outlast it and two heartbeats"),
+    ("store: {flushers: 0}\n", 1, "store.flushers", "must be >= 1"),
+    ("store: {readers: 1000}\n", 1, "store.readers", "must be <= 64"),
+    ("store: {poll: 2}\n", 1, "store.poll", "expected a value with its unit"),
+    ("store: {direct_dsn: postgresql://x/y}\n", 1, "store.direct_dsn", "nothing says that path leads to a pooler"),
     ("app: [a]\n", 1, "app", "expected a text, got a list"),
     ("data_dir: 5\n", 1, "data_dir", "expected a text, got the number 5"),
     # targets

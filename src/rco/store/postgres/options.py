@@ -7,8 +7,9 @@ import math
 import msgspec
 
 from rco.kit.backoff import Backoff
+from rco.store.options import StoreOptions
 
-__all__ = ["PostgresOptions"]
+__all__ = ["PostgresOptions", "postgres_options"]
 
 
 class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,3 +53,17 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
                 f"heartbeat_s {self.heartbeat_s}, ttl_s {self.ttl_s}, margin_s {self.margin_s}: a lease must outlast "
                 "two heartbeats and the margin"
             )
+
+
+def postgres_options(options: StoreOptions) -> PostgresOptions:
+    """What an operator set, and the constants. Raises ``ValueError`` for what does not fit together."""
+    return PostgresOptions(
+        flushers=options.flushers,
+        readers=options.readers,
+        heartbeat_s=options.heartbeat_s,
+        ttl_s=options.lease_ttl_s,
+        margin_s=options.lease_margin_s,
+        poll_s=options.poll_s,
+        pooler=options.pooler,
+        direct_dsn=options.direct_dsn,
+    )
