@@ -55,7 +55,13 @@ async def test_a_transaction_that_fails_leaves_nothing(keeper, desk, reopen):
     assert called == []
     again = await reopen()
     assert await again.reader.run(other.run_id) is None
-    assert await again.reader.count_open() == {Mode.HOT: 1, Mode.PARKED: 0, Mode.BLOCKED: 0, Mode.IN_DOUBT: 0}
+    assert await again.reader.count_open() == {
+        Mode.HOT: 1,
+        Mode.PARKED: 0,
+        Mode.BLOCKED: 0,
+        Mode.IN_DOUBT: 0,
+        Mode.PAUSED: 0,
+    }
     assert [s.data for s in await again.reader.journal(run_id)] == [b"start"]
 
 

@@ -16,10 +16,11 @@ from rco.engine.operation import Effect
 from rco.engine.options import EngineOptions
 from rco.engine.owner import Owner
 from rco.engine.parking import Parking
+from rco.engine.pausing import Pausing
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.model.effect import Answer, EffectFailed
-from rco.model.journal import Kind
+from rco.model.journal import Kind, Record
 from rco.model.run import Outcome
 from rco.model.target import Repeat
 from rco.testing import tables
@@ -263,6 +264,30 @@ def park_before_reading(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Parking, "_earliest", hasty)
 
 
+def go_on_while_paused(patch: pytest.MonkeyPatch) -> None:
+    """What was to be armed when the attempt under way has ended is armed."""
+
+    def pause(self: Pausing, live: Any, message: Any) -> None:
+        body = {"message_id": message.message_id, "reason": "", "actor": ""}
+        self._taken(live, message)
+        self._owner.append(live, Record(Kind.PAUSE, "", self._owner.clock.now_us(), b"", body))
+        self._move(live, body)
+
+    patch.setattr(Pausing, "pause", pause)
+
+
+def forget_what_came_while_paused(patch: pytest.MonkeyPatch) -> None:
+    resumed = Loading._resumed
+
+    async def forget(self: Loading, row: Any, messages: Any) -> Any:
+        for message in messages:
+            if message.kind == "signal":
+                self._pausing.forget(row, message)
+        return await resumed(self, row, messages)
+
+    patch.setattr(Loading, "_resumed", forget)
+
+
 PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (arm_before_commit, "durable", {}),
     (no_fence, "epochs", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
@@ -292,6 +317,8 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (close_otherwise, "outcomes", {}),
     (hide_the_rewind, "rewound", {"nodes": 2, "fail_overs": 1}),
     (stumble, "quiet", {}),
+    (go_on_while_paused, "pauses", {"pause": 0.8}),
+    (forget_what_came_while_paused, "signals", {"pause": 0.8}),
     (park_before_reading, "idle", {"nodes": 1}),
 ]
 

@@ -172,6 +172,36 @@ def cancel(
 
 
 @app.command
+def pause(run_id: str, *, reason: str = "", link: Link = LINK) -> None:
+    """Set a run aside: nothing begins, and what comes for it is kept.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    reason
+        Why, for the evidence.
+    """
+    accepted = ask(link, lambda client: client.pause(run_id, reason))
+    _say(accepted, "is being paused" if accepted.accepted else "was paused before", link.json)
+
+
+@app.command
+def resume(run_id: str, *, reason: str = "", link: Link = LINK) -> None:
+    """Let a paused run go on.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    reason
+        Why, for the evidence.
+    """
+    accepted = ask(link, lambda client: client.resume(run_id, reason))
+    _say(accepted, "goes on", link.json)
+
+
+@app.command
 def retry(run_id: str, *, link: Link = LINK) -> None:
     """Try again: a blocked run goes on, one that failed is started anew.
 

@@ -23,6 +23,7 @@ STYLES = {
     "retrying": "yellow",
     "running": "cyan",
     "waiting": "cyan",
+    "paused": "yellow",
 }
 _COLUMNS = ("Time", "Kind", "Step", "Outcome", "Attempts", "Took", "Note")
 _POLL_S = 1.0

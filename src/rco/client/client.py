@@ -19,6 +19,7 @@ from rco.model.wire import (
     EventView,
     LetterPage,
     NodeInfo,
+    PauseAsk,
     Replayed,
     RunPage,
     RunView,
@@ -105,6 +106,18 @@ class Client:
     async def cancel(self, run_id: str, reason: str = "", *, force: bool = False) -> Accepted:
         """Ask the run to cancel; ``force`` closes it without running any of its code."""
         return await self._post(f"/v1/runs/{_part(run_id)}/cancel", Accepted, CancelAsk(reason=reason, force=force))
+
+    async def pause(self, run_id: str, reason: str = "", *, message_id: str | None = None) -> Accepted:
+        """Set the run aside until it is resumed; ``accepted`` false: it was paused before."""
+        return await self._post(
+            f"/v1/runs/{_part(run_id)}/pause", Accepted, PauseAsk(reason=reason, message_id=message_id)
+        )
+
+    async def resume(self, run_id: str, reason: str = "", *, message_id: str | None = None) -> Accepted:
+        """Let a paused run go on. With a ``message_id`` both may be repeated."""
+        return await self._post(
+            f"/v1/runs/{_part(run_id)}/resume", Accepted, PauseAsk(reason=reason, message_id=message_id)
+        )
 
     async def settle(self, run_id: str, ask: SettleAsk) -> Accepted:
         """Say what became of a step that is in doubt."""

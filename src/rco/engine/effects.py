@@ -66,16 +66,16 @@ class Effects:
         """Make one attempt now."""
         if not self._owner.may_act(live, op):
             if op.written and self._owner.draining:
-                self._take_back(live, op)
+                self.take_back(live, op)
             return
         live.tasks[op.key] = self._owner.loop.create_task(self._attempt(live, op))
 
-    def _take_back(self, live: Live, op: Effect[Any]) -> None:
-        """An intent is on record, and the node stops before the attempt begins: say that it never did, or the next
-        owner would be in doubt of it."""
+    def take_back(self, live: Live, op: Effect[Any]) -> None:
+        """An intent is on record, and the node stops, or the run is paused, before the attempt begins: say that it
+        never did, or whoever goes on would be in doubt of it."""
         op.written = False
         now = self._owner.clock.now_us()
-        body = [op.tried, now, {"code": "not_begun", "kind": "Stopping", "message": "the node stopped before it began"}]
+        body = [op.tried, now, {"code": "not_begun", "kind": "Stopping", "message": "it was stopped before it began"}]
         self._owner.append(live, Record(Kind.STEP_RETRY, op.key, now, op.fp, body))
 
     def drop(self, live: Live, op: Effect[Any]) -> None:

@@ -95,7 +95,7 @@ class Engine:
             }
         )
         self._ending = Ending(owner, reader)
-        self._loading = Loading(owner, reader, programs, self._waits)
+        self._loading = Loading(owner, reader, programs, self._waits, self._effects)
         self._parking = Parking(owner, reader, self._loading.wake)
         self._loading.on_terminate = self._terminate_asked
         self._stopping = False
@@ -267,6 +267,23 @@ class Engine:
         """Ask the run to stop. Its compensations run; a second call has no further effect."""
         body = _pack({"reason": reason, "actor": actor})
         await self._send(Message(run_id, "cancel", "cancel", "cancel", body, self._clock.now_us()), decision)
+
+    async def pause(self, run_id: bytes, reason: str, actor: str, decision: Decision, message_id: str = "") -> None:
+        """Set the run aside: it begins nothing any more, and what comes for it is kept. Attempts under way go on to
+        their end. A second call has no further effect; with the same ``message_id`` neither, however late it comes."""
+        await self._command(run_id, "pause", reason, actor, decision, message_id)
+
+    async def resume(self, run_id: bytes, reason: str, actor: str, decision: Decision, message_id: str = "") -> None:
+        """Let a paused run go on: what fell due or came meanwhile is seen to now. Of one that is not paused it changes
+        nothing; neither does a second call with the same ``message_id``, however late it comes."""
+        await self._command(run_id, "resume", reason, actor, decision, message_id)
+
+    async def _command(
+        self, run_id: bytes, kind: str, reason: str, actor: str, decision: Decision, message_id: str
+    ) -> None:
+        body = _pack({"reason": reason, "actor": actor})
+        message_id = f"{kind}:{message_id or self._ids.ulid()}"
+        await self._send(Message(run_id, message_id, kind, kind, body, self._clock.now_us()), decision)
 
     async def settle(
         self, run_id: bytes, key: str, verdict: str, value: Any, reason: str, actor: str, decision: Decision

@@ -34,6 +34,7 @@ class Live:
         "parent",
         "parent_key",
         "parking",
+        "paused",
         "read",
         "run_id",
         "seq",
@@ -71,6 +72,8 @@ class Live:
         self.taken: set[str] = set()
         self.ending = False
         self.parking = False
+        self.paused = False
+        """It does nothing, and leaves memory when the attempts under way have ended."""
         self.idle_since: float | None = None
         self.read = True
         """Its inbox was read since it came into memory, so a new message is the next one."""

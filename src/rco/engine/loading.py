@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
+from rco.engine.effects import Effects
 from rco.engine.live import Live
 from rco.engine.machine import Machine
 from rco.engine.owner import Owner
+from rco.engine.pausing import Pausing, is_paused
 from rco.engine.program import Programs
 from rco.engine.waiting import Waits
 from rco.errors import CodeChanged
@@ -24,6 +26,7 @@ from rco.store.contract.reader import Reader, Segment
 __all__ = ["Loading", "replay"]
 
 PAGE = 500
+_COMMANDED = (Kind.CANCEL, Kind.PAUSE, Kind.RESUME)
 
 
 def replay(programs: Programs, row: RunRow, records: list[Record]) -> Live:
@@ -43,7 +46,7 @@ def replay(programs: Programs, row: RunRow, records: list[Record]) -> Live:
         machine.apply(record)
         if record.kind == Kind.MESSAGE:
             live.taken.add(_message_id(record.body))
-        elif record.kind == Kind.CANCEL:
+        elif record.kind in _COMMANDED:
             live.taken.add(record.body["message_id"])
     # What was dropped then was dropped with its consequences, in the same commit.
     machine.dropped.clear()
@@ -63,8 +66,10 @@ async def _refuse(row: RunRow, message: Message) -> None:
 class Loading:
     """Loads runs, a bounded number at a time, each once."""
 
-    def __init__(self, owner: Owner, reader: Reader, programs: Programs, waits: Waits) -> None:
+    def __init__(self, owner: Owner, reader: Reader, programs: Programs, waits: Waits, effects: Effects) -> None:
         self._owner = owner
+        self._pausing = Pausing(owner, effects, self.wake)
+        waits.on_pause = self._pausing.pause
         self._reader = reader
         self._programs = programs
         self._waits = waits
@@ -116,14 +121,44 @@ class Loading:
             if ends:
                 await self.on_terminate(row, ends[0])
                 return True
-            live = await self._revive(row, gone)
+            resume = None
+            if row.mode is Mode.PAUSED:
+                if run_id in gone:
+                    return False
+                resume = await self._resumed(row, messages)
+                if resume is None:
+                    return True
+            live = await self._revive(row, gone, resume)
             if live is None:
                 return run_id not in gone
-            messages = await self._reader.messages(run_id)
-        for message in messages:
-            self._waits.deliver(live, message)
+            # In this very turn: a deadline that has passed meanwhile must not come before what was here in time.
+            self._deliver(live, messages)
+            known = {message.message_id for message in messages}
+            later = [one for one in await self._reader.messages(run_id) if one.message_id not in known]
+            self._deliver(live, later)
+            messages += later
+        else:
+            self._deliver(live, messages)
         self._inbox_read(live)
         return not messages or run_id not in gone
+
+    async def _resumed(self, row: RunRow, messages: list[Message]) -> Message | None:
+        """The message that says that a paused run goes on. Those before it that say to pause it say nothing new, nor
+        does one that was heard before: a request may come twice."""
+        asked = [message for message in messages if message.kind in ("pause", "resume")]
+        if not asked:
+            return None
+        records = _records(await self._reader.journal(row.run_id))
+        taken = {record.body["message_id"] for record in records if record.kind in _COMMANDED}
+        for message in asked:
+            if message.kind == "resume" and message.message_id not in taken:
+                return message
+            self._pausing.forget(row, message)
+        return None
+
+    def _deliver(self, live: Live, messages: list[Message]) -> None:
+        for message in messages:
+            self._waits.deliver(live, message)
 
     def _inbox_read(self, live: Live) -> None:
         live.read = True
@@ -135,7 +170,7 @@ class Loading:
         with self._owner.departures() as gone:
             return await self._revive(row, gone)
 
-    async def _revive(self, row: RunRow, gone: set[bytes]) -> Live | None:
+    async def _revive(self, row: RunRow, gone: set[bytes], resume: Message | None = None) -> Live | None:
         """``gone`` takes up who leaves memory since ``row`` was read: of those, row and journal may be old, and going
         on from them would do again what was done since. ``None`` for them, and for the blocked."""
         owner, shard = self._owner, shard_of(row.run_id)
@@ -161,7 +196,9 @@ class Loading:
         live.read = False
         owner.live[row.run_id] = live
         self.replayed += 1
-        if row.mode is not Mode.HOT and row.mode is not Mode.IN_DOUBT:
+        if resume is not None or is_paused(records):
+            self._pausing.resume(live, resume)
+        elif row.mode is not Mode.HOT and row.mode is not Mode.IN_DOUBT:
             owner.writer.changes(live.shard).moved.append(Moved(row.run_id, Mode.HOT))
         owner.drive(live)
         return live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ class Waits:
         self._timers = timers
         self._effects = effects
         self.taken = 0
+        self.on_pause: Callable[[Live, Message], None] = _stay
 
     # -- arming ----------------------------------------------------------------------------------------------------
 
@@ -70,7 +72,7 @@ class Waits:
 
     def deliver(self, live: Live, message: Message) -> None:
         """Hand a committed message to the run. A second delivery of the same message has no effect."""
-        if live.ending:
+        if live.ending or live.paused:
             return
         if message.message_id in live.taken:
             self._forget(live, message)
@@ -82,6 +84,9 @@ class Waits:
             return
         if message.kind == "settle":
             self._settle(live, message)
+            return
+        if message.kind == "pause":
+            self.on_pause(live, message)
             return
         pending = live.machine.pending
         if message.kind == "signal":
@@ -163,6 +168,11 @@ class Waits:
         op = live.machine.pending.get(message.name)
         if isinstance(op, Effect) and op.doubt:
             self._effects.settle(live, op, body["verdict"], body.get("value"), body["reason"], body["actor"])
+
+
+def _stay(live: Live, message: Message) -> None:
+    """Until the engine says who pauses runs, the message stays."""
+    del live, message
 
 
 def _is_about(op: Wait[Any], event: dict[str, Any]) -> bool:

@@ -19,6 +19,8 @@ class Verb(StrEnum):
     RETRY = "retry"
     SIGNAL = "signal"
     CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
     CLOSE = "close"
     SETTLE = "settle"
     BLOCK = "block"

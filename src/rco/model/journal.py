@@ -51,6 +51,10 @@ class Kind(IntEnum):
     """A new owner loaded the run. body: epoch."""
     CLOSE = 17
     """body: [outcome, value or error]."""
+    PAUSE = 18
+    """From here on nothing begins. body: message id, reason, actor."""
+    RESUME = 19
+    """It goes on. body: message id, reason, actor."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -13,7 +13,7 @@ class Message(msgspec.Struct, frozen=True):
     run_id: bytes
     message_id: str
     kind: str
-    """``signal``, ``event``, ``child``, ``cancel`` or ``settle``."""
+    """``signal``, ``event``, ``child``, ``cancel``, ``settle``, ``pause``, ``resume`` or ``terminate``."""
     name: str
     body: bytes
     """MessagePack."""

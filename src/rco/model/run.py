@@ -23,6 +23,8 @@ class Mode(IntEnum):
     IN_DOUBT = 3
     """A call that may not be repeated may have happened; it waits to be settled."""
     CLOSED = 4
+    PAUSED = 5
+    """Somebody set it aside: nothing begins, what comes for it is kept, until it is resumed."""
 
 
 class Outcome(StrEnum):
@@ -35,10 +37,11 @@ class Outcome(StrEnum):
 
 
 TRANSITIONS: dict[Mode, frozenset[Mode]] = {
-    Mode.HOT: frozenset({Mode.PARKED, Mode.BLOCKED, Mode.IN_DOUBT, Mode.CLOSED}),
+    Mode.HOT: frozenset({Mode.PARKED, Mode.BLOCKED, Mode.IN_DOUBT, Mode.PAUSED, Mode.CLOSED}),
     Mode.PARKED: frozenset({Mode.HOT, Mode.BLOCKED, Mode.CLOSED}),
     Mode.BLOCKED: frozenset({Mode.HOT, Mode.CLOSED}),
-    Mode.IN_DOUBT: frozenset({Mode.HOT, Mode.BLOCKED, Mode.CLOSED}),
+    Mode.IN_DOUBT: frozenset({Mode.HOT, Mode.BLOCKED, Mode.PAUSED, Mode.CLOSED}),
+    Mode.PAUSED: frozenset({Mode.HOT, Mode.BLOCKED, Mode.IN_DOUBT, Mode.CLOSED}),
     Mode.CLOSED: frozenset(),
 }
 

@@ -20,6 +20,7 @@ __all__ = [
     "LetterPage",
     "LetterView",
     "NodeInfo",
+    "PauseAsk",
     "Problem",
     "Replayed",
     "RunBrief",
@@ -37,8 +38,8 @@ __all__ = [
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Reason = Annotated[str, Meta(max_length=1000)]
-State = Literal["running", "waiting", "blocked", "in_doubt", "completed", "failed", "cancelled", "terminated"]
-"""Where a run is. The first four are open, the last four closed."""
+State = Literal["running", "waiting", "blocked", "in_doubt", "paused", "completed", "failed", "cancelled", "terminated"]
+"""Where a run is. The first five are open, the last four closed."""
 
 
 class _Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +79,13 @@ class CancelAsk(_Ask, frozen=True, kw_only=True):
 
     reason: Reason = ""
     force: bool = False
+
+
+class PauseAsk(_Ask, frozen=True, kw_only=True):
+    """Pause the run, or let it go on. A second one with the same ``message_id`` has no effect."""
+
+    reason: Reason = ""
+    message_id: Name | None = None
 
 
 class SettleAsk(_Ask, frozen=True, kw_only=True):
@@ -129,9 +137,9 @@ class RunPage(_View, frozen=True, kw_only=True):
 class TimelineEntry(_View, frozen=True, kw_only=True):
     """One thing that a run did or waits for, made from its journal. Holds no inputs, results or payloads.
 
-    ``kind``: start, step, timer, wait, child, emit, state, cancel, compensate, settle, owner or close. ``outcome``:
-    done, failed, waiting, retrying, in_doubt, timed_out, or how the run closed. ``duration_ms`` of a step counts from
-    when its branch last moved on.
+    ``kind``: start, step, timer, wait, child, emit, state, cancel, pause, resume, compensate, settle, owner or close.
+    ``outcome``: done, failed, waiting, retrying, in_doubt, timed_out, or how the run closed. ``duration_ms`` of a step
+    counts from when its branch last moved on.
     """
 
     at: str

@@ -32,5 +32,10 @@ async def cancel(desk: Desk, principal: Principal, run_id: bytes, reason: str, *
             f"run {id_text(run_id)} is blocked, so its compensations cannot run.",
             cure="Deploy code that fits and retry it, or cancel it with force.",
         )
+    elif row.mode is Mode.PAUSED:
+        raise Conflict(
+            f"run {id_text(run_id)} is paused, so its compensations would not run.",
+            cure="Resume it and cancel it then, or cancel it with force.",
+        )
     else:
         await desk.engine.cancel(run_id, reason, f"principal:{principal.principal_id}", decision)

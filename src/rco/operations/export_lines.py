@@ -116,7 +116,7 @@ def _parts(kind: Kind, body: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             return {"event_id": body[0], "type": body[1]}, {"subject": body[2]}
         case Kind.STATE:
             return {"name": body[0]}, {"value": body[1]}
-        case Kind.CANCEL:
+        case Kind.CANCEL | Kind.PAUSE | Kind.RESUME:
             return _picked(body, ("message_id", "actor"), ("reason",))
         case Kind.COMPENSATE:
             return _picked(body, ("steps",), ("cause",))

@@ -33,6 +33,8 @@ async def retry(desk: Desk, principal: Principal, run_id: bytes) -> bytes:
                 f"run {id_text(run_id)} is still blocked.", cure="See `rco run show` for what its code must ask for."
             )
         return run_id
+    if row.mode is Mode.PAUSED:
+        raise Conflict(f"run {id_text(run_id)} is paused.", cure="Let it go on: rco run resume.")
     if row.mode is Mode.IN_DOUBT:
         raise Conflict(f"run {id_text(run_id)} is in doubt.", cure="Settle it: rco run settle.")
     if row.mode is not Mode.CLOSED:

@@ -113,6 +113,9 @@ class _Reading:
                 self.end(self.add("state", record, "done", str(body[0])), record, "done")
             case Kind.CANCEL:
                 self.add("cancel", record, "done", f"{body.get('actor', '')}: {body.get('reason', '')}".strip(": "))
+            case Kind.PAUSE | Kind.RESUME:
+                kind = "pause" if record.kind == Kind.PAUSE else "resume"
+                self.add(kind, record, "done", f"{body.get('actor', '')}: {body.get('reason', '')}".strip(": "))
             case Kind.COMPENSATE:
                 self.add("compensate", record, "done", _error(body))
             case Kind.OWNER:

@@ -20,6 +20,7 @@ _MODES: dict[Mode, State] = {
     Mode.PARKED: "waiting",
     Mode.BLOCKED: "blocked",
     Mode.IN_DOUBT: "in_doubt",
+    Mode.PAUSED: "paused",
 }
 _OUTCOMES: dict[str, State] = {
     "completed": "completed",

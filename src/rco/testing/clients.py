@@ -162,7 +162,40 @@ class Clients:
         started = await self._insist("start", key, lambda engine: engine.start_run(ask), (Conflict,))
         run_id: bytes = started.run_id
         self._note("start", key, run_id=run_id, order=order, kind=workflow)
+        self._maybe_pause(key, run_id)
         return run_id
+
+    # -- pauses ----------------------------------------------------------------------------------------------------
+
+    def _maybe_pause(self, key: str, run_id: bytes) -> None:
+        random = Random(f"pause {key} {self._plan.seed}")  # noqa: S311 - not for secrets
+        if random.random() < self._plan.pause:
+            self.tasks.append(self._loop.spawn(self.actor, self._pause(key, run_id, random)))
+
+    async def _pause(self, key: str, run_id: bytes, random: Random) -> None:
+        """Set a run aside once or twice, and let it go on some time later."""
+        for number in range(random.choice((1, 1, 2))):
+            await asyncio.sleep(random.random() * random.choice((0.1, 3.0)))
+            if not await self._steer("pause", key, run_id, str(number)):
+                return
+            await asyncio.sleep(random.random() * random.choice((0.1, 5.0)))
+            if not await self._steer("resume", key, run_id, str(number)):
+                return
+
+    async def _steer(self, verb: str, key: str, run_id: bytes, message_id: str) -> bool:
+        """Whether the run was open to hear it."""
+
+        def steer(engine: Engine) -> Any:
+            ask = engine.pause if verb == "pause" else engine.resume
+            return ask(run_id, "", "client", Decision(verb=Verb(verb), at_us=0, subject=key), message_id)
+
+        try:
+            await self._insist(verb, key, steer, (NotFound,))
+        except NotFound:
+            self._note(verb, key, run_id=run_id, acknowledged=False)
+            return False
+        self._note(verb, key, run_id=run_id)
+        return True
 
     async def _gate(self, order: str, random: Random, count: int) -> None:
         run_id = await self._start(order, "gate", {"order": order, "count": count})

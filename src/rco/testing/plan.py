@@ -57,6 +57,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     upstream_timeout_s: float
     cancel: float
     settle_again: float
+    pause: float = 0.0
+    """How often a run is paused for a while by somebody."""
     """How often a person who finds nothing done has a call in doubt made again instead of failed."""
 
     @property
@@ -128,4 +130,5 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         upstream_timeout_s=random.choice((0.5, 2.0)),
         cancel=random.choice((0.0, 0.3, 0.8)),
         settle_again=random.random(),
+        pause=random.choice((0.0, 0.3, 0.8)),
     )

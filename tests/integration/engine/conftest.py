@@ -61,6 +61,7 @@ class Node:
             random=random.random,
             options=self.options,
         )
+        self.keeper.on_mail(self.engine.wake)
         await self.engine.start()
 
     async def stop(self) -> None:

@@ -59,4 +59,6 @@ def test_numbers_of_kinds_are_never_used_again() -> None:
         "SETTLED": 15,
         "OWNER": 16,
         "CLOSE": 17,
+        "PAUSE": 18,
+        "RESUME": 19,
     }

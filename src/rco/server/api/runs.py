@@ -1,4 +1,4 @@
-"""/v1/runs: start, list, show, wait, signal, cancel, settle, retry."""
+"""/v1/runs: start, list, show, wait, signal, cancel, pause, resume, settle, retry."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rco.model.run import Mode, Outcome
 from rco.model.wire import (
     Accepted,
     CancelAsk,
+    PauseAsk,
     RunPage,
     RunView,
     SettleAsk,
@@ -24,6 +25,7 @@ from rco.model.wire import (
 )
 from rco.operations.cancel import cancel
 from rco.operations.inspect_runs import PAGE_MAX, WAIT_S_MAX, list_runs, show_run, wait_run
+from rco.operations.pause import pause, resume
 from rco.operations.retry import retry
 from rco.operations.settle import settle
 from rco.operations.signal import signal
@@ -33,7 +35,13 @@ from rco.store.contract.reader import RunFilter
 
 __all__ = ["ROUTES"]
 
-_MODES = {"running": Mode.HOT, "waiting": Mode.PARKED, "blocked": Mode.BLOCKED, "in_doubt": Mode.IN_DOUBT}
+_MODES = {
+    "running": Mode.HOT,
+    "waiting": Mode.PARKED,
+    "blocked": Mode.BLOCKED,
+    "in_doubt": Mode.IN_DOUBT,
+    "paused": Mode.PAUSED,
+}
 _SAME = {200: ResponseSpec(StartedRun, description="The key stands for this run already", generate_examples=False)}
 
 
@@ -112,6 +120,22 @@ async def cancel_run(request: Ask, run_id: FromPath[str], data: JSONBody[CancelA
     return Accepted(accepted=True, run_id=run_id)
 
 
+@post("/v1/runs/{run_id:str}/pause", tags=["runs"], operation_id="pauseRun", status_code=202, responses=ERRORS)
+async def pause_run(request: Ask, run_id: FromPath[str], data: JSONBody[PauseAsk]) -> Accepted:
+    """Set the run aside: nothing begins, what comes is kept. ``accepted`` false: it was paused before."""
+    desk, principal, _, _ = asked(request)
+    new = await pause(desk, principal, identity(run_id, "run_id"), data.reason, data.message_id or "")
+    return Accepted(accepted=new, run_id=run_id)
+
+
+@post("/v1/runs/{run_id:str}/resume", tags=["runs"], operation_id="resumeRun", status_code=202, responses=ERRORS)
+async def resume_run(request: Ask, run_id: FromPath[str], data: JSONBody[PauseAsk]) -> Accepted:
+    """Let a paused run go on. One that is not paused goes on as it did."""
+    desk, principal, _, _ = asked(request)
+    await resume(desk, principal, identity(run_id, "run_id"), data.reason, data.message_id or "")
+    return Accepted(accepted=True, run_id=run_id)
+
+
 @post("/v1/runs/{run_id:str}/settle", tags=["runs"], operation_id="settleRun", status_code=202, responses=ERRORS)
 async def settle_run(request: Ask, run_id: FromPath[str], data: JSONBody[SettleAsk]) -> Accepted:
     """Say what became of a step that is in doubt."""
@@ -128,4 +152,4 @@ async def retry_run(request: Ask, run_id: FromPath[str]) -> Accepted:
     return Accepted(accepted=True, run_id=id_text(going))
 
 
-ROUTES = [start_run, runs, run, wait, signal_run, cancel_run, settle_run, retry_run]
+ROUTES = [start_run, runs, run, wait, signal_run, cancel_run, pause_run, resume_run, settle_run, retry_run]

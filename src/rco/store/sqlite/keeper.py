@@ -24,7 +24,7 @@ from rco.store.sqlite.writer import SqliteWriter
 
 __all__ = ["SqliteKeeper"]
 
-_UNREAD = "SELECT DISTINCT message.run_id FROM message JOIN run USING (run_id) WHERE run.mode = ?"
+_UNREAD = "SELECT DISTINCT message.run_id FROM message JOIN run USING (run_id) WHERE run.mode IN (?, ?)"
 
 
 class SqliteKeeper:
@@ -114,7 +114,7 @@ class SqliteKeeper:
                 pid=os.getpid(),
                 now_us=self._clock.now_us(),
             )
-            self._unread = [row[0] for row in connection.execute(_UNREAD, (int(Mode.PARKED),))]
+            self._unread = [row[0] for row in connection.execute(_UNREAD, (int(Mode.PARKED), int(Mode.PAUSED)))]
             committer = Committer(
                 connection, sealer=self._sealer, clock=self._clock, writer=self._node, epoch=self._epoch
             )

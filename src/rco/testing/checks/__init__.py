@@ -13,6 +13,7 @@ from rco.testing.checks import (
     journals,
     order,
     ownership,
+    pauses,
     signals,
     timers,
     undo,
@@ -43,6 +44,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "evidence": evidence.chains,
     "rewound": evidence.rewound,
     "idle": idle.commits,
+    "pauses": pauses.still,
 }
 """Every rule by its name."""
 

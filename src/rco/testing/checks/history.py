@@ -93,6 +93,13 @@ class History:
         return found
 
     @cached_property
+    def sent_by_run(self) -> dict[bytes, list[Sent]]:
+        found: dict[bytes, list[Sent]] = {}
+        for one in self.sent:
+            found.setdefault(one.run_id, []).append(one)
+        return found
+
+    @cached_property
     def by_order(self) -> dict[str, list[Run]]:
         found: dict[str, list[Run]] = {}
         for run in self.runs.values():

@@ -33,6 +33,8 @@ _KINDS = {
     15: "SETTLED",
     16: "OWNER",
     17: "CLOSE",
+    18: "PAUSE",
+    19: "RESUME",
 }
 _unpack = msgspec.msgpack.Decoder().decode
 

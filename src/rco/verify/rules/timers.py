@@ -16,8 +16,8 @@ class Timers:
     """Looks at sleeps, at deadlines of waits, and at when retries and calls after a sleep reached the target.
 
     Lateness counts from the due time or from the beginning of the life that fired it, whichever is later: while nobody
-    owned the run, nobody could fire it. A timer that a lost race let go leaves no record, so of open runs only those
-    that are parked are held to their due time.
+    owned the run, or it was paused, nobody could fire it. A timer that a lost race let go leaves no record, so of open
+    runs only those that are parked are held to their due time.
     """
 
     def __init__(self, case: Case) -> None:
@@ -29,6 +29,7 @@ class Timers:
     def take(self, run: Run) -> None:
         due: dict[str, int] = {}
         fired: set[str] = set()
+        resumed_us = 0
         for record in run.records:
             if record.kind == "TIMER_SET":
                 if record.key in due:
@@ -36,12 +37,14 @@ class Timers:
                 due[record.key] = int(record.body["due_us"])
             elif record.kind == "WAIT" and record.body.get("due_us") is not None:
                 due[record.key] = int(record.body["due_us"])
+            elif record.kind == "RESUME":
+                resumed_us = record.at_us
             elif record.kind == "TIMER_FIRED":
-                self._fire(run, record, due, fired)
+                self._fire(run, record, due, fired, resumed_us)
         self._at_the_target(run, due)
         self._overdue(run)
 
-    def _fire(self, run: Run, record: RecordLine, due: dict[str, int], fired: set[str]) -> None:
+    def _fire(self, run: Run, record: RecordLine, due: dict[str, int], fired: set[str], resumed_us: int) -> None:
         name = f"{run.name}: timer {record.key}"
         if record.key not in due:
             self._found.add(f"{name} fired, and was never set")
@@ -54,7 +57,7 @@ class Timers:
         if record.at_us < due_us:
             self._found.add(f"{name} fired {due_us - record.at_us} us early")
         epoch = self._case.epoch_of.get(record.n, 0)
-        late_us = record.at_us - max(due_us, self._case.began(epoch))
+        late_us = record.at_us - max(due_us, self._case.began(epoch), resumed_us)
         self._latest_us = max(self._latest_us, late_us)
         if late_us > self._case.options.late_us:
             self._found.add(f"{name} fired {late_us} us late; {self._case.options.late_us} are allowed")
