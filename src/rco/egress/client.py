@@ -20,7 +20,6 @@ from rco.egress.limits import Crowded
 from rco.egress.meters import watch
 from rco.egress.outgoing import NotSendable
 from rco.egress.plan import Plan, plan_of, repeat_of
-from rco.egress.rules import PathRefused
 from rco.egress.socket_guard import JOURNEY, Journey, OpenSocket, open_socket
 from rco.egress.state import TargetState
 from rco.egress.verdict import Verdict, answered, broken, crowded, late, refused, shut, unusable
@@ -30,6 +29,7 @@ from rco.kit.digest import content_address
 from rco.kit.ids import Ids
 from rco.model.decision import Decision
 from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
+from rco.model.path import PathRefused
 from rco.model.target import CallRequest, Repeat, Target
 from rco.telemetry.metrics import Metrics
 

@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from rco.egress.rules import path_segments
 from rco.kit.canonical import canonical_json
+from rco.model.path import path_segments
 from rco.model.target import CallRequest, Target
 
 __all__ = ["Endpoint", "NotSendable", "body_of", "check_headers", "endpoint_of", "url_of"]

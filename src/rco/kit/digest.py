@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from blake3 import blake3
 
-__all__ = ["DIGEST_BYTES", "content_address", "digest", "keyed_digest", "length_prefixed"]
+__all__ = ["DIGEST_BYTES", "content_address", "derived_key", "digest", "keyed_digest", "length_prefixed"]
 
 DIGEST_BYTES = 32
 
@@ -17,6 +17,12 @@ def digest(data: bytes) -> bytes:
 def keyed_digest(key: bytes, data: bytes) -> bytes:
     """Keyed BLAKE3-256. ``key`` is exactly 32 bytes."""
     return blake3(data, key=key).digest()
+
+
+def derived_key(context: str, material: bytes) -> bytes:
+    """32 bytes for one purpose from key ``material``. ``context`` is a constant of the code that names the purpose
+    (BLAKE3 paper, section 2.3): two contexts give unrelated keys."""
+    return blake3(material, derive_key_context=context).digest()
 
 
 def content_address(data: bytes) -> str:

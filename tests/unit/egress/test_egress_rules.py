@@ -1,6 +1,7 @@
 import pytest
 
-from rco.egress.rules import PATH_LIMIT, PathRefused, Rules, path_segments
+from rco.egress.rules import Rules
+from rco.model.path import PATH_LIMIT, PathRefused, path_segments
 from rco.model.target import Rule
 
 RULES = Rules(
