@@ -13,6 +13,7 @@ from rco.model.principal import Principal, Role
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.changes import Waiter
 from rco.store.contract.reader import Segment
+from rco.store.contract.revocations import Revocation, RevokedKind
 from rco.store.contract.writer import Seal
 from rco.store.event_message import subject_match
 
@@ -22,6 +23,7 @@ __all__ = [
     "LETTER_COLUMNS",
     "MESSAGE_COLUMNS",
     "PRINCIPAL_COLUMNS",
+    "REVOCATION_COLUMNS",
     "RUN_COLUMNS",
     "SEAL_COLUMNS",
     "SEGMENT_COLUMNS",
@@ -33,6 +35,7 @@ __all__ = [
     "message",
     "open_run",
     "principal",
+    "revocation",
     "run_values",
     "seal",
     "seal_values",
@@ -47,6 +50,7 @@ CLOSED_COLUMNS = "run_id, namespace, workflow, version, key, parent, corr_id, op
 EVENT_COLUMNS = "namespace, id, source, type, subject, time_us, received_us, corr_id, origin, trace, data"
 LETTER_COLUMNS = "letter_id, namespace, subscription, cause, at_us, replayed_us, event"
 MESSAGE_COLUMNS = "run_id, message_id, kind, name, body, at_us"
+REVOCATION_COLUMNS = "seq, kind, name, epoch, at_us, actor, reason"
 SEAL_COLUMNS = "writer, n, epoch, at_us, prev, leaves, decisions, hash"
 SEGMENT_COLUMNS = "run_id, first_seq, n, data"
 PRINCIPAL_COLUMNS = "principal_id, name, role, namespace"
@@ -194,3 +198,8 @@ def seal(row: Row) -> Seal:
 def principal(row: Row) -> Principal:
     principal_id, name, role, namespace = row
     return Principal(principal_id=principal_id, name=name, role=Role(role), namespace=namespace)
+
+
+def revocation(row: Row) -> Revocation:
+    seq, kind, name, epoch, at_us, actor, reason = row
+    return Revocation(seq=seq, kind=RevokedKind(kind), name=name, epoch=epoch, at_us=at_us, actor=actor, reason=reason)

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
+
 from rco.errors import Conflict, StoreError
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
@@ -14,6 +16,7 @@ from rco.model.principal import Principal
 from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.revocations import Revocation, RevocationPage, RevokedKind
 from rco.store.contract.writer import Seal
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
@@ -196,6 +199,25 @@ class ModelReader:
     async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
         if await self._writer.principal(principal, token_digest):
             raise Conflict("The token already belongs to another principal.", cure="Make a new token.")
+
+    async def revoke(self, entry: Revocation) -> Revocation:
+        def write(tables: Tables) -> Revocation:
+            same = [one for one in tables.revocations if (one.kind, one.name) == (entry.kind, entry.name)]
+            if same and entry.kind is not RevokedKind.EPOCH:
+                return same[0]
+            epoch = len(same) + 1 if entry.kind is RevokedKind.EPOCH else 0
+            done = msgspec.structs.replace(entry, seq=len(tables.revocations) + 1, epoch=epoch)
+            tables.revocations.append(done)
+            return done
+
+        return await self.ask(write)
+
+    async def revocations(self, after: int, limit: int) -> RevocationPage:
+        def read(tables: Tables) -> RevocationPage:
+            behind = [one for one in tables.revocations if one.seq > after]
+            return RevocationPage(len(tables.revocations), behind[: _bounded(limit)])
+
+        return await self.ask(read)
 
 
 def _in(run_id: bytes, shards: Shards | None) -> bool:

@@ -19,6 +19,7 @@ from rco.model.principal import Principal
 from rco.model.run import SHARDS, Mode, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
 from rco.store.contract.reader import Segment
+from rco.store.contract.revocations import Revocation
 from rco.store.contract.writer import Flushed, Seal, Sealer
 
 __all__ = ["Appended", "Batch", "Committed", "Rewound", "Tables", "Transaction", "event_body", "fence"]
@@ -87,6 +88,7 @@ class Tables(msgspec.Struct):
     claims: dict[bytes, Claim] = {}
     letters: dict[bytes, DeadLetter] = {}
     principals: dict[str, tuple[Principal, bytes]] = {}
+    revocations: list[Revocation] = []
     chains: dict[str, list[Seal]] = {}
     segments: dict[tuple[str, int], list[Segment]] = {}
     results: dict[tuple[str, int], Committed] = {}

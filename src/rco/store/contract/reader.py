@@ -12,6 +12,7 @@ from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.ownership import Shards
+from rco.store.contract.revocations import Revocations
 from rco.store.contract.writer import Seal
 
 __all__ = [
@@ -144,6 +145,7 @@ class Reader(
     LetterReader,
     AuditReader,
     Principals,
+    Revocations,
     Protocol,
 ):
     """All families together: what ``app`` hands out, each room taking the part it needs."""

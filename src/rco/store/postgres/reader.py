@@ -15,8 +15,9 @@ from rco.model.run import Mode, RunRow
 from rco.store import rows
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.writer import Seal
-from rco.store.postgres import read_evidence, read_intake, read_runs
+from rco.store.postgres import read_evidence, read_intake, read_runs, revocations
 from rco.store.postgres.connection import Pool, fetch, is_unique_violation, open_pool, patiently
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain
@@ -159,3 +160,11 @@ class PostgresReader:
             if error.__cause__ is None or not is_unique_violation(error.__cause__):
                 raise
             raise Conflict("The token already belongs to another principal.", cure="Make a new token.") from error
+
+    async def revoke(self, entry: Revocation) -> Revocation:
+        values = revocations.values(entry)
+        await self._ask(revocations.ADD, *values)
+        return rows.revocation(tuple((await self._ask(revocations.FIND, *values[:2]))[0]))
+
+    async def revocations(self, after: int, limit: int) -> RevocationPage:
+        return revocations.page(await self._ask(revocations.PAGE, after, self._bounded(limit)))

@@ -18,8 +18,9 @@ from rco.model.principal import Principal
 from rco.model.run import Mode, RunRow
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.writer import Seal
-from rco.store.sqlite import read_evidence, read_intake, read_runs
+from rco.store.sqlite import read_evidence, read_intake, read_runs, revocations
 from rco.store.sqlite.connection import open_reader
 from rco.store.sqlite.options import SqliteOptions
 from rco.store.sqlite.writer import SqliteWriter
@@ -170,3 +171,12 @@ class SqliteReader:
             await self._writer.chore(_ADD_PRINCIPAL, values)
         except sqlite3.IntegrityError as error:
             raise Conflict("The token already belongs to another principal.", cure="Make a new token.") from error
+
+    async def revoke(self, entry: Revocation) -> Revocation:
+        """Written by the writer, in its next transaction."""
+        await self._writer.chore(revocations.ADD, revocations.values(entry))
+        return await self._ask(lambda connection: revocations.find(connection, entry))
+
+    async def revocations(self, after: int, limit: int) -> RevocationPage:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: revocations.page(connection, after, limit))
