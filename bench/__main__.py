@@ -1,8 +1,10 @@
-"""``python -m bench [--out FILE] [--rounds N] [--scale X] [--folder DISK] [QUESTION...]``."""
+"""``python -m bench [--out FILE] [--rounds N] [--scale X] [--folder DISK] [--store NAME]
+[QUESTION...]``."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -12,8 +14,10 @@ from rich.console import Console
 
 from bench.figure import Figure, summed_up
 from bench.machine import facts, load
+from bench.question import STORES
 from bench.questions import NAMES, question
-from bench.rounds import BenchFailed, rounds_of, with_raw
+from bench.rounds import BenchFailed, pairs, rounds_of, with_raw
+from bench.server import postgres
 from bench.show import as_json, show
 
 __all__ = ["main"]
@@ -27,6 +31,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each question; medians are shown (default: 3)")
     parser.add_argument("--scale", type=float, default=1.0, help="size of a round; 1 is the published size")
     parser.add_argument("--folder", type=Path, default=Path(".rco"), help="on the disk to be measured (default: .rco)")
+    parser.add_argument("--store", choices=[*STORES, "both"], default="both", help="where the rows go (default: both)")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.questions if name not in NAMES]
     if unknown:
@@ -35,20 +40,28 @@ def main(arguments: list[str]) -> int:
         parser.error("give at least one round, and a scale above 0 and up to 10")
     if given.out is not None and not given.out.parent.is_dir():
         parser.error(f"{given.out} cannot be written: there is no folder {given.out.parent}")
-    names = with_raw(given.questions or NAMES)
+    stores = STORES if given.store == "both" else (given.store,)
+    asked = pairs(with_raw(given.questions or NAMES), stores)
     # Not on a terminal the table is read by somebody who can scroll.
     console = Console(width=None if sys.stdout.isatty() else 160)
     given.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=given.folder)).resolve()
     machine = {**facts(folder), "load_before": load()}
     try:
-        with console.status("measuring") as status:
+        with console.status("measuring") as status, contextlib.ExitStack() as stack:
+            server = ""
+            if any(store == "postgresql" for _, store in asked):
+                status.update("starting PostgreSQL")
+                server = stack.enter_context(postgres(folder))
             found = rounds_of(
-                names,
+                asked,
                 rounds=given.rounds,
                 scale=given.scale,
                 folder=folder,
-                tell=lambda number, name: status.update(f"round {number + 1} of {given.rounds}: {name}"),
+                server=server,
+                tell=lambda number, name, store: status.update(
+                    f"round {number + 1} of {given.rounds}: {name}, {store}"
+                ),
             )
     except BenchFailed as problem:
         sys.stderr.write(f"bench: {problem}\n")
@@ -58,9 +71,16 @@ def main(arguments: list[str]) -> int:
     machine["load_after"] = load()
     machine["scale"] = given.scale
     figures: list[Figure] = [
-        summed_up(asked, found[asked.name], found.get(asked.against, []), store=question(name).store, machine=machine)
-        for name in names
-        for asked in question(name).asked
+        summed_up(
+            line,
+            found[line.name, store],
+            found.get((line.against, store)) or found.get((line.against, "-")) or [],
+            store=store,
+            machine=machine,
+        )
+        for name, store in asked
+        for line in question(name).asked
+        if (line.name, store) in found
     ]
     show(console, figures, machine)
     if given.out is not None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import Any
 
+from rco.measure.workload import WORKLOAD
 from rco.workflow import Context, Workflow, workflow
 
-__all__ = ["WORKFLOWS", "invoice", "nap", "rest", "steps"]
+__all__ = ["LEDGER", "WORKFLOWS", "invoice", "nap", "order", "rest"]
 
-NOTE = "x" * 100
-
-
-async def work(number: int) -> dict[str, Any]:
-    """A step's result of the usual size: about 200 bytes of journal with its key, fingerprint and time."""
-    return {"number": number, "ok": True, "note": NOTE}
-
-
-@workflow
-async def steps(ctx: Context, count: int) -> int:
-    """``count`` durable steps, one after the other."""
-    for number in range(count):
-        await ctx.step(work, number)
-    return count
+LEDGER = "BENCH_LEDGER"
+"""Names the file that effects of ``order`` are counted in."""
+STEPS, STEP_S = 10, 0.02
 
 
 @workflow
@@ -43,4 +35,49 @@ async def rest(ctx: Context, event: dict[str, Any]) -> str:
     return str(event["id"])
 
 
-WORKFLOWS: list[Workflow[Any, Any]] = [steps, nap, invoice, rest]
+async def effect(name: str, number: int) -> int:
+    """Work of 20 ms that leaves a line behind, so that what ran can be counted over crashes."""
+    await asyncio.sleep(STEP_S)
+    handle = os.open(os.environ[LEDGER], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(handle, f"{name} {number}\n".encode())
+    os.close(handle)
+    return number
+
+
+@workflow(on="order.placed")
+async def order(ctx: Context, event: dict[str, Any]) -> int:
+    """Ten effects, one after the other."""
+    for number in range(STEPS):
+        await ctx.step(effect, str(event["id"]), number)
+    return STEPS
+
+
+@workflow
+async def leaf(_: Context, number: int) -> int:
+    """A child that has nothing to do."""
+    return number
+
+
+@workflow
+async def fan(ctx: Context, count: int) -> int:
+    """``count`` children side by side."""
+    return sum(await ctx.gather(*(ctx.child("leaf", number) for number in range(count))))
+
+
+@workflow
+async def listener(ctx: Context, count: int) -> int:
+    """Takes ``count`` signals, one after the other."""
+    for _ in range(count):
+        await ctx.signal("tick")
+    return count
+
+
+@workflow
+async def caller(ctx: Context, count: int) -> int:
+    """``count`` governed calls, one after the other."""
+    for number in range(count):
+        await ctx.call("peer", "POST", "/charge", json={"number": number})
+    return count
+
+
+WORKFLOWS: list[Workflow[Any, Any]] = [*WORKLOAD, nap, invoice, rest, order, leaf, fan, listener, caller]

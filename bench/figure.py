@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from rco.measure.usage import percentile
+
 __all__ = ["Asked", "Figure", "Measured", "Reach", "percentile", "summed_up"]
 
 
@@ -36,6 +38,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     unit: str
     reach: Reach | None = None
+    reach_on: dict[str, Reach] = {}
+    """Where a store has another reach."""
     against: str = ""
     compare: str = ""
 
@@ -69,14 +73,6 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     machine: dict[str, Any] = {}
 
 
-def percentile(values: Sequence[float], per_cent: float) -> float:
-    """The nearest-rank percentile of ``values``, which need not be sorted. Raises ``ValueError`` for none."""
-    if not values:
-        raise ValueError("no values: nothing was measured")
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(len(ordered) * per_cent / 100) - 1)]
-
-
 def summed_up(
     asked: Asked, rounds: Sequence[Measured], raw: Sequence[Measured], *, store: str, machine: dict[str, Any]
 ) -> Figure:
@@ -85,6 +81,7 @@ def summed_up(
     cpu = [one.cpu_s_per_1000 for one in rounds if one.cpu_s_per_1000 is not None]
     ratios = [_ratio(asked.compare, ours, limit) for ours, limit in zip(rounds, raw, strict=False)]
     value = statistics.median(values)
+    reach = asked.reach_on.get(store, asked.reach)
     return Figure(
         question=asked.name,
         text=asked.text,
@@ -96,8 +93,8 @@ def summed_up(
         lowest=min(values),
         highest=max(values),
         rounds=len(values),
-        reach=str(asked.reach) if asked.reach is not None else "",
-        reached=asked.reach.met(value) if asked.reach is not None else None,
+        reach=str(reach) if reach is not None else "",
+        reached=reach.met(value) if reach is not None else None,
         ratio=statistics.median(ratios) if ratios else None,
         against=asked.against if ratios else "",
         machine=machine,

@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["facts", "file_system", "load"]
 
-_PACKAGES = ("granian", "uvloop", "msgspec", "aiohttp", "blake3", "litestar")
+_PACKAGES = ("granian", "uvloop", "msgspec", "aiohttp", "blake3", "litestar", "asyncpg")
 _ROOT = Path(__file__).parent.parent
 
 

@@ -1,4 +1,5 @@
-"""``python -m bench.one QUESTION FOLDER SCALE``: one round in this process; its figures as JSON on standard output."""
+"""``python -m bench.one QUESTION FOLDER SCALE [STORE [SERVER]]``: one round in this process; its figures as JSON on
+standard output."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from bench.question import Question, Round
 __all__ = ["main"]
 
 
-def main(name: str, folder: str, scale: str) -> None:
+def main(name: str, folder: str, scale: str, store: str = "sqlite", server: str = "") -> None:
     question: Question = import_module(f"bench.questions.{name}").QUESTION
-    measured = uvloop.run(question.ask(Round(Path(folder), float(scale))))
+    measured = uvloop.run(question.ask(Round(Path(folder), float(scale), store, server)))
     sys.stdout.write(msgspec.json.encode(measured).decode() + "\n")
 
 

@@ -14,10 +14,12 @@ import msgspec
 from bench.figure import Measured
 from bench.questions import NAMES, question
 
-__all__ = ["BenchFailed", "rounds_of", "with_raw"]
+__all__ = ["BenchFailed", "Found", "pairs", "rounds_of", "with_raw"]
 
 _ROOT = Path(__file__).parent.parent
-_LIMIT_S = 180
+LIMIT_S = 180
+Found = dict[tuple[str, str], list[Measured]]
+"""Every round of a line, by its name and its store."""
 
 
 class BenchFailed(Exception):
@@ -31,39 +33,55 @@ def with_raw(names: Sequence[str]) -> list[str]:
     return [name for name in NAMES if name in wanted]
 
 
+def pairs(names: Sequence[str], stores: Sequence[str]) -> list[tuple[str, str]]:
+    """Each of ``names`` with each of ``stores`` that it can be asked of, or with ``-``, store after store."""
+    found = [(name, "-") for name in names if question(name).stores == ("-",)]
+    return found + [(name, store) for store in stores for name in names if store in question(name).stores]
+
+
 def rounds_of(
-    names: Sequence[str], *, rounds: int, scale: float, folder: Path, tell: Callable[[int, str], None]
-) -> dict[str, list[Measured]]:
-    """Every round of every question, by the name of the line. ``tell`` hears of each before it begins.
+    asked: Sequence[tuple[str, str]],
+    *,
+    rounds: int,
+    scale: float,
+    folder: Path,
+    server: str,
+    tell: Callable[[int, str, str], None],
+) -> Found:
+    """Every round of every question. ``server`` is the address of the PostgreSQL to measure on. ``tell`` hears of each
+    round before it begins.
 
     Raises ``BenchFailed`` with the last words of a round that failed.
     """
-    found: dict[str, list[Measured]] = {}
+    found: Found = {}
     for number in range(rounds):
-        for name in names:
+        for name, store in asked:
             if number < question(name).rounds_max:
-                tell(number, name)
-                for measured in _one(name, folder / f"{name}-{number}", scale):
-                    found.setdefault(measured.name, []).append(measured)
+                tell(number, name, store)
+                for measured in one_round(name, store, folder / f"{name}-{number}", scale, server):
+                    found.setdefault((measured.name, store), []).append(measured)
     return found
 
 
-def _one(name: str, folder: Path, scale: float) -> list[Measured]:
+def one_round(
+    name: str, store: str, folder: Path, scale: float, server: str, limit_s: float = LIMIT_S
+) -> list[Measured]:
+    """One round in a process of its own. Raises ``BenchFailed``."""
     folder.mkdir(parents=True)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "bench.one", name, str(folder), str(scale)],
+            [sys.executable, "-m", "bench.one", name, str(folder), str(scale), store, server],
             cwd=_ROOT,
             env={**os.environ, "PYTHONHASHSEED": "0"},
             capture_output=True,
             text=True,
-            timeout=_LIMIT_S,
+            timeout=limit_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise BenchFailed(f"{name} took longer than {_LIMIT_S} s") from None
+        raise BenchFailed(f"{name} on {store} took longer than {limit_s:g} s") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if done.returncode:
-        raise BenchFailed(f"{name} failed: {done.stderr.strip()[-2000:]}")
+        raise BenchFailed(f"{name} on {store} failed: {done.stderr.strip()[-2000:]}")
     return msgspec.json.decode(done.stdout, type=list[Measured])

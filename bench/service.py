@@ -9,38 +9,32 @@ import socket
 import sqlite3
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
+from bench.app import LEDGER
 from bench.load import Load
 from bench.signing import SECRET
-from rco.store import migrate
+from rco.measure.scratch import Place
 
-__all__ = ["LIMITS", "PATH", "Service", "send"]
+__all__ = ["LIMITS", "PATH", "Service", "count_rows", "fetch", "send"]
 
 _ROOT = Path(__file__).parent.parent
 PATH = "/webhooks/shop"
 LIMITS = {"max_rps": 1_000_000, "burst_rps": 1_000_000}
 """The token bucket is on, and wide enough not to be what is measured."""
-_SETTINGS = """\
-app: {app}
-data_dir: {folder}/data
-store: {{path: {folder}/rco.db}}
-server: {{bind_addr: "127.0.0.1:{port}", metrics_addr: "127.0.0.1:{metrics_port}"}}
-limits: {{max_rps: {max_rps}, burst_rps: {burst_rps}}}
-providers:
-  shop:
-    kind: standard-webhooks
-    secrets: [{{secret_id: bench, ref: "env:BENCH_SECRET"}}]
-"""
 
 
 class Service:
-    """``async with Service(folder) as service``: migrated, started and ready."""
+    """``async with Service(folder, place) as service``: started and ready. Several may serve one PostgreSQL; each has a
+    folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, place: Place, ledger: Path | None = None, **more: Any) -> None:
+        """``more`` are settings beside the usual ones."""
+        folder.mkdir(exist_ok=True)
+        self._folder, self.place, self._more = folder, place, more
+        self.ledger = ledger or folder / "ledger"
         self.port, self._metrics_port = _free_ports(2)
         self._process: asyncio.subprocess.Process
 
@@ -49,22 +43,27 @@ class Service:
         return self._process.pid
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(migrate.up, self._folder / "rco.db")
         await self.begin()
         return self
 
     async def begin(self) -> None:
         """Start the process and wait until ``/readyz`` says 200. Raises ``RuntimeError`` when it ends instead."""
         config = self._folder / "bench.yaml"
-        config.write_text(
-            _SETTINGS.format(
-                app=_ROOT / "bench" / "app.py",
-                folder=self._folder,
-                port=self.port,
-                metrics_port=self._metrics_port,
-                **LIMITS,
-            )
-        )
+        settings: dict[str, Any] = {
+            "app": str(_ROOT / "bench" / "app.py"),
+            "data_dir": str(self._folder / "data"),
+            "store": {"path": self.place.where},
+            "server": {"bind_addr": f"127.0.0.1:{self.port}", "metrics_addr": f"127.0.0.1:{self._metrics_port}"},
+            "limits": LIMITS,
+            "providers": {
+                "shop": {
+                    "kind": "standard-webhooks",
+                    "secrets": [{"secret_id": "bench", "ref": "env:BENCH_SECRET"}],
+                }
+            },
+        }
+        # JSON is YAML.
+        config.write_bytes(msgspec.json.encode(settings | self._more))
         log = os.open(self._folder / "service.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -72,7 +71,7 @@ class Service:
                 stdout=log,
                 stderr=log,
                 cwd=_ROOT,
-                env={**os.environ, "BENCH_SECRET": SECRET},
+                env={**os.environ, "BENCH_SECRET": SECRET, LEDGER: str(self.ledger)},
             )
         finally:
             os.close(log)
@@ -81,24 +80,51 @@ class Service:
                 raise RuntimeError(f"the service did not start: {(self._folder / 'service.log').read_text()[-2000:]}")
             await asyncio.sleep(0.002)
 
+    async def kill(self) -> None:
+        """``kill -9``: whatever it was doing."""
+        self._process.kill()
+        await self._process.wait()
+
     async def __aexit__(self, *_: object) -> None:
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
         await self._process.wait()
 
-    def count(self, what: str) -> int:
-        """How many rows of ``what`` (a table, or a table with a condition) are committed now."""
-        connection = sqlite3.connect(f"file:{self._folder}/rco.db?mode=ro", uri=True)
-        try:
-            return int(connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
-        finally:
-            connection.close()
+    async def count(self, what: str) -> int:
+        """See ``count_rows``."""
+        return await count_rows(self.place, what)
 
-    async def until(self, what: str, count: int) -> None:
-        """Wait until there are ``count`` rows of ``what``. Raises ``TimeoutError`` after a minute."""
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(self.count, what) != count:
+    async def until(self, what: str, count: int, within_s: float = 60.0) -> None:
+        """Wait until there are ``count`` rows of ``what``. Raises ``TimeoutError`` when that takes longer."""
+        async with asyncio.timeout(within_s):
+            while await self.count(what) != count:
                 await asyncio.sleep(0.02)
+
+
+async def count_rows(place: Place, what: str) -> int:
+    """How many rows of ``what`` (a table, or a table with a condition) are committed now."""
+    return int((await fetch(place, f"SELECT count(*) FROM {what}"))[0][0])
+
+
+async def fetch(place: Place, sql: str) -> list[Any]:
+    """The rows of one statement, on a connection of its own."""
+    if place.store == "sqlite":
+        return await asyncio.to_thread(_fetch_sqlite, place.where, sql)
+    import asyncpg
+
+    connection = await asyncpg.connect(place.where)
+    try:
+        return list(await connection.fetch(sql))
+    finally:
+        await connection.close()
+
+
+def _fetch_sqlite(path: str, sql: str) -> list[Any]:
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
 
 
 async def send(port: int, *, type: str, prefix: str, connections: int, count: int) -> Load:

@@ -13,6 +13,7 @@ from bench.figure import Figure
 
 __all__ = ["as_json", "show"]
 
+_SHORT = {"postgresql": "pg"}
 _SLOW_DISK = 2_000
 """Flushes a second below which rates and waits tell of the disk more than of the product."""
 
@@ -34,11 +35,13 @@ def show(console: Console, figures: Sequence[Figure], machine: dict[str, Any]) -
     )
     table = Table(box=None, pad_edge=False)
     table.add_column("question", min_width=30)
+    table.add_column("store")
     for name in ("value", "least to most", "CPU s / 1 000", "to reach", "", "to the raw limit"):
         table.add_column(name, justify="right")
     for one in figures:
         table.add_row(
             one.text,
+            _SHORT.get(one.store, one.store),
             f"{_number(one.value)} {one.unit}",
             f"{_number(one.lowest)} to {_number(one.highest)}" if one.rounds > 1 else "",
             "" if one.cpu_s_per_1000 is None else f"{one.cpu_s_per_1000:.4f}",
@@ -61,7 +64,7 @@ def _number(value: float) -> str:
 
 
 def _verdict(figures: Sequence[Figure], machine: dict[str, Any]) -> str:
-    missed = [one.question for one in figures if one.reached is False]
+    missed = [f"{one.question} ({_SHORT.get(one.store, one.store)})" for one in figures if one.reached is False]
     asked = [one for one in figures if one.reached is not None]
     lines = [f"reached {len(asked) - len(missed)} of {len(asked)}" + (f"; not: {', '.join(missed)}" if missed else "")]
     busiest = max(machine["load_before"], machine["load_after"])

@@ -8,7 +8,26 @@ from bench.question import Question
 
 __all__ = ["NAMES", "question"]
 
-NAMES = ("fsync", "bare", "http_floor", "steps", "one_step", "timers", "webhooks", "parked", "start")
+NAMES = (
+    "fsync",
+    "http_floor",
+    "help",
+    "bare",
+    "pgbench",
+    "steps",
+    "one_step",
+    "fan_out",
+    "timers",
+    "signals",
+    "webhooks",
+    "calls",
+    "restart",
+    "takeover",
+    "idle",
+    "open_runs",
+    "parked",
+    "start",
+)
 
 
 def question(name: str) -> Question:

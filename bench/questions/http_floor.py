@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from bench.figure import Asked, Measured
-from bench.process import cpu_s
 from bench.question import Question, Round
 from bench.service import send
+from rco.measure.usage import cpu_s
 
 __all__ = ["QUESTION"]
 
@@ -45,5 +45,5 @@ QUESTION = Question(
     asked=(Asked(name="http-floor", text="raw: POST of 1 KiB answered without any work", unit="/s"),),
     ask=_ask,
     raw=True,
-    store="-",
+    stores=("-",),
 )

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import time
-
 from bench.figure import Asked, Measured, Reach, percentile
-from bench.question import Question, Round
-from bench.rig import Rig
+from bench.question import BOTH, Question, Round
+from rco.measure.asks import one_step_runs
 
 __all__ = ["QUESTION"]
 
-WARM = 20
-
 
 async def _ask(round: Round) -> list[Measured]:
-    count = round.count(1_000, least=10)
-    took_ms: list[float] = []
-    async with Rig(round.folder) as rig:
-        for _ in range(WARM):
-            await rig.run("steps", 1)
-        cpu = time.process_time()
-        for _ in range(count):
-            began = time.perf_counter()
-            await rig.run("steps", 1)
-            took_ms.append((time.perf_counter() - began) * 1e3)
-        cpu_s = time.process_time() - cpu
-        settings = await rig.finish(count + WARM, count + WARM)
+    async with round.place() as place:
+        waits = await one_step_runs(place, round.count(1_000, least=10))
     return [
         Measured(
             name=f"one-step-p{rank}",
-            value=percentile(took_ms, rank),
-            cpu_s_per_1000=cpu_s / count * 1000,
-            settings=settings,
+            value=percentile(waits.took_ms, rank),
+            cpu_s_per_1000=waits.cpu_s_per_1000,
+            settings=waits.settings,
         )
         for rank in (50, 99)
     ]
@@ -50,4 +36,5 @@ QUESTION = Question(
         Asked(name="one-step-p99", text="… p99", unit="ms", against="bare-1", compare="wait"),
     ),
     ask=_ask,
+    stores=BOTH,
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from bench.figure import Asked, Measured, Reach
-from bench.process import resident_mb
-from bench.question import Question, Round
-from bench.rig import synchronous
+from bench.question import BOTH, Question, Round
 from bench.service import LIMITS, Service, send
+from rco.measure.rig import durability
+from rco.measure.usage import resident_mib
 
 __all__ = ["QUESTION"]
 
@@ -17,16 +15,17 @@ _PARKED = "run WHERE mode = 1"
 
 async def _ask(round: Round) -> list[Measured]:
     count = round.count(10_000, least=64)
-    async with Service(round.folder) as service:
-        empty = resident_mb(service.pid)
+    async with round.place() as place, Service(round.folder / "node", place) as service:
+        empty = resident_mib(service.pid)
         load = await send(service.port, type="invoice.due", prefix="rest", connections=64, count=count)
         assert load.statuses == {202: count}, load.statuses
         await service.until(_PARKED, count)
         # One request more: what the last flush held is let go by then.
-        await asyncio.to_thread(service.count, "run")
-        full = resident_mb(service.pid)
+        await service.count("run")
+        full = resident_mib(service.pid)
+        told = durability(place)
     settings = {
-        "synchronous": synchronous(round.folder),
+        **told,
         "limits": LIMITS,
         "parked": count,
         "empty_mib": float(f"{empty:.1f}"),
@@ -48,5 +47,6 @@ QUESTION = Question(
         Asked(name="parked-memory-each", text="… above that of the empty service, for each", unit="KiB"),
     ),
     ask=_ask,
-    rounds_max=2,
+    stores=BOTH,
+    rounds_max=1,
 )

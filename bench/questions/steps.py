@@ -1,36 +1,33 @@
-"""Durable steps a second, at 1, 100 and 1000 runs at a time, and what they cost."""
+"""Durable steps a second, at 1, 100 and 1000 runs at a time, what they cost, and what they write."""
 
 from __future__ import annotations
 
-from functools import partial
-
 from bench.figure import Asked, Measured, Reach
-from bench.question import Question, Round
-from bench.rig import Rig, side_by_side
+from bench.question import BOTH, Question, Round
+from rco.measure.asks import durable_steps
 
 __all__ = ["QUESTION"]
 
 STEPS = 10
-_RUNS = {1: 300, 100: 4_000, 1000: 6_000}
+_RUNS = {1: 200, 100: 3_000, 1000: 3_000}
 
 
 async def _ask(round: Round) -> list[Measured]:
     measured = []
     for at_a_time, full in _RUNS.items():
-        folder = round.folder / str(at_a_time)
-        folder.mkdir()
         runs = round.count(full, least=min(at_a_time, 20))
-        warm = min(runs, at_a_time)
-        async with Rig(folder) as rig:
-            one = partial(rig.run, "steps", STEPS)
-            await side_by_side(warm, at_a_time, one)
-            took_s, cpu_s = await side_by_side(runs, at_a_time, one)
-            settings = await rig.finish((runs + warm) * STEPS, runs + warm)
-        steps = runs * STEPS
-        settings |= {"at_a_time": at_a_time, "steps_per_run": STEPS}
-        name, cost = f"steps-{at_a_time}", cpu_s / steps * 1000
-        measured.append(Measured(name=name, value=steps / took_s, cpu_s_per_1000=cost, settings=settings))
-        measured.append(Measured(name=f"{name}-cpu", value=cost, cpu_s_per_1000=cost, settings=settings))
+        async with round.place() as place:
+            rate = await durable_steps(place, at_a_time, runs, STEPS)
+        found = {"": rate.per_s, "-cpu": rate.cpu_s_per_1000, "-written": rate.written_bytes_per_1000 / 1024}
+        measured += [
+            Measured(
+                name=f"steps-{at_a_time}{which}",
+                value=value,
+                cpu_s_per_1000=rate.cpu_s_per_1000,
+                settings=rate.settings,
+            )
+            for which, value in found.items()
+        ]
     return measured
 
 
@@ -44,6 +41,7 @@ def _asked() -> tuple[Asked, ...]:
                 text=f"durable steps, {at_a_time} {'run' if at_a_time == 1 else 'runs'} at a time, {STEPS} steps each",
                 unit="/s",
                 reach=Reach(30_000) if chosen else None,
+                reach_on={"postgresql": Reach(25_000)} if chosen else {},
                 against=f"bare-{at_a_time}",
                 compare="rate",
             )
@@ -58,7 +56,8 @@ def _asked() -> tuple[Asked, ...]:
                 compare="cpu",
             )
         )
+        lines.append(Asked(name=f"steps-{at_a_time}-written", text="… written to files for 1 000", unit="KiB"))
     return tuple(lines)
 
 
-QUESTION = Question(asked=_asked(), ask=_ask)
+QUESTION = Question(asked=_asked(), ask=_ask, stores=BOTH)

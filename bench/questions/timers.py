@@ -7,11 +7,11 @@ sleeps durable in one burst is inside the figure.
 from __future__ import annotations
 
 import asyncio
-import time
 
+from bench.app import WORKFLOWS
 from bench.figure import Asked, Measured, Reach, percentile
-from bench.question import Question, Round
-from bench.rig import Rig
+from bench.question import BOTH, Question, Round
+from rco.measure.rig import Rig
 
 __all__ = ["QUESTION"]
 
@@ -21,12 +21,12 @@ SECONDS = 1.0
 async def _ask(round: Round) -> list[Measured]:
     count = round.count(1_000, least=10)
     late_s: list[float] = []
-    async with Rig(round.folder) as rig:
+    async with round.place() as place, Rig(place, WORKFLOWS) as rig:
         await rig.run("nap", 0.0)
         rig.engine.timers.on_fired.append(late_s.append)
-        cpu = time.process_time()
+        cpu = rig.meter.cpu_s()
         await asyncio.gather(*(rig.run("nap", SECONDS) for _ in range(count)))
-        cpu_s = time.process_time() - cpu
+        cpu_s = rig.meter.cpu_s() - cpu
         settings = await rig.finish(0, count + 1)
     assert len(late_s) == count, f"{len(late_s)} timers fired, {count} were set"
     assert min(late_s) >= 0, "a timer fired early"
@@ -47,4 +47,5 @@ QUESTION = Question(
         Asked(name="timers-p99", text="… p99", unit="ms", reach=Reach(15, at_most=True)),
     ),
     ask=_ask,
+    stores=BOTH,
 )

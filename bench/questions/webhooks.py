@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from bench.figure import Asked, Measured, Reach, percentile
-from bench.process import cpu_s
-from bench.question import Question, Round
-from bench.rig import synchronous
+from bench.question import BOTH, Question, Round
 from bench.service import LIMITS, Service, send
 from bench.signing import BODY_BYTES
+from rco.measure.rig import durability
+from rco.measure.usage import cpu_s, tree_cpu_s
 
 __all__ = ["QUESTION"]
 
@@ -18,23 +16,25 @@ _DONE = "closed_run WHERE outcome = 'completed'"
 
 
 async def _ask(round: Round) -> list[Measured]:
-    count, few, warm = round.count(20_000, least=64), round.count(500, least=10), round.count(2_000, least=10)
-    async with Service(round.folder) as service:
+    count, few, warm = round.count(12_000, least=64), round.count(500, least=10), round.count(1_000, least=10)
+    async with round.place() as place, Service(round.folder / "node", place) as service:
         await send(service.port, type="invoice.paid", prefix="warm", connections=CONNECTIONS, count=warm)
         await service.until(_DONE, warm)
-        before = cpu_s(service.pid)
+        before = _used_s(service)
         load = await send(service.port, type="invoice.paid", prefix="load", connections=CONNECTIONS, count=count)
         await service.until(_DONE, warm + count)
-        used_s = cpu_s(service.pid) - before
+        used_s = _used_s(service) - before
         # What was promised by a 202 must be there; a refusal of any kind makes the figure worthless.
         assert load.statuses == {202: count}, load.statuses
-        stored = await asyncio.to_thread(service.count, "event")
+        stored = await service.count("event")
         assert stored == warm + count, f"{stored} events are stored, {warm + count} were accepted"
         alone = await send(service.port, type="invoice.paid", prefix="alone", connections=1, count=few)
         assert alone.statuses == {202: few}, alone.statuses
+        told = durability(place)
     settings = {
-        "synchronous": synchronous(round.folder),
+        **told,
         "evidence": "on",
+        "cpu": "service and database",
         "metrics": "on",
         "limits": LIMITS,
         "connections": CONNECTIONS,
@@ -55,6 +55,11 @@ async def _ask(round: Round) -> list[Measured]:
         Measured(name=name, value=value, cpu_s_per_1000=None if "alone" in name else cost, settings=settings)
         for name, value in found.items()
     ]
+
+
+def _used_s(service: Service) -> float:
+    server = service.place.server_pid
+    return cpu_s(service.pid) + (tree_cpu_s(server) if server else 0.0)
 
 
 def round_us(seconds: float) -> float:
@@ -83,4 +88,6 @@ QUESTION = Question(
         Asked(name="webhook-alone-p99", text="… p99", unit="ms", against="bare-1", compare="wait"),
     ),
     ask=_ask,
+    stores=BOTH,
+    rounds_max=2,
 )

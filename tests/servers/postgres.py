@@ -58,11 +58,12 @@ def apart(work: Coroutine[Any, Any, T]) -> T:
 
 
 class PostgresServer:
-    """One server. ``stop_now`` and ``start`` make it crash and come back."""
+    """One server, in a new folder within ``parent`` or the usual place. ``stop_now`` and ``start`` make it crash and
+    come back."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: Path | None = None) -> None:
         self._bin = binaries()
-        self.folder = Path(tempfile.mkdtemp(prefix="rco-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="rco-pg-", dir=parent))
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:
             # It refuses to run as root, and rightly so.

@@ -9,9 +9,9 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from bench.figure import Asked, Measured, Reach, percentile, summed_up
+from bench.figure import Asked, Measured, Reach, summed_up
 from bench.machine import file_system
-from bench.rounds import with_raw
+from bench.rounds import pairs, with_raw
 from bench.show import show
 from rich.console import Console
 
@@ -34,16 +34,6 @@ MACHINE = {
 
 def rounds(*values: float, cpu: float | None = None) -> list[Measured]:
     return [Measured(name="it", value=value, cpu_s_per_1000=cpu, settings={"on": True}) for value in values]
-
-
-def test_percentiles_are_values_that_were_seen() -> None:
-    values = [float(value) for value in range(1, 101)]
-    assert percentile(values, 50) == 50
-    assert percentile(values, 99) == 99
-    assert percentile([3.0], 99) == 3
-    assert percentile([2.0, 1.0], 50) == 1
-    with pytest.raises(ValueError, match="nothing was measured"):
-        percentile([], 50)
 
 
 def test_a_line_is_the_median_of_its_rounds_with_their_range() -> None:
@@ -82,8 +72,26 @@ def test_ratios_pair_the_rounds_that_ran_side_by_side() -> None:
 
 def test_a_question_brings_the_limits_it_is_held_against() -> None:
     assert with_raw(["steps"]) == ["bare", "steps"]
-    assert with_raw(["webhooks"]) == ["bare", "http_floor", "webhooks"]
+    assert with_raw(["webhooks"]) == ["http_floor", "bare", "webhooks"]
     assert with_raw(["start"]) == ["start"]
+
+
+def test_a_question_is_asked_once_of_each_store_it_can_be_asked_of() -> None:
+    both = ("sqlite", "postgresql")
+    assert pairs(["help", "steps", "idle"], both) == [
+        ("help", "-"),
+        ("steps", "sqlite"),
+        ("steps", "postgresql"),
+        ("idle", "postgresql"),
+    ]
+    assert pairs(["steps", "idle"], ("sqlite",)) == [("steps", "sqlite")]
+
+
+def test_a_store_may_have_a_reach_of_its_own() -> None:
+    asked = Asked(name="it", text="it", unit="/s", reach=Reach(25), reach_on={"postgresql": Reach(15)})
+    assert summed_up(asked, rounds(20), [], store="sqlite", machine=MACHINE).reached is False
+    figure = summed_up(asked, rounds(20), [], store="postgresql", machine=MACHINE)
+    assert (figure.reached, figure.reach) == (True, "≥ 15")
 
 
 def test_the_table_says_what_was_not_reached_and_what_disturbed_it() -> None:
@@ -106,7 +114,11 @@ def test_the_command_writes_a_list_of_objects(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     command = [sys.executable, "-m", "bench", "--rounds", "2", "--scale", "0.002", "--folder", str(tmp_path)]
     done = subprocess.run(
-        [*command, "--out", str(out), "one_step"], cwd=ROOT, capture_output=True, timeout=100, check=False
+        [*command, "--store", "sqlite", "--out", str(out), "one_step"],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=100,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_bytes())
