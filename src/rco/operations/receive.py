@@ -9,7 +9,7 @@ import msgspec
 from rco.engine.ask import StartAsk
 from rco.engine.emitting import Ask, Started
 from rco.engine.opening import Opening
-from rco.errors import RcoError
+from rco.errors import Overloaded, RcoError
 from rco.kit.clock import MICROS, iso
 from rco.model.decision import Decision, Verb
 from rco.model.delivery import Delivery, Receipt
@@ -118,7 +118,7 @@ def openings(
 ) -> tuple[list[tuple[Opening, StartKey | None]], list[DeadLetter]]:
     """The runs that ``event`` starts, ready to be opened, and a dead letter for each that cannot be.
 
-    ``only``: consider the subscription of that name alone.
+    ``only``: consider the subscription of that name alone. Raises ``Overloaded`` when nothing can be opened now.
     """
     started = asks_for(desk, event, actor, only)
     failed = started.failed
@@ -126,6 +126,9 @@ def openings(
     for one in started.asks:
         try:
             opening = desk.engine.prepare(one.ask, claimed=True)
+        except Overloaded:
+            # It would be taken in a moment, or by another node: the sender is to ask again.
+            raise
         except RcoError as problem:
             failed.append((one.subscription, str(problem)))
             continue
