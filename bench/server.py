@@ -16,7 +16,7 @@ __all__ = ["postgres"]
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Its address, as long as it runs. Raises ``AssertionError`` or ``CalledProcessError`` when there is none."""
-    server = PostgresServer(folder if _open_to_all(folder) else None)
+    server = PostgresServer(parent=folder if _open_to_all(folder) else None)
     try:
         yield server.dsn("postgres")
     finally:

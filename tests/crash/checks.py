@@ -14,7 +14,7 @@ from tests.crash.customer import Asked
 from tests.crash.records import Records, Run
 
 from rco.audit.verify import verify
-from rco.kit.ids import id_text
+from rco.kit.ids import id_bytes, id_text
 from rco.model.journal import Kind
 
 __all__ = ["BROKEN", "DOUBLED", "EARLY", "EXPECTED", "LOST", "STRAY", "Finding", "check"]
@@ -79,6 +79,8 @@ def check(records: Records) -> list[Finding]:
         emitted,
         evidence,
         leftovers,
+        appends,
+        calls,
     ]
     return [finding for part in parts for finding in part(records)]
 
@@ -144,14 +146,16 @@ def deliveries(records: Records) -> Iterable[Finding]:
 def journals(records: Records) -> Iterable[Finding]:
     """Numbers without a gap, in the order of commits; START first, nothing behind CLOSE."""
     for run in records.runs.values():
-        following, before = 0, 0
-        for n, first_seq, count in run.segments:
+        following = 0
+        latest: dict[str, int] = defaultdict(int)
+        for (n, first_seq, count), chain in zip(run.segments, run.chains, strict=True):
+            before = latest[chain]
             if first_seq != following:
                 kind = LOST if first_seq > following else DOUBLED
                 yield Finding(kind, f"run {run.run_id}: the journal goes on at {first_seq}, expected {following}")
             if n < before:
                 yield Finding(BROKEN, f"run {run.run_id}: segment {first_seq} stands in commit {n}, after {before}")
-            following, before = first_seq + count, n
+            following, latest[chain] = first_seq + count, n
         if not run.start or len(run.of(Kind.START)) != 1:
             yield Finding(BROKEN, f"run {run.run_id} has {len(run.of(Kind.START))} START records")
         if run.of(Kind.CLOSE) and run.records[-1].kind != Kind.CLOSE:
@@ -379,3 +383,39 @@ def leftovers(records: Records) -> Iterable[Finding]:
     """Nothing that served a run outlives it."""
     for what, count in records.leftovers.items():
         yield Finding(STRAY, f"the database still holds {count} x {what}")
+
+
+def appends(records: Records) -> Iterable[Finding]:
+    """Nobody wrote to the journal of a run whose shard was somebody else's when the commit was made."""
+    for written in records.tenures.written if records.tenures is not None else ():
+        owner = records.tenures.owner(written.shard, written.at_us) if records.tenures is not None else None
+        if owner != written.node:
+            what = f"run {written.run_id} (shard {written.shard}) was written by {written.node}, it was {owner}'s"
+            yield Finding(BROKEN, f"{what}: {written.at_us}")
+
+
+SLACK_US = 1_500_000
+"""Between a request that leaves a node and its being noted by the other side, on a machine that is busy."""
+
+
+def calls(records: Records) -> Iterable[Finding]:
+    """No governed call came from a node whose hold on the run had ended. What an author's function sends by itself is
+    out of reach: it is not asked again between its beginning and its own socket."""
+    tenures = records.tenures
+    if tenures is None:
+        return
+    runs = {
+        run.idempotency_key(record.key): run
+        for run in records.runs.values()
+        for record in run.of(Kind.STEP_END, Kind.STEP_RETRY)
+    }
+    for seen in records.seen:
+        run = runs.get(seen.key)
+        if run is None or seen.what in ("booked", "stumbled"):
+            continue
+        shard = id_bytes(run.run_id)[15]
+        nodes = tenures.nodes_by_port[seen.port]
+        if not any(tenures.held(shard, node, seen.at_us - SLACK_US, seen.at_us) for node in nodes):
+            who = tenures.owner(shard, seen.at_us)
+            what = f"run {run.run_id} (shard {shard}) was {seen.what} by one of {sorted(nodes)} at {seen.at_us}"
+            yield Finding(BROKEN, f"{what}, when it was {who}'s")

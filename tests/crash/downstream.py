@@ -1,6 +1,7 @@
 """The other side: a service that outlives every kill and writes down each request and each effect before it answers.
 
-``python -m tests.crash.downstream --ledger FILE --seed N``; prints ``listening on PORT``. With an ``Idempotency-Key``
+``python -m tests.crash.downstream --ledger FILE --seed N --doors K``; prints ``listening on PORT ...``, a port for each
+door, so that the ledger tells which node sent a request. With an ``Idempotency-Key``
 a request has its effect once and every repeat gets the first answer; without one every request has its effect, so that
 a call that was doubled can be seen. Which requests fail is chosen by the seed.
 """
@@ -121,26 +122,30 @@ class Downstream:
     async def _seen(self, request: web.Request, what: str, order: str, key: str) -> str:
         attempt = self._attempts[what, order] = self._attempts.get((what, order), 0) + 1
         chosen = fault(self._seed, what, order, attempt)
-        await self._ledger.write("seen", what=what, order=order, key=key, attempt=attempt, fault=chosen)
+        port = request.transport.get_extra_info("sockname")[1] if request.transport is not None else 0
+        await self._ledger.write("seen", what=what, order=order, key=key, attempt=attempt, fault=chosen, port=port)
         return chosen
 
 
-async def _serve(ledger: Path, seed: int, late_s: float) -> None:
+async def _serve(ledger: Path, seed: int, late_s: float, doors: int) -> None:
     runner = web.AppRunner(Downstream(Ledger(ledger), seed, late_s).app(), access_log=None, shutdown_timeout=0.2)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    os.write(1, f"listening on {runner.addresses[0][1]}\n".encode())
+    for _ in range(doors):
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+    ports = " ".join(str(address[1]) for address in runner.addresses)
+    os.write(1, f"listening on {ports}\n".encode())
     await asyncio.Event().wait()
 
 
 def main() -> None:
-    """Serve on a free port of 127.0.0.1 until killed."""
+    """Serve on free ports of 127.0.0.1 until killed."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash.downstream")
     parser.add_argument("--ledger", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--late", type=float, default=0.8, help="seconds that a late answer is held back")
+    parser.add_argument("--doors", type=int, default=1)
     chosen = parser.parse_args()
-    asyncio.run(_serve(chosen.ledger, chosen.seed, chosen.late))
+    asyncio.run(_serve(chosen.ledger, chosen.seed, chosen.late, chosen.doors))
 
 
 if __name__ == "__main__":

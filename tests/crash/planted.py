@@ -11,7 +11,9 @@ from tests.crash import checks
 from tests.crash.checks import BROKEN, DOUBLED, EARLY, LOST, STRAY, Finding
 from tests.crash.customer import Asked
 from tests.crash.records import Effect, Records, Run, Seen
+from tests.crash.tenures import Tenures, Written
 
+from rco.kit.ids import id_bytes
 from rco.model.journal import Kind, Record
 
 __all__ = ["PLANTED", "Planted"]
@@ -156,13 +158,15 @@ def a_delivery_refused(records: Records) -> Planted:
 
 
 def a_gap_in_a_journal(records: Records) -> Planted:
-    del run_of(records, "order").segments[1]
+    run = run_of(records, "order")
+    del run.segments[1], run.chains[1]
     return checks.journals, LOST
 
 
 def a_segment_twice(records: Records) -> Planted:
     run = run_of(records, "order")
     run.segments.insert(1, run.segments[1])
+    run.chains.insert(1, run.chains[1])
     return checks.journals, DOUBLED
 
 
@@ -381,6 +385,28 @@ def a_segment_of_the_evidence_removed(records: Records) -> Planted:
 def something_left_in_the_database(records: Records) -> Planted:
     records.leftovers["waiter"] = 1
     return checks.leftovers, STRAY
+
+
+def _two_nodes(records: Records) -> tuple[Run, Seen, Tenures]:
+    """A run, a request for it, and a record of owners in which node b took its shard over before all of that."""
+    run = run_of(records, "order")
+    keys = {run.idempotency_key(record.key) for record in run.of(Kind.STEP_END)}
+    seen = next(one for one in records.seen if one.key in keys and one.what == "reserved")
+    tenures = Tenures({seen.port: {"a"}})
+    tenures.changes[id_bytes(run.run_id)[15]] = [(0, "a"), (seen.at_us - 2 * checks.SLACK_US, "b")]
+    records.tenures = tenures
+    return run, seen, tenures
+
+
+def a_commit_for_a_shard_that_was_taken_over(records: Records) -> Planted:
+    run, seen, tenures = _two_nodes(records)
+    tenures.written.append(Written(seen.at_us, run.run_id, id_bytes(run.run_id)[15], "a"))
+    return checks.appends, BROKEN
+
+
+def a_call_for_a_shard_that_was_taken_over(records: Records) -> Planted:
+    _two_nodes(records)
+    return checks.calls, BROKEN
 
 
 PLANTED = [

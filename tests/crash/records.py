@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.crash.customer import Asked
+from tests.crash.tenures import Tenures
 
 from rco.audit.lines import JournalLine, SealLine, decode_line
 from rco.kit.ids import id_bytes
 from rco.model.effect import Attempt
 from rco.model.journal import Kind, Record, decode_segment
 
-__all__ = ["Effect", "Records", "Run", "Seen", "read_evidence", "read_ledger", "read_leftovers"]
+__all__ = ["Effect", "Records", "Run", "Seen", "read_evidence", "read_ledger"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class Seen:
     key: str
     at_us: int
     fault: str = ""
+    port: int = 0
+    """The door that it came in by: one of each node."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ class Effect:
 
 @dataclass
 class Run:
-    """A run as its journal tells it. ``segments`` are (commit, first seq, count of records), as they were exported."""
+    """A run as its journal tells it. ``segments`` are (commit, first seq, count of records), as they were exported;
+    those of several chains in the order of their numbers. ``chains`` are theirs."""
 
     run_id: str
     records: list[Record] = field(default_factory=list)
     segments: list[tuple[int, int, int]] = field(default_factory=list)
+    chains: list[str] = field(default_factory=list)
 
     @property
     def start(self) -> dict[str, Any]:
@@ -88,6 +91,8 @@ class Records:
     decisions: list[dict[str, Any]]
     evidence: list[bytes]
     leftovers: dict[str, int] = field(default_factory=dict)
+    tenures: Tenures | None = None
+    """Who owned what and when, where several nodes did."""
 
     def by_order(self) -> dict[str, list[Run]]:
         found: dict[str, list[Run]] = defaultdict(list)
@@ -105,7 +110,7 @@ def read_ledger(path: Path, prefix: str) -> tuple[list[Seen], list[Effect]]:
         if not told["order"].startswith(prefix):
             continue
         if told["kind"] == "seen":
-            seen.append(Seen(told["what"], told["order"], told["key"], told["at_us"], told["fault"]))
+            seen.append(Seen(told["what"], told["order"], told["key"], told["at_us"], told["fault"], told["port"]))
         else:
             effects.append(Effect(told["what"], told["order"], told["key"], told["at_us"]))
     return seen, effects
@@ -113,34 +118,27 @@ def read_ledger(path: Path, prefix: str) -> tuple[list[Seen], list[Effect]]:
 
 def read_evidence(lines: Iterable[bytes]) -> tuple[dict[str, Run], list[dict[str, Any]]]:
     """The runs and the decisions of an export. Raises ``ValueError`` for a line that is none."""
-    runs: dict[str, Run] = {}
+    parts: dict[str, list[tuple[str, JournalLine]]] = defaultdict(list)
     decisions: list[dict[str, Any]] = []
+    chain = ""
     for raw in lines:
         line = decode_line(raw)
         if isinstance(line, SealLine):
+            chain = line.writer
             decisions.extend(json.loads(bytes(line.decisions)))
         elif isinstance(line, JournalLine):
-            run = runs.setdefault(line.run, Run(line.run))
-            records = decode_segment(line.data)
-            run.segments.append((line.n, line.first_seq, len(records)))
-            run.records.extend(records)
-    return runs, decisions
+            parts[line.run].append((chain, line))
+    return {run_id: _run(run_id, part) for run_id, part in parts.items()}, decisions
 
 
-def read_leftovers(database: Path) -> dict[str, int]:
-    """Rows of tables that serve open runs only, where the run is not open; and what SQLite says of the file."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        found = {
-            table: int(
-                connection.execute(
-                    f"SELECT count(*) FROM {table} WHERE run_id NOT IN (SELECT run_id FROM run)"
-                ).fetchone()[0]
-            )
-            for table in ("message", "timer", "waiter")
-        }
-        both = "SELECT count(*) FROM run AS r JOIN closed_run AS c ON c.run_id = r.run_id"
-        found["run both open and closed"] = int(connection.execute(both).fetchone()[0])
-        found["open run"] = int(connection.execute("SELECT count(*) FROM run").fetchone()[0])
-        if connection.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
-            found["integrity"] = 1
-        return {name: count for name, count in found.items() if count}
+def _run(run_id: str, parts: list[tuple[str, JournalLine]]) -> Run:
+    run = Run(run_id)
+    if len({chain for chain, _ in parts}) > 1:
+        # An export goes chain by chain; a run that was taken over stands in several.
+        parts.sort(key=lambda part: part[1].first_seq)
+    for chain, line in parts:
+        records = decode_segment(line.data)
+        run.segments.append((line.n, line.first_seq, len(records)))
+        run.chains.append(chain)
+        run.records.extend(records)
+    return run

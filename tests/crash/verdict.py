@@ -8,7 +8,7 @@ import shutil
 from tests.crash.checks import Finding, check
 from tests.crash.customer import Customer
 from tests.crash.door import Busy, Unknown
-from tests.crash.records import Records, read_evidence, read_ledger, read_leftovers
+from tests.crash.records import Records, read_evidence, read_ledger
 from tests.crash.world import ROOT, World
 
 __all__ = ["gather", "must_hold", "until_closed"]
@@ -41,7 +41,7 @@ async def gather(world: World, customer: Customer, prefix: str) -> Records:
     lines = path.read_bytes().splitlines(keepends=True)
     runs, decisions = read_evidence(lines)
     seen, effects = read_ledger(world.downstream.ledger, prefix)
-    return Records(customer.log, seen, effects, runs, decisions, lines, read_leftovers(world.database))
+    return Records(customer.log, seen, effects, runs, decisions, lines, world.leftovers(), world.tenures())
 
 
 def must_hold(records: Records, world: World, again: str) -> None:

@@ -18,11 +18,15 @@ import aiohttp
 import msgspec
 from tests.crash.birth import Birth, address
 from tests.crash.door import Door, HttpDoor, PipeDoor
+from tests.crash.leftovers import of_sqlite
+from tests.crash.tenures import Tenures
 
 __all__ = ["ROOT", "SECRET", "Downstream", "NodeWorld", "ServeWorld", "World", "Zygote"]
 
 ROOT = Path(__file__).parents[2]
 SECRET = "whsec_" + "Y3Jhc2ggdGVzdHMgY3Jhc2ggdGVzdHMgY3Jhc2g="
+DOORS = 3
+"""Of the downstream service: the most nodes that a test can tell apart in its ledger."""
 PATIENCE_S = 60.0
 """After this long something hangs; nothing is measured by it."""
 _CONFIG = """
@@ -66,11 +70,12 @@ class Downstream:
     def __init__(self, folder: Path, seed: int) -> None:
         self.ledger = folder / "ledger.jsonl"
         command = [sys.executable, "-m", "tests.crash.downstream", "--ledger", str(self.ledger), "--seed", str(seed)]
+        command += ["--doors", str(DOORS)]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
         )
         assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline().split()[-1])
+        self.ports = [int(port) for port in self._process.stdout.readline().split()[2:]]
 
     def stop(self) -> None:
         self._process.kill()
@@ -129,10 +134,20 @@ class Zygote:
 
 
 class World:
-    """A service on one data folder, over its lives. ``kills`` counts the deaths by SIGKILL."""
+    """A service on one data folder, over its lives. ``kills`` counts the deaths by SIGKILL; ``door`` is the one of the
+    downstream service that its calls go to; ``store`` a section of its configuration."""
 
-    def __init__(self, folder: Path, downstream: Downstream, *, park_after: str = "200ms") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        downstream: Downstream,
+        *,
+        park_after: str = "200ms",
+        door: int = 0,
+        store: dict[str, str] | None = None,
+    ) -> None:
         self.folder, self.downstream = folder, downstream
+        self.downstream_port = downstream.ports[door]
         self.kills = 0
         self.ports = _free_port(), _free_port()
         self.log = folder / "service.log"
@@ -143,17 +158,26 @@ class World:
                 data=json.dumps(str(folder / "data")),
                 port=self.ports[0],
                 metrics_port=self.ports[1],
-                downstream=downstream.port,
+                downstream=self.downstream_port,
                 park_after=park_after,
             )
+            + (f"store: {json.dumps(store)}\n" if store else "")
         )
-        self.environ = {"CRASH_WEBHOOK_SECRET": SECRET, "CRASH_DOWNSTREAM_PORT": str(downstream.port)}
+        self.environ = {"CRASH_WEBHOOK_SECRET": SECRET, "CRASH_DOWNSTREAM_PORT": str(self.downstream_port)}
         self._door: Door | None = None
         self._up = asyncio.Event()
 
     @property
     def database(self) -> Path:
         return self.folder / "data" / "rco.db"
+
+    def leftovers(self) -> dict[str, int]:
+        """Rows that belong to no open run."""
+        return of_sqlite(self.database)
+
+    def tenures(self) -> Tenures | None:
+        """Who owned what and when; nothing where there is one owner for ever."""
+        return None
 
     async def door(self) -> Door:
         """A door to the life there is; waits for the next one when there is none."""
@@ -250,8 +274,10 @@ class NodeWorld(World):
 class ServeWorld(World):
     """Lives of ``rco serve``, over HTTP."""
 
-    def __init__(self, folder: Path, downstream: Downstream) -> None:
-        super().__init__(folder, downstream)
+    def __init__(
+        self, folder: Path, downstream: Downstream, *, door: int = 0, store: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(folder, downstream, door=door, store=store)
         self._process: subprocess.Popen[bytes] | None = None
         self._environ = {**os.environ, **self.environ}
         self._rco = str(Path(sys.executable).with_name("rco"))
@@ -259,6 +285,30 @@ class ServeWorld(World):
     @property
     def dead(self) -> bool:
         return self._process is None or self._process.poll() is not None
+
+    @property
+    def pid(self) -> int:
+        """Of the life there is, or was last."""
+        assert self._process is not None
+        return self._process.pid
+
+    def pause(self) -> None:
+        """Stop every thread of it, as a suspended machine does. Its sockets stay open and take what comes."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself; how."""
+        assert self._process is not None
+        how = await asyncio.to_thread(self._process.wait, PATIENCE_S)
+        await self._shut()
+        return how
+
+    async def ready(self) -> None:
+        """Wait until a life that was started without waiting answers. Fails when it ends before."""
+        await self._ready()
 
     def migrate(self) -> None:
         command = [self._rco, "migrate", "--store", str(self.database)]

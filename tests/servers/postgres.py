@@ -61,7 +61,9 @@ class PostgresServer:
     """One server, in a new folder within ``parent`` or the usual place. ``stop_now`` and ``start`` make it crash and
     come back."""
 
-    def __init__(self, parent: Path | None = None) -> None:
+    def __init__(self, *settings: str, parent: Path | None = None) -> None:
+        """``settings`` are more of its own, as ``name=value``."""
+        self._settings = settings
         self._bin = binaries()
         self.folder = Path(tempfile.mkdtemp(prefix="rco-pg-", dir=parent))
         self._user: dict[str, Any] = {}
@@ -96,6 +98,7 @@ class PostgresServer:
                     str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self.folder),
                     "-h", "127.0.0.1", "-p", str(self.port),
                     "-c", "max_connections=200", "-c", "shared_buffers=128MB",
+                    *(part for setting in self._settings for part in ("-c", setting)),
                 ],
                 stdout=log, stderr=log, cwd="/", **self._user,
             )  # fmt: skip
@@ -115,6 +118,19 @@ class PostgresServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(30)
+
+    def copy(self) -> None:
+        """Keep a copy of everything there is, while it is stopped. Only the newest copy is kept."""
+        self._replace(self._data, self.folder / "copy")
+
+    def put_back(self) -> None:
+        """Put the copy in the place of everything there is, while it is stopped."""
+        self._replace(self.folder / "copy", self._data)
+
+    def _replace(self, source: Path, place: Path) -> None:
+        assert self._process is None or self._process.poll() is not None, "stop it first"
+        shutil.rmtree(place, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(source), str(place)], check=True)
 
     def stop(self) -> None:
         """End it and remove everything."""
@@ -136,6 +152,18 @@ class PostgresServer:
                 await connection.close()
 
         return apart(ask())
+
+    def run_script(self, database: str, script: str) -> None:
+        """Several statements in one transaction."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(self.dsn(database))
+            try:
+                await connection.execute(script)
+            finally:
+                await connection.close()
+
+        apart(run())
 
     def database(self) -> str:
         """A new database with the schema in it."""

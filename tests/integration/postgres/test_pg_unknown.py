@@ -7,81 +7,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.servers.proxy import Proxy
 
 from rco.store.contract.changes import Claim
 
 
-class Cut:
-    """A proxy before the server, which ``cut`` breaks."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self.port = 0
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.passing = asyncio.Event()
-        self.passing.set()
-        self.refuse = False
-        self.catch = b""
-        """What is looked for in what the node says; when it comes, the server's answers are kept back."""
-        self.lose = False
-        """And what the node said never arrives."""
-        self.caught = asyncio.Event()
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.refuse:
-            writer.close()
-            return
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        self._writers |= {writer, inner_writer}
-        for task in (
-            asyncio.create_task(self._pump(reader, inner_writer, up=True)),
-            asyncio.create_task(self._pump(inner_reader, writer, up=False)),
-        ):
-            self._tasks.add(task)
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
-        try:
-            while data := await reader.read(1 << 16):
-                if up:
-                    if self.catch and self.catch in data:
-                        self.catch = b""
-                        self.passing.clear()
-                        self.caught.set()
-                        if self.lose:
-                            continue
-                else:
-                    await self.passing.wait()
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    def cut(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-
-    async def stop(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        self.passing.set()
-        self.cut()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
 @pytest.fixture
-async def cut(postgres_server: Any) -> AsyncIterator[Cut]:
-    proxy = Cut(postgres_server.port)
+async def cut(postgres_server: Any) -> AsyncIterator[Proxy]:
+    proxy = Proxy(postgres_server.port)
     await proxy.start()
     yield proxy
     await proxy.stop()
@@ -89,7 +22,7 @@ async def cut(postgres_server: Any) -> AsyncIterator[Cut]:
 
 @pytest.mark.parametrize("arrived", [True, False], ids=["committed", "never arrived"])
 async def test_an_answer_that_was_lost_is_found_out(
-    cut: Cut, make_node: Any, arrived: bool, postgres_server: Any, postgres_database: str
+    cut: Proxy, make_node: Any, arrived: bool, postgres_server: Any, postgres_database: str
 ) -> None:
     node = make_node("a", dsn=postgres_server.dsn(postgres_database, cut.port))
     await node.keeper.start()
@@ -128,7 +61,7 @@ async def test_an_answer_that_was_lost_is_found_out(
 
 
 async def test_a_server_that_is_away_is_waited_for(
-    cut: Cut, make_node: Any, postgres_server: Any, postgres_database: str
+    cut: Proxy, make_node: Any, postgres_server: Any, postgres_database: str
 ) -> None:
     node = make_node("a", dsn=postgres_server.dsn(postgres_database, cut.port))
     await node.keeper.start()
