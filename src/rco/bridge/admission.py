@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from rco.bridge.certificates import Certificates
 from rco.bridge.contract import Expression, ProviderSettings, Verifier
-from rco.bridge.providers import build_verifier
-from rco.bridge.rules import check_settings, key_of
+from rco.bridge.providers import build_verifier, check_provider
+from rco.bridge.rules import key_of
 from rco.bridge.secrets import Resolve
 from rco.errors import ConfigInvalid, Reason, Refused
 from rco.kit.bucket import TokenBucket
@@ -33,9 +34,11 @@ class Route:
 
     __slots__ = ("bucket", "content_types", "name", "settings", "verifier")
 
-    def __init__(self, settings: ProviderSettings, verifier: Verifier | None, clock: Clock) -> None:
+    def __init__(
+        self, settings: ProviderSettings, verifier: Verifier | None, clock: Clock, content_types: Iterable[str]
+    ) -> None:
         self.name, self.settings, self.verifier = settings.name, settings, verifier
-        self.content_types = frozenset(media.encode() for media in settings.content_types)
+        self.content_types = frozenset(media.encode() for media in content_types)
         self.bucket: TokenBucket | None = None
         if settings.rate_per_s is not None:
             self.bucket = TokenBucket(settings.rate_per_s, settings.burst or max(1.0, settings.rate_per_s), clock)
@@ -47,20 +50,25 @@ def open_routes(
     resolve: Resolve,
     clock: Clock,
     compile_expression: Callable[[str], Expression] | None = None,
+    certificates: Certificates | None = None,
 ) -> dict[str, Route]:
     """The routes of all providers, by name: every one of them or, with ``ConfigInvalid``, none. Secrets of a provider
     that is switched off are not opened."""
     routes: dict[str, Route] = {}
     for one in settings:
-        check_settings(one)
+        kind = check_provider(one)
         if one.name in routes:
             raise ConfigInvalid(f"provider {one.name!r} is there twice", cure="Rename one.", key=key_of(one))
         verifier = None
         if one.enabled:
             verifier = build_verifier(
-                one, resolve=resolve, now_us=clock.now_us(), compile_expression=compile_expression
+                one,
+                resolve=resolve,
+                now_us=clock.now_us(),
+                compile_expression=compile_expression,
+                certificates=certificates,
             )
-        routes[one.name] = Route(one, verifier, clock)
+        routes[one.name] = Route(one, verifier, clock, one.content_types or kind.content_types)
     return routes
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from rco.errors import Reason, Refused
 
-__all__ = ["DEPTH_LIMIT", "decode_object"]
+__all__ = ["DEPTH_LIMIT", "decode_json", "decode_object"]
 
 DEPTH_LIMIT = 64
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
@@ -23,11 +23,20 @@ def _malformed(detail: str) -> Refused:
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that ``body`` is (RFC 8259, UTF-8 without BOM).
+    """The JSON object that ``body`` is, as ``decode_json`` reads it. Raises ``Refused`` besides for what is none
+    (``json_not_object``)."""
+    value = decode_json(body)
+    if type(value) is not dict:
+        raise _malformed("json_not_object")
+    return value
+
+
+def decode_json(body: bytes) -> Any:
+    """The JSON object or array that ``body`` is (RFC 8259, UTF-8 without BOM).
 
     Raises ``Refused`` (``MALFORMED``): ``json_invalid`` (also NaN, infinities, lone surrogates, trailing bytes),
-    ``json_encoding``, ``json_not_object``, ``json_depth`` beyond 64 levels, ``json_number`` beyond 64 bits or a
-    double's range, ``json_nul`` (``\\u0000``, which text columns cannot hold), ``json_duplicate_key``.
+    ``json_encoding``, ``json_not_object`` (a bare value), ``json_depth`` beyond 64 levels, ``json_number`` beyond 64
+    bits or a double's range, ``json_nul`` (``\\u0000``, which text columns cannot hold), ``json_duplicate_key``.
     """
     try:
         value = _decode(body)
@@ -40,7 +49,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
         raise _malformed("json_number") from None
     except msgspec.DecodeError:
         raise _malformed("json_invalid") from None
-    if type(value) is not dict:
+    if type(value) is not dict and type(value) is not list:
         raise _malformed("json_not_object")
     keys = _survey(value)
     if _colons(body, keys) != keys:

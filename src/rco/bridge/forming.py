@@ -10,7 +10,7 @@ from rco.kit.digest import content_address
 from rco.model.delivery import Delivery
 from rco.model.event import Event
 
-__all__ = ["SIGNED_TIME_HORIZON_S", "UNSIGNED_TIME_HORIZON_S", "Forming", "type_of"]
+__all__ = ["SIGNED_TIME_HORIZON_S", "UNSIGNED_TIME_HORIZON_S", "Forming", "named_type", "type_of"]
 
 SIGNED_TIME_HORIZON_S = 7 * 86400.0
 """Senders retry for up to three days; each retry is signed anew with the same identity."""
@@ -27,6 +27,13 @@ def type_of(data: dict[str, Any], field: str) -> str:
     if type(found) is not str or not 0 < len(found) <= NAME_CAP_CHARS or not found.isprintable():
         raise Refused(Reason.MALFORMED, "type_malformed")
     return found
+
+
+def named_type(prefix: str, name: str) -> str:
+    """A type under its provider's prefix. Raises ``Refused`` (``type_malformed``) when it becomes too long."""
+    if len(prefix) + len(name) > NAME_CAP_CHARS:
+        raise Refused(Reason.MALFORMED, "type_malformed")
+    return prefix + name
 
 
 class Forming:
@@ -47,7 +54,7 @@ class Forming:
     def delivery(
         self,
         *,
-        data: dict[str, Any],
+        data: Any,
         body: bytes,
         event_id: str,
         event_type: str,
@@ -57,16 +64,19 @@ class Forming:
         trace: str,
         claim: bytes,
         secret_id: str,
+        payload: bytes | None = None,
+        sig_alg: str | None = None,
     ) -> Delivery:
-        """The delivery. Raises ``Refused`` (``MALFORMED``): ``subject_malformed`` or ``subject_failed``, when the
-        provider's expression does not give a subject from this body."""
+        """The delivery. ``payload`` is the event's data where it is not the body itself; ``sig_alg`` another algorithm
+        than the provider's usual. Raises ``Refused`` (``MALFORMED``): ``subject_malformed`` or ``subject_failed``, when
+        the provider's expression does not give a subject from this body."""
         return Delivery(
             provider=self._name,
             event=Event(
                 id=event_id,
                 source=self._source,
                 type=event_type,
-                data=body,
+                data=body if payload is None else payload,
                 time_us=time_us,
                 received_us=now_us,
                 corr_id=corr_id,
@@ -78,12 +88,12 @@ class Forming:
             claim=claim,
             claim_ttl_s=self._ttl_s,
             secret_id=secret_id,
-            sig_alg=self._sig_alg,
+            sig_alg=sig_alg or self._sig_alg,
             b3=content_address(body),
         )
 
 
-def _subject(expression: Expression, data: dict[str, Any]) -> str | None:
+def _subject(expression: Expression, data: Any) -> str | None:
     try:
         found = expression(data)
     except (RcoError, ValueError, TypeError, KeyError, ArithmeticError) as error:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from typing import Any, TypeVar
+
+import msgspec
 
 from rco.bridge.contract import ProviderSettings
 from rco.errors import ConfigInvalid
 
-__all__ = ["MEDIA_TYPE", "check_settings", "header_name", "key_of"]
+__all__ = ["MEDIA_TYPE", "check_settings", "fixed_scheme", "header_name", "key_of", "read_scheme"]
+
+_Scheme = TypeVar("_Scheme", bound=msgspec.Struct)
 
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -34,6 +40,43 @@ def header_name(text: str, key: str) -> bytes:
     if _HEADER.fullmatch(lowered) is None:
         raise ConfigInvalid(f"{text!r} is not a header name", cure="Write e.g. X-Signature.", key=key)
     return lowered.encode()
+
+
+def fixed_scheme(settings: ProviderSettings) -> None:
+    """Raises ``ConfigInvalid`` when a kind that fixes its own headers is given a scheme."""
+    if settings.scheme is not None or settings.type_header is not None:
+        raise ConfigInvalid(
+            f"kind {settings.kind} fixes its own headers",
+            cure="Leave scheme and type_header out; they belong to kinds hmac and ed25519.",
+            key=key_of(settings, "scheme" if settings.scheme is not None else "type_header"),
+        )
+
+
+def read_scheme(settings: ProviderSettings, kind: type[_Scheme]) -> _Scheme:
+    """The scheme as ``kind`` describes it. Raises ``ConfigInvalid`` at the key that is unknown, missing or of another
+    type, with the nearest that there is."""
+    given: dict[str, Any] = settings.scheme or {}
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    for name in given:
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            raise ConfigInvalid(
+                "is not a setting",
+                cure=f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(sorted(fields)) or 'nothing'}.",
+                key=key_of(settings, "scheme", name),
+            )
+    for name, field in fields.items():
+        if field.required and name not in given:
+            raise ConfigInvalid(
+                f"kind {settings.kind} needs {name}", cure="Add it.", key=key_of(settings, "scheme", name)
+            )
+        if name in given:
+            try:
+                msgspec.convert(given[name], field.type, strict=True)
+            except msgspec.ValidationError as error:
+                message = str(error).split(" - at")[0].split(", got")[0]
+                raise ConfigInvalid(message, key=key_of(settings, "scheme", name)) from None
+    return msgspec.convert(given, kind, strict=True)
 
 
 def check_settings(settings: ProviderSettings) -> None:
@@ -80,10 +123,10 @@ def check_settings(settings: ProviderSettings) -> None:
 
 def _check_secrets(settings: ProviderSettings) -> None:
     key = key_of(settings, "secrets")
-    if not 1 <= len(settings.secrets) <= SECRETS_CAP:
+    if len(settings.secrets) > SECRETS_CAP:
         raise ConfigInvalid(
-            f"{len(settings.secrets)} secrets; there must be 1 to {SECRETS_CAP}",
-            cure="Without a secret nothing can be verified; during a rotation name the old and the new one.",
+            f"{len(settings.secrets)} secrets; there may be up to {SECRETS_CAP}",
+            cure="During a rotation name the old and the new one, and take the old one out afterwards.",
             key=key,
         )
     seen: set[str] = set()
@@ -115,13 +158,14 @@ def _check_admission(settings: ProviderSettings) -> None:
         )
     if burst is not None and rate is None:
         raise ConfigInvalid("burst without rate_per_s", cure="Give both.", key=key_of(settings, "burst"))
-    if not 1 <= len(settings.content_types) <= 8:
+    media_types = settings.content_types
+    if media_types is not None and not 1 <= len(media_types) <= 8:
         raise ConfigInvalid(
-            f"{len(settings.content_types)} content types; there must be 1 to 8",
-            cure='Leave it out for ["application/json"].',
+            f"{len(media_types)} content types; there must be 1 to 8",
+            cure="Leave it out for what this kind sends.",
             key=key_of(settings, "content_types"),
         )
-    for media in settings.content_types:
+    for media in media_types or ():
         if MEDIA_TYPE.fullmatch(media) is None:
             raise ConfigInvalid(
                 f"{media!r} is not a media type in lower case without parameters",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rco.errors import ConfigInvalid
 from rco.kit.clock import parse_iso
 
-__all__ = ["Opened", "Resolve", "Secret", "active", "open_base64", "open_hex", "open_window"]
+__all__ = ["Opened", "PublicBytes", "Resolve", "Secret", "active", "open_base64", "open_hex", "open_window"]
 
 Resolve = Callable[[str], bytes]
 """Gives the bytes behind ``env:NAME`` or ``file:/path``. Raises ``ConfigInvalid`` when there are none."""
@@ -17,6 +17,12 @@ Opened = Callable[[bytes], bytes]
 """Turns a secret as it is written into the key it stands for. Raises ``ValueError`` without the secret in it."""
 
 _FOREVER_US = 1 << 62
+
+
+class PublicBytes(bytes):
+    """A public key, where a kind takes both shared secrets and public keys."""
+
+    __slots__ = ()
 
 
 class Secret:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import binascii
 import hmac
 import string
+import uuid
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rco.bridge.contract import Headers
 from rco.bridge.secrets import Secret, active
@@ -20,11 +22,13 @@ __all__ = [
     "check_window",
     "encode_base64",
     "gather",
+    "identity_in",
     "matching_secret",
     "parse_timestamp_s",
     "signers",
     "trace_of",
     "unauth",
+    "uuid_text",
     "well_formed",
 ]
 
@@ -92,6 +96,25 @@ def check_id(value: bytes, forbidden: bytes, status: int) -> None:
     ``forbidden``: the separators of the signed text, so that no byte can be moved from one part to the next."""
     if not 0 < len(value) <= ID_CAP_BYTES or value.translate(None, _ID) or value.translate(None, forbidden) != value:
         raise unauth("id_malformed", status)
+
+
+def identity_in(data: dict[str, Any], field: str) -> str:
+    """The identity in a field of a signed body, or nothing when it is not 1 to 256 printable ASCII characters."""
+    value = data.get(field)
+    if type(value) is not str or not 0 < len(value) <= ID_CAP_BYTES or not value.isascii() or not value.isprintable():
+        return ""
+    return value
+
+
+def uuid_text(value: bytes) -> str:
+    """The UUID in its usual text, or nothing when it is not one."""
+    if len(value) != 36 or not value.isascii():
+        return ""
+    text = value.decode("ascii").lower()
+    try:
+        return text if str(uuid.UUID(text)) == text else ""
+    except ValueError:
+        return ""
 
 
 def encode_base64(raw: bytes) -> bytes:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from rco.bridge import rules as bridge
+from rco.bridge.providers import check_provider
 from rco.config.bind import file_key
 from rco.config.settings import ServerSettings, Settings
 from rco.egress.rules import Rules
@@ -54,7 +54,7 @@ def check_settings(settings: Settings, report: Report) -> None:
             report(f"engine.{file_key(field.name)}", "must be above 0", "")
     for name, provider in settings.providers.items():
         try:
-            bridge.check_settings(provider)
+            check_provider(provider)
         except ConfigInvalid as problem:
             report(_as_written(problem.key) or f"providers.{name}", _bare(problem), problem.cure)
         _expression(provider.subject, f"providers.{name}.subject", report)

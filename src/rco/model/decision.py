@@ -14,6 +14,7 @@ class Verb(StrEnum):
 
     ACCEPT = "accept"
     REFUSE = "refuse"
+    HANDSHAKE = "handshake"
     START = "start"
     CALL = "call"
     RETRY = "retry"

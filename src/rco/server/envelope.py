@@ -11,7 +11,7 @@ import math
 from rco.errors import Reason, Refused
 from rco.server.framing import Send
 
-__all__ = ["CORR_ID", "JSON", "send_json", "send_refusal", "sentence"]
+__all__ = ["CORR_ID", "JSON", "send_json", "send_plain", "send_refusal", "sentence"]
 
 CORR_ID = b"x-corr-id"
 JSON = (b"content-type", b"application/json")
@@ -55,6 +55,15 @@ async def send_json(
     await send(
         {"type": "http.response.start", "status": status, "headers": [JSON, (CORR_ID, corr_id.encode()), *extra]}
     )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_plain(send: Send, status: int, body: bytes, content_type: str, corr_id: str) -> None:
+    """Send an answer that somebody else's protocol asks for, with our correlation id."""
+    headers = [(CORR_ID, corr_id.encode())]
+    if body:
+        headers.insert(0, (b"content-type", content_type.encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

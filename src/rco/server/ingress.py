@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from rco.bridge.admission import Route, Turnstile
+from rco.bridge.contract import Answered, Errand, Handshake, Reply
 from rco.errors import Overloaded, Reason, Refused, StoreError
 from rco.kit.bucket import TokenBucket
 from rco.kit.clock import Clock
@@ -18,7 +19,8 @@ from rco.kit.digest import content_address
 from rco.kit.ids import Ids
 from rco.model.decision import Decision, Verb
 from rco.model.delivery import Delivery, Receipt
-from rco.server.envelope import send_json, send_refusal
+from rco.server.beyond import settle
+from rco.server.envelope import send_json, send_plain, send_refusal
 from rco.server.framing import UNKNOWN_LENGTH, Head, Receive, Scope, Send, read_head
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Counter, Metrics
@@ -30,6 +32,7 @@ from rco.telemetry.signals import (
     INTEROP_QUOTA,
     INTEROP_REJECTED,
     INTEROP_REQUESTS,
+    INTEROP_SECRET_MATCHED,
     INTEROP_VERIFY,
 )
 
@@ -60,6 +63,7 @@ class Ingress:
         "_latency",
         "_log",
         "_log_bucket",
+        "_matched",
         "_metrics",
         "_note",
         "_read_timeout_s",
@@ -88,6 +92,7 @@ class Ingress:
         self._log_bucket = TokenBucket(LOG_RATE_PER_S, LOG_BURST, clock)
         self._silenced = 0
         self._verified: dict[tuple[str, str], Counter] = {}
+        self._matched: dict[tuple[str, str], Counter] = {}
         self._requests: dict[tuple[str, int], Counter] = {}
         self._auth_failures = metrics.counter(INTEROP_AUTH_FAILURES)
         self._latency = metrics.histogram(INTEROP_LATENCY, route=ROUTE, method="POST")
@@ -121,15 +126,23 @@ class Ingress:
             try:
                 _check_head(head, route)
                 body = await self._read(receive, head, route.settings.body_limit_bytes, held)
-                delivery = self._verify(route, scope["headers"], body, corr_id)
-                receipt = await self._accept(delivery)
+                found = self._verify(route, scope["headers"], body, corr_id)
+                reply: Reply | None = None
+                if type(found) is Delivery:
+                    receipt = await self._accept(found)
+                else:
+                    receipt, reply = await self._beyond(found, route, scope["headers"], body, corr_id)
             finally:
                 self._turnstile.leave(held.size_bytes)
-            if receipt.duplicate:
+            if reply is not None:
+                status = reply.status
+                await send_plain(send, status, reply.body, reply.content_type, corr_id)
+            elif receipt.duplicate:
                 answer = b'{"accepted":true,"duplicate":true,"corr_id":"' + receipt.corr_id.encode() + b'"}'
+                await send_json(send, status, answer, corr_id)
             else:
                 answer = b'{"accepted":true,"corr_id":"' + corr_id.encode() + b'"}'
-            await send_json(send, status, answer, corr_id)
+                await send_json(send, status, answer, corr_id)
         except Exception as error:  # noqa: BLE001  (whatever went wrong, the sender gets one of the known answers)
             refused = _refusal(error)
             status = refused.status
@@ -145,17 +158,46 @@ class Ingress:
         self._latency.observe(self._clock.monotonic() - began)
         return status
 
-    def _verify(self, route: Route, headers: list[tuple[bytes, bytes]], body: bytes, corr_id: str) -> Delivery:
+    def _verify(
+        self, route: Route, headers: list[tuple[bytes, bytes]], body: bytes, corr_id: str
+    ) -> Delivery | Answered | Handshake | Errand:
         verifier = route.verifier
         if verifier is None:
             raise Refused(Reason.POLICY_BLOCKED, "provider_off")
         try:
-            delivery = verifier.verify(headers, body, self._clock.now_us(), corr_id)
+            found = verifier.verify(headers, body, self._clock.now_us(), corr_id)
         except Refused as refused:
             self._count_verified(route.name, refused.detail)
             raise
-        self._count_verified(route.name, "ok")
-        return delivery
+        if type(found) is Delivery:
+            self._count_matched(route.name, found.secret_id)
+        return found
+
+    async def _beyond(
+        self,
+        found: Delivery | Answered | Handshake | Errand,
+        route: Route,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        corr_id: str,
+    ) -> tuple[Receipt, Reply | None]:
+        """What a request asks for besides being accepted: see ``rco.server.beyond``."""
+        if isinstance(found, Errand):
+            self._count_verified(route.name, "errand")
+            await found.run()
+            found = self._verify(route, headers, body, corr_id)
+        if isinstance(found, Answered):
+            self._count_matched(route.name, found.delivery.secret_id)
+        elif isinstance(found, Handshake):
+            self._count_verified(route.name, "handshake")
+        return await settle(
+            found,
+            accept=self._accept,
+            note=self._note,
+            provider=route.name,
+            corr_id=corr_id,
+            now_us=self._clock.now_us(),
+        )
 
     async def _read(self, receive: Receive, head: Head, limit_bytes: int, held: _Held) -> bytes:
         """The body, exactly as it came. Raises ``Refused``: ``BODY_LIMIT``, ``TIMEOUT``, ``BACKPRESSURE``, and
@@ -253,6 +295,15 @@ class Ingress:
             counter = self._metrics.counter(INTEROP_REQUESTS, route=ROUTE, method=key[0], status=str(status))
             self._requests[key] = counter
         counter.add()
+
+    def _count_matched(self, provider: str, secret_id: str) -> None:
+        """A verified event, and which secret it was verified with."""
+        counter = self._matched.get((provider, secret_id))
+        if counter is None:
+            counter = self._metrics.counter(INTEROP_SECRET_MATCHED, provider=provider, secret_id=secret_id)
+            self._matched[provider, secret_id] = counter
+        counter.add()
+        self._count_verified(provider, "ok")
 
     def _count_verified(self, provider: str, result: str) -> None:
         counter = self._verified.get((provider, result))

@@ -110,9 +110,15 @@ INTEROP_QUEUE_DEPTH = _gauge("svc_interop_queue_depth", "Entries waiting in a bo
 INTEROP_QUEUE_DROPPED = _counter("svc_interop_queue_dropped_total", "Entries dropped from a bounded queue.", "queue")
 INTEROP_VERIFY = _counter(
     "svc_interop_webhook_verify_total",
-    "Webhook verifications, by provider and result (ok, or the detail of the refusal).",
+    "Webhook verifications, by provider and result (ok, handshake, errand, or the detail of the refusal).",
     "provider",
     "result",
+)
+INTEROP_SECRET_MATCHED = _counter(
+    "svc_interop_secret_matched_total",
+    "Verified webhooks, by the identity of the secret that matched: when the old one stands still, take it out.",
+    "provider",
+    "secret_id",
 )
 INTEROP_AUTH_FAILURES = _counter("svc_interop_auth_failures_total", "Requests without valid proof of who sends them.")
 INTEROP_CONFIG_RELOADS = _counter(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
-from rco.bridge.contract import HmacScheme, ProviderSettings, SecretRef
+from rco.bridge.contract import ProviderSettings, SecretRef
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.model.decision import Decision
@@ -194,7 +194,7 @@ def _resolve(ref: str) -> bytes:
 def _providers(**changed: Any) -> list[ProviderSettings]:
     acme = SecretRef(secret_id="main", ref="env:ACME")
     plain = SecretRef(secret_id="main", ref="env:PLAIN")
-    scheme = HmacScheme(signature_header="X-Signature")
+    scheme = {"signature_header": "X-Signature"}
     return [
         ProviderSettings(name="acme", kind="standard-webhooks", secrets=[acme], **changed),
         ProviderSettings(name="plain", kind="hmac", secrets=[plain], scheme=scheme, bad_signature_status=403),

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from rco.bridge.contract import Expression, ProviderSettings, Verifier
+from rco.bridge.contract import Answered, Expression, ProviderSettings, Verifier
 from rco.bridge.providers import build_verifier
+from rco.model.delivery import Delivery
 
 VECTORS = Path(__file__).parents[3] / "vectors"
 Case = dict[str, Any]
@@ -23,10 +24,21 @@ def load_cases() -> list[Case]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``case``: every provider. ``signed_case``: those whose signature stands in a header and covers every
+    byte of the body.
+    ``keyed_case``: those with a secret in a header."""
     cases = load_cases()
-    if "case" in metafunc.fixturenames:
-        usable = [case for case in cases if case["good"]]
-        metafunc.parametrize("case", usable, ids=[case["settings"]["name"] for case in usable])
+    for fixture, wanted in (
+        ("case", lambda _: True),
+        ("keyed_case", lambda case: case["signature_header"]),
+        (
+            "signed_case",
+            lambda case: case["signature_header"] and not case.get("bearer") and not case.get("decoded"),
+        ),
+    ):
+        if fixture in metafunc.fixturenames:
+            usable = [case for case in cases if case["good"] and wanted(case)]
+            metafunc.parametrize(fixture, usable, ids=[case["settings"]["name"] for case in usable])
     for which in ("good", "bad"):
         if f"{which}_vector" in metafunc.fixturenames:
             pairs = [(case, vector) for case in cases for vector in case[which]]
@@ -52,6 +64,14 @@ def make(
     )
 
 
+def delivered(found: Any) -> Delivery:
+    """The delivery in what a verifier returned, whatever answer goes with it."""
+    if isinstance(found, Answered):
+        return found.delivery
+    assert isinstance(found, Delivery), found
+    return found
+
+
 def wire(headers: list[list[str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers]
 
@@ -59,6 +79,11 @@ def wire(headers: list[list[str]]) -> list[tuple[bytes, bytes]]:
 @pytest.fixture
 def build() -> Callable[..., Verifier]:
     return make
+
+
+@pytest.fixture
+def delivery_in() -> Callable[[Any], Delivery]:
+    return delivered
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def secret(**changed: Any) -> dict[str, Any]:
         ({"source": "a b"}, "providers.acme.source"),
         ({"subject": ".a"}, "providers.acme.subject"),
         ({"type": "a", "type_header": "X-Type"}, "providers.acme.type_header"),
-        ({"scheme": None}, "providers.acme.scheme"),
+        ({"scheme": None}, "providers.acme.scheme.signature_header"),
         (scheme(algorithm="sha1"), "providers.acme.scheme.algorithm"),
         (scheme(algorithm="md5"), "providers.acme.scheme.algorithm"),
         (scheme(algorithm="SHA256"), "providers.acme.scheme.algorithm"),

@@ -1,37 +1,62 @@
-"""The catalogue of provider kinds. A new kind is a new file here and one line in ``CATALOGUE``."""
+"""The catalogue of provider kinds: every module in this folder declares one as ``KIND``. A new kind is a new file."""
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
+from importlib import import_module
 
-import msgspec
-
-from rco.bridge.contract import Build, Expression, ProviderSettings, Verifier
-from rco.bridge.providers import github, hmac, standard_webhooks
+from rco.bridge.certificates import Certificates
+from rco.bridge.contract import Expression, ProviderSettings, Verifier
+from rco.bridge.kind import Kind, Materials
 from rco.bridge.rules import check_settings, key_of
-from rco.bridge.secrets import Opened, Resolve, Secret, active, open_window
+from rco.bridge.secrets import Resolve, Secret, active, open_window
 from rco.errors import ConfigInvalid
 
-__all__ = ["CATALOGUE", "Kind", "build_verifier"]
+__all__ = ["CATALOGUE", "build_verifier", "check_provider", "kind_of"]
 
 
-class Kind(msgspec.Struct, frozen=True):
-    """One provider kind: how its verifier is built, and how its secrets are written."""
-
-    build: Build
-    key_from: Callable[[ProviderSettings], Opened]
-
-
-def _hmac_key(settings: ProviderSettings) -> Opened:
-    encoding = settings.scheme.key_encoding if settings.scheme is not None else "raw"
-    return lambda text: hmac.key_from(text, encoding)
+def _catalogue() -> dict[str, Kind]:
+    found: dict[str, Kind] = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        kind: Kind = import_module(f"{__name__}.{module}").KIND
+        found[kind.name] = kind
+    return found
 
 
-CATALOGUE: dict[str, Kind] = {
-    "standard-webhooks": Kind(standard_webhooks.build, lambda _: standard_webhooks.key_from),
-    "github": Kind(github.build, lambda _: github.key_from),
-    "hmac": Kind(hmac.build, _hmac_key),
-}
+CATALOGUE: dict[str, Kind] = _catalogue()
+
+
+def kind_of(settings: ProviderSettings) -> Kind:
+    """The kind that these settings name. Raises ``ConfigInvalid``."""
+    kind = CATALOGUE.get(settings.kind)
+    if kind is None:
+        raise ConfigInvalid(
+            f"{settings.kind!r} is not a provider kind",
+            cure=f"Use one of: {', '.join(sorted(CATALOGUE))}.",
+            key=key_of(settings, "kind"),
+        )
+    return kind
+
+
+def check_provider(settings: ProviderSettings) -> Kind:
+    """Check everything that can be checked without opening a secret. Raises ``ConfigInvalid``."""
+    check_settings(settings)
+    kind = kind_of(settings)
+    if kind.key_from is None and settings.secrets:
+        raise ConfigInvalid(
+            f"kind {kind.name} has no secrets: its proof is a certificate",
+            cure="Leave secrets out.",
+            key=key_of(settings, "secrets"),
+        )
+    if kind.key_from is not None and not settings.secrets:
+        raise ConfigInvalid(
+            "0 secrets; there must be at least one",
+            cure="Without a secret nothing can be verified; during a rotation name the old and the new one.",
+            key=key_of(settings, "secrets"),
+        )
+    kind.build(Materials(settings=settings, certificates=Certificates()))
+    return kind
 
 
 def build_verifier(
@@ -40,21 +65,16 @@ def build_verifier(
     resolve: Resolve,
     now_us: int,
     compile_expression: Callable[[str], Expression] | None = None,
+    certificates: Certificates | None = None,
 ) -> Verifier:
     """The verifier of an enabled provider, with its secrets opened.
 
-    ``resolve`` is called once per secret; what it gives is kept in memory only. Raises ``ConfigInvalid`` when the
-    settings do not hold, a secret cannot be opened, or none is active at ``now_us``: a provider that could verify
-    nothing is not built.
+    ``resolve`` is called once per secret; what it gives is kept in memory only. Without ``certificates`` nothing is
+    fetched. Raises ``ConfigInvalid`` when the settings do not hold, a secret cannot be opened, or none is active at
+    ``now_us``: a provider that could verify nothing is not built.
     """
-    check_settings(settings)
-    kind = CATALOGUE.get(settings.kind)
-    if kind is None:
-        raise ConfigInvalid(
-            f"{settings.kind!r} is not a provider kind",
-            cure=f"Use one of: {', '.join(sorted(CATALOGUE))}.",
-            key=key_of(settings, "kind"),
-        )
+    # The kind looks at its settings first: a wrong scheme should be told before a missing secret.
+    kind = check_provider(settings)
     subject = None
     if settings.subject is not None:
         if compile_expression is None:
@@ -62,20 +82,23 @@ def build_verifier(
                 "expressions cannot be used here", cure="Leave subject out.", key=key_of(settings, "subject")
             )
         subject = compile_expression(settings.subject)
-    # The kind looks at its settings first: a wrong scheme should be told before a missing secret.
-    kind.build(settings, (), subject)
-    secrets = _open_secrets(settings, kind.key_from(settings), resolve)
-    if not any(active(secret, now_us) for secret in secrets):
-        raise ConfigInvalid(
-            "none of the secrets is active now",
-            cure="Add one whose not_before and not_after hold this moment, or set enabled to false.",
-            key=key_of(settings, "secrets"),
-        )
-    return kind.build(settings, secrets, subject)
+    secrets: tuple[Secret, ...] = ()
+    if kind.key_from is not None:
+        secrets = _open_secrets(settings, kind, resolve)
+        if not any(active(secret, now_us) for secret in secrets):
+            raise ConfigInvalid(
+                "none of the secrets is active now",
+                cure="Add one whose not_before and not_after hold this moment, or set enabled to false.",
+                key=key_of(settings, "secrets"),
+            )
+    return kind.build(
+        Materials(settings=settings, secrets=secrets, subject=subject, certificates=certificates or Certificates())
+    )
 
 
-def _open_secrets(settings: ProviderSettings, key_from: Opened, resolve: Resolve) -> tuple[Secret, ...]:
+def _open_secrets(settings: ProviderSettings, kind: Kind, resolve: Resolve) -> tuple[Secret, ...]:
     key = key_of(settings, "secrets")
+    key_from = kind.key_from(settings) if kind.key_from is not None else bytes
     opened = []
     for ref in settings.secrets:
         first_us, last_us = open_window(ref.not_before, ref.not_after, key)

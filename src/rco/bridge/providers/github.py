@@ -7,20 +7,29 @@ Neither a time nor the delivery's identity is signed, so repeats are recognised 
 from __future__ import annotations
 
 import binascii
-import uuid
 from typing import Any
 
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Expression, Headers, ProviderSettings
 from rco.bridge.decode import decode_object
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming
-from rco.bridge.rules import key_of
+from rco.bridge.kind import About, Kind, Materials
+from rco.bridge.rules import fixed_scheme
 from rco.bridge.secrets import Secret
-from rco.bridge.signature import TRACEPARENT, gather, matching_secret, signers, trace_of, unauth, well_formed
-from rco.errors import ConfigInvalid, Reason, Refused
+from rco.bridge.signature import (
+    TRACEPARENT,
+    gather,
+    matching_secret,
+    signers,
+    trace_of,
+    unauth,
+    uuid_text,
+    well_formed,
+)
+from rco.errors import Reason, Refused
 from rco.model.delivery import Delivery
 
-__all__ = ["GitHub", "build", "key_from"]
+__all__ = ["KIND", "GitHub", "key_from"]
 
 KEY_MIN_BYTES = 16
 _SIGNATURE, _EVENT, _DELIVERY = b"x-hub-signature-256", b"x-github-event", b"x-github-delivery"
@@ -62,7 +71,7 @@ class GitHub:
         return self._forming.delivery(
             data=data,
             body=body,
-            event_id=_identity(found.get(_DELIVERY, b"")) or claim.hex(),
+            event_id=uuid_text(found.get(_DELIVERY, b"")) or claim.hex(),
             event_type=self._type or _type(found.get(_EVENT, b""), data),
             time_us=now_us,
             now_us=now_us,
@@ -71,17 +80,6 @@ class GitHub:
             claim=claim,
             secret_id=secret_id,
         )
-
-
-def _identity(delivery: bytes) -> str:
-    """The delivery's UUID in its usual text, or nothing when it is not one."""
-    if len(delivery) != 36 or not delivery.isascii():
-        return ""
-    text = delivery.decode("ascii").lower()
-    try:
-        return text if str(uuid.UUID(text)) == text else ""
-    except ValueError:
-        return ""
 
 
 def _type(event: bytes, data: dict[str, Any]) -> str:
@@ -96,12 +94,40 @@ def _type(event: bytes, data: dict[str, Any]) -> str:
     return name
 
 
-def build(settings: ProviderSettings, secrets: tuple[Secret, ...], subject: Expression | None) -> GitHub:
+def build(materials: Materials) -> GitHub:
     """The verifier of one provider. Raises ``ConfigInvalid`` for settings of another kind."""
-    if settings.scheme is not None or settings.type_header is not None:
-        raise ConfigInvalid(
-            "scheme and type_header belong to kind hmac",
-            cure="Leave them out: GitHub fixes its own headers.",
-            key=key_of(settings, "scheme"),
-        )
-    return GitHub(settings, secrets, subject)
+    fixed_scheme(materials.settings)
+    return GitHub(materials.settings, materials.secrets, materials.subject)
+
+
+KIND = Kind(
+    name="github",
+    about=About(
+        title="GitHub",
+        url="https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries",
+        headers=("X-Hub-Signature-256", "X-GitHub-Event", "X-GitHub-Delivery"),
+        signed="`{body}`",
+        algorithm="HMAC-SHA256, hexadecimal, after `sha256=`",
+        credential="the webhook's secret, at least 16 characters",
+        type="`github.EVENT.ACTION` from `X-GitHub-Event` and the body's `action`",
+        dedupe="the body, for 30 days",
+        time="none",
+        example="""\
+forge:
+  kind: github
+  body_limit: 25MiB
+  secrets: [{secret_id: forge-2026, ref: "env:FORGE_SECRET"}]
+""",
+        retries="never by itself; redeliver by hand or through its API",
+        traps=(
+            (
+                "`X-GitHub-Delivery` and `X-GitHub-Event` are not signed: who replays can edit them, so repeats are"
+                " recognised by the body."
+            ),
+            "Bodies reach 25 MB; the default limit is 1 MiB.",
+            "The SHA-1 header beside it is never looked at.",
+        ),
+    ),
+    build=build,
+    key_from=lambda _: key_from,
+)

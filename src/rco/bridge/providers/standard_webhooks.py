@@ -1,17 +1,28 @@
-"""Standard Webhooks, version 1 (https://www.standardwebhooks.com), and Svix, which uses it under other header names.
+"""Standard Webhooks (https://www.standardwebhooks.com), and Svix, which uses it under other header names.
 
-``HMAC-SHA256(key, id "." timestamp "." body)``, several signatures in one header. Signatures of other versions
-(``v1a``, ed25519) are passed over.
+Signed is ``id "." timestamp "." body``, with HMAC-SHA256 (``v1``) or ed25519 (``v1a``), several signatures in one
+header. Signatures of versions for which the provider has no key are passed over.
 """
 
 from __future__ import annotations
+
+import hmac
 
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Expression, Headers, ProviderSettings
 from rco.bridge.decode import decode_object
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, type_of
-from rco.bridge.rules import key_of
-from rco.bridge.secrets import Secret, open_base64
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.private_keys import ed25519_private
+from rco.bridge.public_keys import (
+    ED25519_KEY_BYTES,
+    ED25519_SIGNATURE_BYTES,
+    decode_signature,
+    ed25519_keys,
+    matching_key,
+)
+from rco.bridge.rules import fixed_scheme
+from rco.bridge.secrets import PublicBytes, Secret, open_base64
 from rco.bridge.signature import (
     SIGNATURE_HEADER_CAP_BYTES,
     TRACEPARENT,
@@ -26,24 +37,33 @@ from rco.bridge.signature import (
     unauth,
     well_formed,
 )
-from rco.errors import ConfigInvalid, Reason, Refused
+from rco.errors import Reason, Refused
 from rco.model.delivery import Delivery
 
-__all__ = ["CANDIDATES_CAP", "StandardWebhooks", "build", "key_from"]
+__all__ = ["KIND", "StandardWebhooks", "key_from", "sign_v1"]
 
 CANDIDATES_CAP = 16
 KEY_BYTES = (24, 64)
-_PREFIX = b"whsec_"
+_PREFIX, _PUBLIC_PREFIX, _PRIVATE_PREFIX = b"whsec_", b"whpk_", b"whsk_"
 _NAMES = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
 _SVIX_NAMES = (b"svix-id", b"svix-timestamp", b"svix-signature")
 _WANTED = frozenset((*_NAMES, *_SVIX_NAMES, TRACEPARENT))
 _SVIX = frozenset(_SVIX_NAMES)
+_ALGORITHM_V1A = "standard-webhooks-v1a:ed25519"
 
 
 def key_from(text: bytes) -> bytes:
-    """The key behind ``whsec_`` and base64: 24 to 64 bytes. Raises ``ValueError``."""
+    """The key behind ``whsec_`` (24 to 64 bytes) or the public key behind ``whpk_``, both in base64. Raises
+    ``ValueError``."""
+    if text.startswith(_PUBLIC_PREFIX):
+        public = open_base64(text[len(_PUBLIC_PREFIX) :])
+        if len(public) != ED25519_KEY_BYTES:
+            raise ValueError(f"it has {len(public)} bytes; an ed25519 public key has {ED25519_KEY_BYTES}")
+        return PublicBytes(public)
+    if text.startswith(_PRIVATE_PREFIX):
+        raise ValueError("it begins with whsk_: that is the sender's private key; ask for the public one, whpk_")
     if not text.startswith(_PREFIX):
-        raise ValueError("it does not begin with whsec_")
+        raise ValueError("it does not begin with whsec_ or whpk_")
     key = open_base64(text[len(_PREFIX) :])
     if not KEY_BYTES[0] <= len(key) <= KEY_BYTES[1]:
         raise ValueError(f"it has {len(key)} bytes; Standard Webhooks asks for {KEY_BYTES[0]} to {KEY_BYTES[1]}")
@@ -53,10 +73,12 @@ def key_from(text: bytes) -> bytes:
 class StandardWebhooks:
     """Verifies one provider's Standard Webhooks."""
 
-    __slots__ = ("_age_s", "_claims", "_field", "_forming", "_signers", "_skew_s", "_status", "_type")
+    __slots__ = ("_age_s", "_claims", "_field", "_forming", "_keys", "_signers", "_skew_s", "_status", "_type")
 
     def __init__(self, settings: ProviderSettings, secrets: tuple[Secret, ...], subject: Expression | None) -> None:
-        self._claims, self._signers = Claims(settings.name), signers(secrets, "sha256")
+        self._claims = Claims(settings.name)
+        self._keys = ed25519_keys(tuple(one for one in secrets if isinstance(one.key, PublicBytes)))
+        self._signers = signers(tuple(one for one in secrets if not isinstance(one.key, PublicBytes)), "sha256")
         self._age_s, self._skew_s = settings.age_limit_s, settings.skew_limit_s
         self._status = settings.bad_signature_status
         self._type, self._field = settings.type, settings.type_field
@@ -74,12 +96,15 @@ class StandardWebhooks:
         message_id, stamp, signature = (found.get(name) for name in names)
         if not message_id or not stamp or not signature:
             raise unauth("sig_missing", status)
-        candidates = _candidates(signature, status)
+        candidates, public = _candidates(signature, status, bool(self._signers), bool(self._keys))
         check_id(message_id, b".", status)
         time_us = parse_timestamp_s(stamp, status) * 1_000_000
-        secret_id = matching_secret(
-            self._signers, now_us, (b"%b.%b." % (message_id, stamp), body), encode_base64, candidates, status
-        )
+        signed = (b"%b.%b." % (message_id, stamp), body)
+        sig_alg = None
+        if not public:
+            secret_id = matching_secret(self._signers, now_us, signed, encode_base64, candidates, status)
+        else:
+            secret_id, sig_alg = self._match_either(now_us, signed, candidates, public, status)
         check_window(time_us, now_us, self._age_s, self._skew_s)
         data = decode_object(body)
         return self._forming.delivery(
@@ -93,37 +118,103 @@ class StandardWebhooks:
             trace=trace_of(found),
             claim=self._claims.of_id(message_id),
             secret_id=secret_id,
+            sig_alg=sig_alg,
         )
 
+    def _match_either(
+        self, now_us: int, signed: tuple[bytes, ...], candidates: list[bytes], public: list[bytes], status: int
+    ) -> tuple[str, str | None]:
+        """Which secret or which public key made one of the signatures, and by which algorithm."""
+        try:
+            return matching_key(self._keys, now_us, b"".join(signed), public, status), _ALGORITHM_V1A
+        except Refused:
+            if not candidates:
+                raise
+        return matching_secret(self._signers, now_us, signed, encode_base64, candidates, status), None
 
-def _candidates(header: bytes, status: int) -> list[bytes]:
-    """The ``v1`` signatures in the header. Raises ``Refused`` (``sig_malformed``) when any part of it is not
-    ``version,text``, when a ``v1`` is not the base64 of a digest, or when there are too many."""
+
+def _candidates(header: bytes, status: int, shared: bool, asymmetric: bool) -> tuple[list[bytes], list[bytes]]:
+    """The ``v1`` texts and the ``v1a`` signatures in the header, of the versions for which there is a key. Raises
+    ``Refused`` (``sig_malformed``) when any part of it is not ``version,text``, when a signature that is looked at is
+    not exactly base64 of its length, or when there are none or too many."""
     if len(header) > SIGNATURE_HEADER_CAP_BYTES:
         raise unauth("sig_malformed", status)
     parts = header.split(b" ")
     if len(parts) > CANDIDATES_CAP:
         raise unauth("sig_malformed", status)
-    candidates = []
+    candidates: list[bytes] = []
+    public: list[bytes] = []
     for part in parts:
         version, comma, text = part.partition(b",")
         if not comma or not version:
             raise unauth("sig_malformed", status)
-        if version == b"v1":
+        if version == b"v1" and shared:
             if not well_formed(text, 32, base64=True):
                 raise unauth("sig_malformed", status)
             candidates.append(text)
-    if not candidates:
+        elif version == b"v1a" and asymmetric:
+            raw = decode_signature(text, base64=True)
+            if raw is None or len(raw) != ED25519_SIGNATURE_BYTES:
+                raise unauth("sig_malformed", status)
+            public.append(raw)
+    if not candidates and not public:
         raise unauth("sig_malformed", status)
-    return candidates
+    return candidates, public
 
 
-def build(settings: ProviderSettings, secrets: tuple[Secret, ...], subject: Expression | None) -> StandardWebhooks:
+def build(materials: Materials) -> StandardWebhooks:
     """The verifier of one provider. Raises ``ConfigInvalid`` for settings of another kind."""
-    if settings.scheme is not None or settings.type_header is not None:
-        raise ConfigInvalid(
-            "scheme and type_header belong to kind hmac",
-            cure="Leave them out: Standard Webhooks fixes its own headers.",
-            key=key_of(settings, "scheme"),
-        )
-    return StandardWebhooks(settings, secrets, subject)
+    fixed_scheme(materials.settings)
+    return StandardWebhooks(materials.settings, materials.secrets, materials.subject)
+
+
+def sign_v1(key: bytes, message_id: str, at_s: int, body: bytes) -> str:
+    """The text of one ``v1`` signature."""
+    return "v1," + encode_base64(hmac.digest(key, f"{message_id}.{at_s}.".encode() + body, "sha256")).decode()
+
+
+def sign(signing: Signing) -> Signed:
+    """Headers as the reference library sets them. ``options``: ``id``, ``prefix`` (``webhook`` or ``svix``), ``beside``
+    (another signature in front). A secret that is a private key gives ``v1a``."""
+    message_id, prefix = str(signing.options.get("id", "msg_1")), str(signing.options.get("prefix", "webhook"))
+    at_s = signing.at_us // 1_000_000
+    if signing.secret.startswith("whsec_"):
+        text = sign_v1(key_from(signing.secret.encode()), message_id, at_s, signing.body)
+    else:
+        raw = ed25519_private(signing.secret).sign(f"{message_id}.{at_s}.".encode() + signing.body)
+        text = "v1a," + encode_base64(raw).decode()
+    if beside := signing.options.get("beside"):
+        text = f"{beside} {text}"
+    headers = [(f"{prefix}-id", message_id), (f"{prefix}-timestamp", str(at_s)), (f"{prefix}-signature", text)]
+    return headers, signing.body
+
+
+KIND = Kind(
+    name="standard-webhooks",
+    about=About(
+        title="Standard Webhooks and Svix",
+        url="https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
+        headers=("webhook-id", "webhook-timestamp", "webhook-signature", "or the same with svix-"),
+        signed="`{id}.{timestamp}.{body}`",
+        algorithm="HMAC-SHA256 (`v1`) or ed25519 (`v1a`), base64",
+        credential="`whsec_` and the shared key, or `whpk_` and the public key, in base64",
+        type="the body's `type`",
+        dedupe="the signed `webhook-id`, for 7 days",
+        time="`webhook-timestamp`",
+        example="""\
+shop:
+  kind: standard-webhooks
+  secrets:
+    - {secret_id: shop-2026, ref: "env:SHOP_SECRET"}
+  subject: .data.order_id
+""",
+        retries="over days, each signed anew with the same identity",
+        traps=(
+            "Both sets of headers in one request are refused: two readers could take two messages from it.",
+            "A `v1` counts only where there is a `whsec_`, a `v1a` only where there is a `whpk_`.",
+        ),
+    ),
+    build=build,
+    key_from=lambda _: key_from,
+    sign=sign,
+)
