@@ -10,8 +10,9 @@ from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.run import RunRow
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, StartKey
+from rco.store.contract.schedules import ScheduleWrite
 
-__all__ = ["Added", "Held", "added", "asked_claims", "asked_keys", "asked_runs", "judge"]
+__all__ = ["Added", "Held", "added", "asked_claims", "asked_keys", "asked_runs", "asked_schedules", "judge"]
 
 _ACCEPTED = Admitted("accepted")
 
@@ -25,6 +26,10 @@ class Held(msgspec.Struct):
     """(namespace, key) of start keys: request digest and run id."""
     open_runs: set[bytes]
     """Those of ``asked_runs`` that are open once the changes themselves are written."""
+    schedules: dict[bytes, tuple[str, str, int]] = {}
+    """Of the schedules asked for, by identity and by name: namespace, name and revision."""
+    names: set[tuple[str, str]] = set()
+    """Namespaces and names of ``schedules``, filled by ``judge``."""
 
 
 class Added(msgspec.Struct):
@@ -38,6 +43,8 @@ class Added(msgspec.Struct):
     messages: list[Message]
     letters: list[DeadLetter]
     decisions: list[Decision]
+    schedules: list[ScheduleWrite] = []
+    """Each schedule once, with what was expected at first and what it is in the end."""
 
 
 def asked_claims(changes: Changes) -> list[bytes]:
@@ -60,10 +67,16 @@ def asked_runs(changes: Changes) -> set[bytes]:
     return {message.run_id for admission in changes.admissions for message in admission.messages}
 
 
+def asked_schedules(changes: Changes) -> list[ScheduleWrite]:
+    """Schedules to look up, by identity and, those that are put in, by name."""
+    return [write for admission in changes.admissions for write in admission.schedules]
+
+
 def judge(changes: Changes, held: Held, now_us: int) -> list[Admitted]:
     """What becomes of each admission, in their order; an accepted one counts for those after it."""
     for key in changes.start_keys:
         held.keys.setdefault((key.namespace, key.key), (key.request, key.run_id))
+    held.names = {(namespace, name) for namespace, name, _ in held.schedules.values()}
     return [_one(admission, held, now_us) for admission in changes.admissions]
 
 
@@ -80,6 +93,8 @@ def _one(admission: Admission, held: Held, now_us: int) -> Admitted:
     for message in admission.messages:
         if message.run_id not in open_runs and message.run_id not in own:
             return Admitted("closed", run_id=message.run_id)
+    if admission.schedules and not _fits(admission.schedules, held):
+        return Admitted("stale")
     if claim is not None and claim.expires_us > now_us:
         taken[claim.digest] = claim.corr_id
     for key in admission.start_keys:
@@ -94,6 +109,27 @@ def _one(admission: Admission, held: Held, now_us: int) -> Admitted:
         else:
             open_runs.add(row.run_id)
     return Admitted("accepted", skipped=tuple(skipped))
+
+
+def _fits(writes: list[ScheduleWrite], held: Held) -> bool:
+    """Whether every write meets what it expects; if so, what it leaves counts for those after it."""
+    schedules, names = held.schedules, held.names
+    for write in writes:
+        row = write.row
+        there = schedules.get(row.schedule_id)
+        if (None if there is None else there[2]) != write.expect:
+            return False
+        if write.expect is None and (row.namespace, row.name) in names:
+            return False
+    for write in writes:
+        row = write.row
+        if write.gone:
+            del schedules[row.schedule_id]
+            names.discard((row.namespace, row.name))
+        else:
+            schedules[row.schedule_id] = (row.namespace, row.name, row.revision)
+            names.add((row.namespace, row.name))
+    return True
 
 
 def added(changes: Changes, verdicts: list[Admitted]) -> Added:
@@ -120,4 +156,20 @@ def added(changes: Changes, verdicts: list[Admitted]) -> Added:
                 found.decisions.append(decision)
         found.messages += admission.messages
         found.letters += admission.letters
+        if admission.schedules:
+            found.schedules += admission.schedules
+    if found.schedules:
+        found.schedules = _net(found.schedules)
     return found
+
+
+def _net(writes: list[ScheduleWrite]) -> list[ScheduleWrite]:
+    net: dict[bytes, ScheduleWrite] = {}
+    for write in writes:
+        first = net.get(write.row.schedule_id)
+        if first is not None:
+            owned = first.owned or write.owned
+            write = msgspec.structs.replace(write, expect=first.expect, owned=owned)  # noqa: PLW2901
+        net[write.row.schedule_id] = write
+    # Put in and removed again: nothing of it is left.
+    return [write for write in net.values() if write.expect is not None or not write.gone]

@@ -7,6 +7,7 @@ The files lie under ``rco/store/migrations/<dialect>`` and, by a symbolic link, 
 
 from __future__ import annotations
 
+import itertools
 import re
 from importlib import resources
 
@@ -52,10 +53,20 @@ def parse(file_name: str, text: str) -> Migration:
 
 
 def known(dialect: str = "sqlite") -> list[Migration]:
-    """The migrations that came with this code, oldest first."""
+    """The migrations that came with this code, oldest first.
+
+    Raises ``StoreError`` when two have one version: the second would be taken for done.
+    """
     folder = resources.files("rco.store.migrations").joinpath(dialect)
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return [parse(file.name, file.read_text("utf-8")) for file in files]
+    found = [parse(file.name, file.read_text("utf-8")) for file in files]
+    for before, after in itertools.pairwise(found):
+        if before.version == after.version:
+            raise StoreError(
+                f"{before.name} and {after.name} of {dialect} are both version {after.version}.",
+                cure="Give the newer one a later number.",
+            )
+    return found
 
 
 def pending(migrations: list[Migration], done: set[str]) -> list[Migration]:

@@ -14,6 +14,7 @@ from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.changes import Waiter
 from rco.store.contract.reader import Segment
 from rco.store.contract.revocations import Revocation, RevokedKind
+from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
 from rco.store.event_message import subject_match
 
@@ -25,6 +26,7 @@ __all__ = [
     "PRINCIPAL_COLUMNS",
     "REVOCATION_COLUMNS",
     "RUN_COLUMNS",
+    "SCHEDULE_COLUMNS",
     "SEAL_COLUMNS",
     "SEGMENT_COLUMNS",
     "closed_run",
@@ -37,6 +39,8 @@ __all__ = [
     "principal",
     "revocation",
     "run_values",
+    "schedule",
+    "schedule_values",
     "seal",
     "seal_values",
     "segment",
@@ -53,6 +57,7 @@ MESSAGE_COLUMNS = "run_id, message_id, kind, name, body, at_us"
 REVOCATION_COLUMNS = "seq, kind, name, epoch, at_us, actor, reason"
 SEAL_COLUMNS = "writer, n, epoch, at_us, prev, leaves, decisions, hash"
 SEGMENT_COLUMNS = "run_id, first_seq, n, data"
+SCHEDULE_COLUMNS = "schedule_id, namespace, name, origin, revision, due_us, rules, body"
 PRINCIPAL_COLUMNS = "principal_id, name, role, namespace"
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -203,3 +208,30 @@ def principal(row: Row) -> Principal:
 def revocation(row: Row) -> Revocation:
     seq, kind, name, epoch, at_us, actor, reason = row
     return Revocation(seq=seq, kind=RevokedKind(kind), name=name, epoch=epoch, at_us=at_us, actor=actor, reason=reason)
+
+
+def schedule_values(row: ScheduleRow) -> Row:
+    return (
+        row.schedule_id,
+        row.namespace,
+        row.name,
+        row.origin,
+        row.revision,
+        row.due_us,
+        row.rules,
+        row.body,
+    )
+
+
+def schedule(row: Row) -> ScheduleRow:
+    schedule_id, namespace, name, origin, revision, due_us, rules, body = row
+    return ScheduleRow(
+        schedule_id=schedule_id,
+        namespace=namespace,
+        name=name,
+        origin=origin,
+        revision=revision,
+        due_us=due_us,
+        rules=rules,
+        body=body,
+    )

@@ -17,6 +17,7 @@ from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage, RevokedKind
+from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
@@ -166,6 +167,42 @@ class ModelReader:
             return found[: _bounded(limit)]
 
         return await self.ask(read)
+
+    async def schedule(self, schedule_id: bytes) -> ScheduleRow | None:
+        return await self.ask(lambda tables: tables.schedules.get(schedule_id))
+
+    async def schedule_named(self, namespace: str, name: str) -> ScheduleRow | None:
+        found = await self._schedules(lambda row: (row.namespace, row.name) == (namespace, name))
+        return found[0] if found else None
+
+    async def schedules(self, namespace: str, after: str, limit: int, origin: str | None = None) -> list[ScheduleRow]:
+        found = await self._schedules(
+            lambda row: row.namespace == namespace and row.name > after and origin in (None, row.origin)
+        )
+        return sorted(found, key=lambda row: row.name)[: _bounded(limit)]
+
+    async def count_schedules(self, namespace: str) -> int:
+        return len(await self._schedules(lambda row: row.namespace == namespace))
+
+    async def schedules_due(
+        self, after: tuple[int, bytes], before_us: int, limit: int, shards: Shards | None = None
+    ) -> list[ScheduleRow]:
+        def counts(row: ScheduleRow) -> bool:
+            return row.due_us is not None and row.due_us < before_us and _in(row.schedule_id, shards)
+
+        found = [(row.due_us or 0, row.schedule_id, row) for row in await self._schedules(counts)]
+        return [row for due_us, identity, row in sorted(found) if (due_us, identity) > after][: _bounded(limit)]
+
+    async def schedules_under_others(
+        self, rules: str, after: bytes, limit: int, shards: Shards | None = None
+    ) -> list[ScheduleRow]:
+        found = await self._schedules(
+            lambda row: row.rules != rules and row.schedule_id > after and _in(row.schedule_id, shards)
+        )
+        return sorted(found, key=lambda row: row.schedule_id)[: _bounded(limit)]
+
+    async def _schedules(self, counts: Callable[[ScheduleRow], bool]) -> list[ScheduleRow]:
+        return await self.ask(lambda tables: [row for row in tables.schedules.values() if counts(row)])
 
     async def chains(self) -> list[str]:
         """Its node's own, as if there were no other."""

@@ -20,7 +20,9 @@ from rco.model.run import SHARDS, Mode, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
 from rco.store.contract.reader import Segment
 from rco.store.contract.revocations import Revocation
+from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Flushed, Seal, Sealer
+from rco.testing.table_schedules import changed_schedules
 
 __all__ = ["Appended", "Batch", "Committed", "Rewound", "Tables", "Transaction", "event_body", "fence"]
 
@@ -87,6 +89,7 @@ class Tables(msgspec.Struct):
     keys: dict[tuple[str, str], StartKey] = {}
     claims: dict[bytes, Claim] = {}
     letters: dict[bytes, DeadLetter] = {}
+    schedules: dict[bytes, ScheduleRow] = {}
     principals: dict[str, tuple[Principal, bytes]] = {}
     revocations: list[Revocation] = []
     chains: dict[str, list[Seal]] = {}
@@ -134,6 +137,8 @@ class Transaction:
         self._letters = list(changes.letters)
         self._decisions = list(changes.decisions)
         self._claims: list[Claim] = []
+        self._schedules = tables.schedules
+        """As they are after the admissions so far; put in place once nothing can refuse the batch."""
         self._woken: dict[bytes, None] = {}
 
     def write(self) -> Committed:
@@ -206,6 +211,12 @@ class Transaction:
         told: list[Admitted] = []
         for admission in changes.admissions:
             refused = _refused(admission, claims, held, is_open)
+            if refused is None and admission.schedules:
+                changed = changed_schedules(self._schedules, admission.schedules)
+                if changed is None:
+                    refused = Admitted("stale")
+                else:
+                    self._schedules = changed
             if refused is not None:
                 told.append(refused)
                 self._decisions += admission.duplicate if refused.status == "duplicate" else admission.otherwise
@@ -250,6 +261,7 @@ class Transaction:
 
     def _runs(self) -> None:
         tables = self._tables
+        tables.schedules = self._schedules
         for claim in self._claims:
             tables.claims[claim.digest] = claim
         for row in self._opened:
@@ -352,6 +364,7 @@ def _touched(changes: Changes) -> set[int]:
     for admission in changes.admissions:
         runs += [row.run_id for row, _ in admission.opened]
         runs += [row.run_id for _, row, _, _ in admission.keyed]
+        runs += [write.row.schedule_id for write in admission.schedules if write.owned]
     return {shard_of(run_id) for run_id in runs}
 
 

@@ -13,6 +13,7 @@ from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.store import migrate
 from rco.store.migrate import Migration, Status
+from rco.store.migration import known
 from rco.store.sqlite import SqliteKeeper
 
 ROOT = Path(__file__).parents[3]
@@ -160,3 +161,13 @@ def test_the_folder_for_dbmate_is_the_same_folder():
     assert link.is_symlink()
     assert not link.readlink().is_absolute()
     assert link.resolve() == (ROOT / "src" / "rco" / "store" / "migrations").resolve()
+
+
+def test_two_migrations_of_one_version_are_refused(tmp_path, monkeypatch):
+    folder = tmp_path / "sqlite"
+    folder.mkdir()
+    for name in ("20260101000000_one.sql", "20260101000000_two.sql"):
+        (folder / name).write_text("-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 1;\n")
+    monkeypatch.setattr("rco.store.migration.resources.files", lambda _: tmp_path)
+    with pytest.raises(StoreError, match="one and two of sqlite are both version 20260101000000"):
+        known("sqlite")

@@ -18,11 +18,12 @@ from rco.store import migrate
 from rco.store.collector import Batch
 from rco.store.contract.changes import Admission, Changes, Claim, Draft, Ended, Moved, StartKey, Waiter
 from rco.store.contract.reader import RunFilter
-from rco.store.sqlite import read_evidence, read_intake, read_runs
+from rco.store.contract.schedules import ScheduleRow, ScheduleWrite
+from rco.store.sqlite import read_evidence, read_intake, read_runs, schedules
 from rco.store.sqlite.commit import Committer
 from rco.store.sqlite.sweep import ClaimSweep
 
-TABLES = "run|closed_run|journal|start_key|claim|message|timer|waiter|event|dead_letter|seal|principal"
+TABLES = "run|closed_run|journal|start_key|claim|message|timer|waiter|event|dead_letter|seal|principal|schedule"
 SCAN = re.compile(rf"SCAN ({TABLES})\b")
 
 
@@ -69,6 +70,11 @@ def plans(connection: sqlite3.Connection, ask) -> list[str]:
         lambda c: read_evidence.seals(c, 1, 5),
         lambda c: read_evidence.segments(c, 1, 5),
         lambda c: read_evidence.principal(c, b"x" * 32),
+        lambda c: schedules.by_id(c, b"x" * 16),
+        lambda c: schedules.by_name(c, "default", "s"),
+        lambda c: schedules.page(c, "default", "s", 5, None),
+        lambda c: schedules.due(c, (5, b"x"), 9, 5),
+        lambda c: schedules.under_others(c, "2026f", b"x", 5),
     ],
 )
 def test_a_read_searches(connection, ask):
@@ -88,11 +94,29 @@ def test_a_read_searches(connection, ask):
         lambda c: read_intake.events(c, "default", "paid", 7, 5),
         lambda c: read_intake.letters(c, "default", True, 5),
         lambda c: read_runs.due(c, 5, 5),
+        lambda c: schedules.page(c, "default", "s", 5, "config"),
+        lambda c: schedules.due(c, (5, b"x"), 9, 5),
+        lambda c: schedules.under_others(c, "2026f", b"x", 5),
     ],
 )
 def test_a_page_needs_no_sorting(connection, ask):
     found = plans(connection, lambda: ask(connection))
     assert not [plan for plan in found if "TEMP B-TREE" in plan], found
+
+
+def schedule_write(seq: int, at: int) -> ScheduleWrite:
+    """Put in by the first commit; changed, or removed, by the second."""
+    row = ScheduleRow(
+        schedule_id=bytes([at]) * 16,
+        namespace="default",
+        name=f"s{at}",
+        origin="api",
+        revision=seq + 1,
+        due_us=5,
+        rules="r",
+        body=b"b",
+    )
+    return ScheduleWrite(row=row, expect=seq or None, gone=bool(seq and at))
 
 
 def test_a_commit_searches(connection):
@@ -138,6 +162,7 @@ def test_a_commit_searches(connection):
                     event=event,
                     opened=[(row(run_id), b"start")],
                     messages=[Message(first, f"a{seq}.{at}", "signal", "n", b"", 1)],
+                    schedules=[schedule_write(seq, at)],
                 )
             )
         if seq:

@@ -16,6 +16,7 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow
+from rco.store.contract.schedules import ScheduleWrite
 
 __all__ = ["Admission", "Admitted", "Changes", "Claim", "Draft", "Ended", "Moved", "StartKey", "Waiter"]
 
@@ -85,7 +86,8 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
 
     ``status``: ``accepted``; ``duplicate`` (``corr_id`` of the first delivery, or ``run_id`` of the first start);
     ``conflict`` (the start key stands for another request, ``run_id`` says which run); ``closed`` (a message's run is
-    not open). Nothing of the admission was written unless it was accepted, except the decision that goes with it.
+    not open); ``stale`` (a schedule is not at the revision expected, or its name is taken). Nothing of the admission
+    was written unless it was accepted, except the decision that goes with it.
     """
 
     status: str
@@ -98,8 +100,8 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
 class Admission(msgspec.Struct, kw_only=True):
     """Something from outside that is written only if its conditions hold, together with all that follows from it.
 
-    Order of the conditions: the claim, the start keys, the runs of the messages. ``done`` is called on the writer's
-    loop after the commit, or ``failed`` with the error when the transaction could not be committed.
+    Order of the conditions: the claim, the start keys, the runs of the messages, the schedules. ``done`` is called on
+    the writer's loop after the commit, or ``failed`` with the error when the transaction could not be committed.
     """
 
     done: Callable[[Admitted], None]
@@ -113,10 +115,12 @@ class Admission(msgspec.Struct, kw_only=True):
     """Runs that are opened, and decided on, only if their key is free; a held key does not refuse the admission."""
     messages: list[Message] = []
     letters: list[DeadLetter] = []
+    schedules: list[ScheduleWrite] = []
+    """Each schedule at most once."""
     accepted: list[Decision] = []
     duplicate: list[Decision] = []
     otherwise: list[Decision] = []
-    """Decisions for conflict and closed."""
+    """Decisions for conflict, closed and stale."""
 
 
 class Changes:

@@ -13,6 +13,7 @@ from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.ownership import Shards
 from rco.store.contract.revocations import Revocations
+from rco.store.contract.schedules import ScheduleReader
 from rco.store.contract.writer import Seal
 
 __all__ = [
@@ -143,6 +144,7 @@ class Reader(
     MessageReader,
     EventReader,
     LetterReader,
+    ScheduleReader,
     AuditReader,
     Principals,
     Revocations,

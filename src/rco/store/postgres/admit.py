@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rco.store.contract.changes import Changes
-from rco.store.judge import Held, asked_claims, asked_keys, asked_runs
+from rco.store.judge import Held, asked_claims, asked_keys, asked_runs, asked_schedules
+from rco.store.postgres import schedules
 from rco.store.postgres.connection import Connection, fetch
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain
@@ -38,4 +39,7 @@ async def look_up(connection: Connection, options: PostgresOptions, changes: Cha
     if runs:
         held.open_runs.update(row.run_id for row in changes.opened)
         held.open_runs.difference_update(ended.run_id for ended in changes.ended)
+    writes = asked_schedules(changes)
+    if writes:
+        held.schedules = await schedules.look_up(connection, options, writes)
     return held

@@ -15,12 +15,15 @@ from rco.store.collector import Batch
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
+from rco.store.postgres import schedules
 from rco.store.postgres.text import plain_all
 
-__all__ = ["FLUSH", "Chain", "Prepared", "ShardsLost", "prepare"]
+__all__ = ["Chain", "Prepared", "ShardsLost", "prepare"]
 
 _ARGUMENTS = 80
-FLUSH = f"SELECT rco_flush({', '.join(f'${at}' for at in range(1, _ARGUMENTS + 1))})"
+_FLUSH = f"rco_flush({', '.join(f'${at}' for at in range(1, _ARGUMENTS + 1))})"
+FLUSH = f"SELECT {_FLUSH}"
+FLUSH_WITH_SCHEDULES = schedules.around(_FLUSH, _ARGUMENTS)
 
 
 class ShardsLost(Exception):
@@ -38,6 +41,7 @@ class Chain(msgspec.Struct):
 class Prepared(msgspec.Struct, frozen=True):
     """A batch as it is sent, and what it will have done."""
 
+    statement: str
     arguments: tuple[Any, ...]
     seal: Seal
     admitted: list[Admitted]
@@ -115,7 +119,13 @@ def prepare(
         [letter_id for letter_id, _ in changes.letters_replayed],
         [at for _, at in changes.letters_replayed],
     )
-    return Prepared(arguments, seal, admitted, journal.records, journal.size_bytes, len(decisions), len(more.claims))
+    statement = FLUSH
+    if more.schedules:
+        statement = FLUSH_WITH_SCHEDULES
+        arguments += schedules.columns(more.schedules)
+    return Prepared(
+        statement, arguments, seal, admitted, journal.records, journal.size_bytes, len(decisions), len(more.claims)
+    )
 
 
 class _Journal:
@@ -170,6 +180,7 @@ def _fence(changes: Changes, more: Added, epochs: dict[int, int]) -> tuple[list[
         shards.update([shard_of(row.run_id) for row in rows_of])
     shards.update([run_id[15] for run_id, _ in changes.taken])
     shards.update([run_id[15] for run_id, _ in changes.waiters_gone])
+    shards.update([shard_of(write.row.schedule_id) for write in more.schedules if write.owned])
     lost = shards - epochs.keys()
     if lost:
         raise ShardsLost(f"shards {sorted(lost)[:8]} are not owned here")

@@ -14,7 +14,7 @@ from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import Held
 from rco.store.postgres.admit import look_up
 from rco.store.postgres.connection import Connection, Line, fetch, is_passing, state_of
-from rco.store.postgres.flush import FLUSH, Chain, Prepared, ShardsLost, prepare
+from rco.store.postgres.flush import Chain, Prepared, ShardsLost, prepare
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.ownership import NodeOwnership
 
@@ -143,7 +143,7 @@ class Flusher:
                 if prepared is None:
                     prepared = await self._prepare(connection, batch)
                     self._tried[prepared.seal.hash] = prepared
-                rows = await fetch(connection, self._options, FLUSH, prepared.arguments)
+                rows = await fetch(connection, self._options, prepared.statement, prepared.arguments)
             except Exception as error:
                 state = state_of(error)
                 if state == _FENCED:

@@ -16,8 +16,9 @@ from rco.store import rows
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
+from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
-from rco.store.postgres import read_evidence, read_intake, read_runs, revocations
+from rco.store.postgres import read_evidence, read_intake, read_runs, revocations, schedules
 from rco.store.postgres.connection import Pool, fetch, is_unique_violation, open_pool, patiently
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain
@@ -112,6 +113,33 @@ class PostgresReader:
     async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
         sql, values = read_intake.letters(namespace, replayed, self._bounded(limit))
         return [rows.letter(row) for row in await self._ask(sql, *values)]
+
+    async def schedule(self, schedule_id: bytes) -> ScheduleRow | None:
+        found = await self._ask(schedules.BY_ID, schedule_id)
+        return rows.schedule(found[0]) if found else None
+
+    async def schedule_named(self, namespace: str, name: str) -> ScheduleRow | None:
+        found = await self._ask(schedules.BY_NAME, plain(namespace), plain(name))
+        return rows.schedule(found[0]) if found else None
+
+    async def schedules(self, namespace: str, after: str, limit: int, origin: str | None = None) -> list[ScheduleRow]:
+        values = (plain(namespace), plain(after), self._bounded(limit), origin)
+        return [rows.schedule(row) for row in await self._ask(schedules.PAGE, *values)]
+
+    async def count_schedules(self, namespace: str) -> int:
+        return int((await self._ask(schedules.COUNT, plain(namespace)))[0][0])
+
+    async def schedules_due(
+        self, after: tuple[int, bytes], before_us: int, limit: int, shards: Shards | None = None
+    ) -> list[ScheduleRow]:
+        values = (*after, before_us, self._bounded(limit), None if shards is None else sorted(shards))
+        return [rows.schedule(row) for row in await self._ask(schedules.DUE, *values)]
+
+    async def schedules_under_others(
+        self, rules: str, after: bytes, limit: int, shards: Shards | None = None
+    ) -> list[ScheduleRow]:
+        values = (rules, after, self._bounded(limit), None if shards is None else sorted(shards))
+        return [rows.schedule(row) for row in await self._ask(schedules.UNDER_OTHERS, *values)]
 
     async def chains(self) -> list[str]:
         return [row[0] for row in await self._ask(read_evidence.CHAINS)]

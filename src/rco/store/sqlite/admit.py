@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from rco.store.contract.changes import Changes
-from rco.store.judge import Held, asked_claims, asked_keys
+from rco.store.judge import Held, asked_claims, asked_keys, asked_schedules
+from rco.store.sqlite import schedules
 from rco.store.sqlite.bulk import Bulk
 
 __all__ = ["look_up", "open_among"]
@@ -34,4 +35,8 @@ def look_up(cursor: sqlite3.Cursor, changes: Changes, open_runs: set[bytes], now
     taken = {row[0]: row[1] for row in _CLAIMS.fetch(cursor, claims) if row[2] > now_us} if claims else {}
     asked = [text for key in asked_keys(changes) for text in (key.namespace, key.key)]
     held = {(row[0], row[1]): (row[2], row[3]) for row in _KEYS.fetch(cursor, asked)} if asked else {}
-    return Held(taken, held, open_runs)
+    found = Held(taken, held, open_runs)
+    writes = asked_schedules(changes)
+    if writes:
+        found.schedules = schedules.look_up(cursor, writes)
+    return found

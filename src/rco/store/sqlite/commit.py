@@ -14,7 +14,7 @@ from rco.store.collector import Batch, Committed
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import added, asked_runs, judge
-from rco.store.sqlite import match
+from rco.store.sqlite import match, schedules
 from rco.store.sqlite.admit import look_up, open_among
 from rco.store.sqlite.bulk import Bulk
 from rco.store.sqlite.sweep import ClaimSweep
@@ -194,6 +194,8 @@ class _Work:
                 [part for claim in more.claims for part in (claim.digest, claim.corr_id, claim.expires_us)],
             )
             self._sweep.accepted(self._cursor, len(more.claims), self.at_us)
+        if more.schedules:
+            schedules.write(self._cursor, more.schedules)
         self.decisions += more.decisions
         self._starts += more.starts
         self._opened, self._events = self._opened + more.opened, self._events + more.events

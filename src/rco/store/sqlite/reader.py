@@ -19,8 +19,9 @@ from rco.model.run import Mode, RunRow
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
+from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
-from rco.store.sqlite import read_evidence, read_intake, read_runs, revocations
+from rco.store.sqlite import read_evidence, read_intake, read_runs, revocations, schedules
 from rco.store.sqlite.connection import open_reader
 from rco.store.sqlite.options import SqliteOptions
 from rco.store.sqlite.writer import SqliteWriter
@@ -147,6 +148,39 @@ class SqliteReader:
     async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
         limit = self._bounded(limit)
         return await self._ask(lambda connection: read_intake.letters(connection, namespace, replayed, limit))
+
+    async def schedule(self, schedule_id: bytes) -> ScheduleRow | None:
+        return await self._ask(lambda connection: schedules.by_id(connection, schedule_id))
+
+    async def schedule_named(self, namespace: str, name: str) -> ScheduleRow | None:
+        return await self._ask(lambda connection: schedules.by_name(connection, namespace, name))
+
+    async def schedules(self, namespace: str, after: str, limit: int, origin: str | None = None) -> list[ScheduleRow]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: schedules.page(connection, namespace, after, limit, origin))
+
+    async def count_schedules(self, namespace: str) -> int:
+        return await self._ask(lambda connection: schedules.count(connection, namespace))
+
+    async def schedules_due(
+        self,
+        after: tuple[int, bytes],
+        before_us: int,
+        limit: int,
+        shards: Shards | None = None,  # noqa: ARG002 - one owner has them all
+    ) -> list[ScheduleRow]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: schedules.due(connection, after, before_us, limit))
+
+    async def schedules_under_others(
+        self,
+        rules: str,
+        after: bytes,
+        limit: int,
+        shards: Shards | None = None,  # noqa: ARG002 - likewise
+    ) -> list[ScheduleRow]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: schedules.under_others(connection, rules, after, limit))
 
     async def chains(self) -> list[str]:
         return [""]
