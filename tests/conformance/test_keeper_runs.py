@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from rco.errors import Conflict
+from rco.model.journal import Kind, Record, decode_segment, encode_record
 from rco.model.letter import DeadLetter
 from rco.model.principal import Principal, Role
-from rco.model.run import Mode, Outcome
-from rco.store.contract.changes import Ended, Moved, Waiter
+from rco.model.run import Mode, Outcome, fork_prefix
+from rco.store.contract.changes import Ended, Moved, StartKey, Waiter
 from rco.store.contract.reader import RunFilter
 
 
@@ -252,3 +253,29 @@ async def test_principals_are_found_by_their_token_and_replaced_by_their_id(keep
     # Somebody's mistake must not stop the node.
     assert await reader.principal(b"c" * 32) == changed
     await asyncio.wait_for(desk.open(keeper.writer), 10)
+
+
+async def test_forks_are_found_by_the_run_they_are_of(keeper, desk):
+    one, other = desk.id(), desk.id()
+    kept = [desk.row(), desk.row(), desk.row()]
+    keys = [f"{fork_prefix(one)}b", f"{fork_prefix(one)}a: z_%", f"{fork_prefix(other)}a"]
+
+    def put(changes):
+        for key, row in zip([*keys, "fork:", f"{fork_prefix(one)[:-1]};"], [*kept, kept[0], kept[0]], strict=True):
+            changes.start_keys.append(StartKey("default", key, b"r" * 32, row.run_id))
+        changes.start_keys.append(StartKey("tenant", keys[0], b"r" * 32, kept[2].run_id))
+
+    await desk.commit(keeper.writer, put)
+    assert await keeper.reader.forks("default", one, 10) == [kept[1].run_id, kept[0].run_id]
+    assert await keeper.reader.forks("default", one, 1) == [kept[1].run_id]
+    assert await keeper.reader.forks("default", other, 10) == [kept[2].run_id]
+    assert await keeper.reader.forks("default", kept[0].run_id, 10) == []
+
+
+async def test_a_run_may_begin_with_many_records(keeper, desk):
+    row = desk.row()
+    records = [Record(Kind.START, "", 1, b"", {"workflow": "orders"}), Record(Kind.STATE, "s", 2, b"", ["n", 1])]
+    opened = [(row, b"".join(map(encode_record, records)))]
+    assert (await desk.admit(keeper.writer, opened=opened)).status == "accepted"
+    (segment,) = await keeper.reader.journal(row.run_id)
+    assert (segment.first_seq, decode_segment(segment.data)) == (0, records)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rco.engine import loading
+from rco.engine import forking, loading
 from rco.engine.effects import Effects
 from rco.engine.engine import Engine
 from rco.engine.loading import Loading
@@ -288,6 +288,19 @@ def forget_what_came_while_paused(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Loading, "_resumed", forget)
 
 
+def fork_with_another_input(patch: pytest.MonkeyPatch) -> None:
+    """What is copied is not what the run began with."""
+    own = forking.Forking._records
+
+    def lie(self: Any, row: Any, ask: Any, step: str, kept: Any) -> Any:
+        records, start = own(self, row, ask, step, kept)
+        given = {**start["input"], "steps": start["input"].get("steps", 0) + 1}
+        start = {**start, "input": given}
+        return [Record(Kind.START, "", records[0].at_us, b"", start), *records[1:]], start
+
+    patch.setattr(forking.Forking, "_records", lie)
+
+
 PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (arm_before_commit, "durable", {}),
     (no_fence, "epochs", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
@@ -319,6 +332,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (stumble, "quiet", {}),
     (go_on_while_paused, "pauses", {"pause": 0.8}),
     (forget_what_came_while_paused, "signals", {"pause": 0.8}),
+    (fork_with_another_input, "forks", {"fork": 1.0}),
     (park_before_reading, "idle", {"nodes": 1}),
 ]
 

@@ -16,7 +16,7 @@ from rco.cli.show_run import STYLES, print_run, watch_run
 from rco.client import Client
 from rco.errors import ConfigInvalid
 from rco.kit.units import parse_duration_s
-from rco.model.wire import RunView, SettleAsk, State
+from rco.model.wire import ForkRun, RunView, SettleAsk, StartedRun, State
 
 __all__ = ["app"]
 
@@ -202,14 +202,82 @@ def resume(run_id: str, *, reason: str = "", link: Link = LINK) -> None:
 
 
 @app.command
-def retry(run_id: str, *, link: Link = LINK) -> None:
-    """Try again: a blocked run goes on, one that failed is started anew.
+def fork(
+    run_id: str,
+    *,
+    step: str = "",
+    key: str | None = None,
+    reason: str = "",
+    undone: Annotated[bool, Parameter(negative="")] = False,
+    link: Link = LINK,
+) -> None:
+    """Open a run that begins with what this one did before a step, and does that step and the rest itself.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run. It goes on as it did.
+    step
+        Key of the step, as rco run show prints it; without it the step that the run failed at.
+    key
+        The same key is the same fork.
+    reason
+        Why, for the evidence.
+    undone
+        Also where compensations have undone what is copied.
+    """
+    given = ForkRun(step=step, key=key, reason=reason, undone=undone)
+    _opened(ask(link, lambda client: client.fork(run_id, given)), link.json)
+
+
+@app.command
+def reset(
+    run_id: str,
+    *,
+    step: str,
+    reason: str = "",
+    undone: Annotated[bool, Parameter(negative="")] = False,
+    link: Link = LINK,
+) -> None:
+    """Close a run, as terminated, and go on from a step in a fork of it.
 
     Parameters
     ----------
     run_id
         Id of the run.
+    step
+        Key of the step, as rco run show prints it.
+    reason
+        Why, for the evidence.
+    undone
+        Also where compensations have undone what is copied.
     """
+    given = ForkRun(step=step, reason=reason, undone=undone)
+    _opened(ask(link, lambda client: client.reset(run_id, given)), link.json)
+
+
+def _opened(started: StartedRun, json: bool) -> None:
+    if json:
+        print_json(started)
+    else:
+        print_text(f"{started.id}  {'opened' if started.created else 'was opened before'}")
+
+
+@app.command
+def retry(run_id: str, *, failed_step: Annotated[bool, Parameter(negative="")] = False, link: Link = LINK) -> None:
+    """Try again: a blocked run goes on, one that failed is started anew, or goes on from the step it failed at.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    failed_step
+        What had succeeded is not done again: a new run goes on from the step that failed.
+    """
+    if failed_step:
+        given = ForkRun(key="retry", reason="retry of the failed step")
+        _opened(ask(link, lambda client: client.fork(run_id, given)), link.json)
+        return
     accepted = ask(link, lambda client: client.retry(run_id))
     _say(accepted, "goes on", link.json)
 

@@ -35,6 +35,10 @@ def print_run(run: RunView) -> None:
     for name, value in (("opened", run.opened_at), ("closed", run.closed_at), ("key", run.key), ("parent", run.parent)):
         if value:
             print_text(f"  {name:<8} {value}")
+    if run.forked_from is not None:
+        print_text(f"  {'fork of':<8} {run.forked_from.run_id} at {run.forked_from.step}")
+    for fork in run.forks:
+        print_text(f"  {'fork':<8} {fork}")
     if run.corr_id:
         print_text(f"  {'corr_id':<8} {run.corr_id}")
     if run.error is not None:

@@ -17,6 +17,7 @@ from rco.model.wire import (
     CancelAsk,
     EventPage,
     EventView,
+    ForkRun,
     LetterPage,
     NodeInfo,
     PauseAsk,
@@ -118,6 +119,14 @@ class Client:
         return await self._post(
             f"/v1/runs/{_part(run_id)}/resume", Accepted, PauseAsk(reason=reason, message_id=message_id)
         )
+
+    async def fork(self, run_id: str, ask: ForkRun) -> StartedRun:
+        """Open a run that begins with what this one did before a step. With a key it may be repeated."""
+        return await self._post(f"/v1/runs/{_part(run_id)}/fork", StartedRun, ask)
+
+    async def reset(self, run_id: str, ask: ForkRun) -> StartedRun:
+        """Close the run, as terminated, and go on from a step in a fork of it. May be repeated."""
+        return await self._post(f"/v1/runs/{_part(run_id)}/reset", StartedRun, ask)
 
     async def settle(self, run_id: str, ask: SettleAsk) -> Accepted:
         """Say what became of a step that is in doubt."""

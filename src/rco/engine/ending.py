@@ -10,7 +10,7 @@ import msgspec
 from rco.engine.live import Live
 from rco.engine.machine import Machine
 from rco.engine.owner import Owner
-from rco.errors import NotFound
+from rco.errors import Conflict, NotFound
 from rco.kit.canonical import canonical_json
 from rco.kit.ids import id_text
 from rco.model.decision import Decision
@@ -89,21 +89,15 @@ class Ending:
             pause_s = min(pause_s * 1.5, 1.0)
 
     async def terminate(self, row: RunRow, reason: str, decision: Decision) -> None:
+        """Close the run without its code. Raises ``Conflict`` when it is closed, or is just being moved elsewhere."""
         owner = self._owner
-        live = owner.live.get(row.run_id)
-        if live is not None:
-            seq, parent, parent_key = live.seq, live.parent, live.parent_key
-            owner.evict(live)
-        else:
-            segments = await self._reader.journal(row.run_id)
-            records = [record for segment in segments for record in decode_segment(segment.data)]
-            seq = len(records)
-            start = records[0].body if records else {}
-            parent, parent_key = start.get("parent"), start.get("parent_key") or ""
+        seq, parent, parent_key = await self._left_off(row)
         now = owner.clock.now_us()
         error = {"kind": "Terminated", "code": "terminated", "message": reason}
         ghost = Live(row.run_id, Machine(row.run_id), {"workflow": row.workflow}, row.opened_us)
         ghost.parent, ghost.parent_key, ghost.ending = parent, parent_key, True
+        # Until it is committed nobody may load the run from what the database still says of it.
+        owner.live[row.run_id] = ghost
         done = owner.loop.create_future()
         changes = owner.writer.changes(shard_of(row.run_id))
         draft = Draft(row.run_id, seq)
@@ -116,13 +110,42 @@ class Ending:
             listener(ghost, Outcome.TERMINATED, error)
 
         def closed() -> None:
+            owner.evict(ghost)
             for listener in owner.on_closed:
                 listener(ghost, Outcome.TERMINATED, error)
             if not done.done():
                 done.set_result(None)
 
+        def lost(problem: BaseException) -> None:
+            owner.evict(ghost)
+            if not done.done():
+                done.set_exception(problem)
+
         changes.then.append((closed, ()))
+        changes.lost.append(lost)
         await done
+
+    async def _left_off(self, row: RunRow) -> tuple[int, bytes | None, str]:
+        """The run out of memory: the number of its next record, its parent and the key that this waits under."""
+        owner = self._owner
+        while True:
+            live = owner.live.get(row.run_id)
+            if live is not None:
+                if live.ending:
+                    raise Conflict(
+                        f"run {id_text(row.run_id)} is just closing or being set aside.", cure="Look at it again."
+                    )
+                owner.evict(live)
+                return live.seq, live.parent, live.parent_key
+            with owner.departures() as gone:
+                segments = await self._reader.journal(row.run_id)
+            if row.run_id in gone or row.run_id in owner.live:
+                continue
+            records = [record for segment in segments for record in decode_segment(segment.data)]
+            if records and records[-1].kind == Kind.CLOSE:
+                raise Conflict(f"run {id_text(row.run_id)} is closed.", cure="Nothing is left to end.")
+            start = records[0].body if records else {}
+            return len(records), start.get("parent"), start.get("parent_key") or ""
 
 
 def _give_up(future: asyncio.Future[Finished | None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from rco.engine.children import Children
 from rco.engine.effects import Effects
 from rco.engine.emitting import Emitting, Starts
 from rco.engine.ending import Ending, Finished
+from rco.engine.forking import ForkAsk, Forking
 from rco.engine.live import Live
 from rco.engine.loading import Loading
 from rco.engine.opening import Opening, Openings
@@ -37,6 +39,8 @@ from rco.store.contract.writer import Flushed, Writer
 __all__ = ["Engine", "EngineStats"]
 
 _pack = msgspec.msgpack.Encoder().encode
+RESET_WITHIN_S = 10.0
+"""How long a run of another node may take to close."""
 
 
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +100,7 @@ class Engine:
         )
         self._ending = Ending(owner, reader)
         self._loading = Loading(owner, reader, programs, self._waits, self._effects)
+        self._forking = Forking(owner, reader, programs, self._loading, self.submit)
         self._parking = Parking(owner, reader, self._loading.wake)
         self._loading.on_terminate = self._terminate_asked
         self._stopping = False
@@ -157,7 +162,9 @@ class Engine:
             corr_id=row.corr_id,
             reason=reason,
         )
-        await self._ending.terminate(row, reason, decision)
+        with suppress(Conflict):
+            # Closed meanwhile, or about to be: then it is told again, or nothing is left to do.
+            await self._ending.terminate(row, reason, decision)
 
     def _flushed(self, flushed: Flushed) -> None:
         if not self._stopping:
@@ -331,6 +338,31 @@ class Engine:
             return
         now = self._clock.now_us()
         await self._send(Message(row.run_id, "terminate", "terminate", "terminate", _pack(reason), now), decision)
+
+    async def fork(self, row: RunRow, ask: ForkAsk) -> Started:
+        """Open a run that begins with a copy of what ``row`` did before a step, and does that step and the rest itself.
+
+        Durable when this returns; with the same ``ask.key`` a second call gives the same run. The copy is tried on the
+        code there is first. Raises ``NotFound`` for a step that was not recorded, ``Overloaded`` when a bound is
+        reached, and ``Conflict`` when the code does not fit, the copied part was undone, or the key stands for another.
+        """
+        self._openings.admit()
+        return await self._forking.fork(row, ask)
+
+    async def reset(self, row: RunRow, ask: ForkAsk, decision: Decision) -> Started:
+        """Close ``row`` when it is open, as terminated, and go on from a step in a fork of it. A second call gives the
+        same fork; one after a crash in between finishes what was begun. Raises what ``fork`` does, before anything is
+        closed, and ``Conflict`` when the closing is not seen in time."""
+        self._openings.admit()
+        step, _ = await self._forking.copied(row, ask)
+        if row.mode is not Mode.CLOSED:
+            await self.terminate(row, f"reset to step {step}", decision)
+            if await self.result(row.run_id, RESET_WITHIN_S) is None:
+                raise Conflict(
+                    f"run {id_text(row.run_id)} is not closed yet.", cure="Its node is behind: ask again in a while."
+                )
+        again = msgspec.structs.replace(ask, step=step, key=ask.key or f"reset {step}")
+        return await self._forking.fork(row, again)
 
     async def revive(self, row: RunRow) -> bool:
         """Try a blocked run again on the code there is now. True when it goes on."""

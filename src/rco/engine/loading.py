@@ -41,8 +41,12 @@ def replay(programs: Programs, row: RunRow, records: list[Record]) -> Live:
     machine = Machine(row.run_id)
     live = Live(row.run_id, machine, start, records[0].at_us)
     live.seq = live.committed = len(records)
+    names = _names(start, row.run_id)
+    machine.run_id = names.get(0, machine.run_id)
     machine.begin(lambda machine: program.begin(machine, row.run_id, start), records[0].at_us)
-    for record in records[1:]:
+    for seq, record in enumerate(records[1:], 1):
+        if seq in names:
+            machine.run_id = names[seq]
         machine.apply(record)
         if record.kind == Kind.MESSAGE:
             live.taken.add(_message_id(record.body))
@@ -51,6 +55,22 @@ def replay(programs: Programs, row: RunRow, records: list[Record]) -> Live:
     # What was dropped then was dropped with its consequences, in the same commit.
     machine.dropped.clear()
     return live
+
+
+def _names(start: dict[str, Any], run_id: bytes) -> dict[int, bytes]:
+    """From which record on the code goes under which identity. A fork's copied part keeps the one it was written under,
+    as the code may have used it; with the last copied record it goes on as itself."""
+    origin = start.get("origin")
+    if origin is None:
+        return {}
+    names: dict[int, bytes] = {}
+    since = 0
+    for count, name in origin["ids"]:
+        if count - 1 > since or not names:
+            names[since] = name
+        since = count - 1
+    names[since] = run_id
+    return names
 
 
 def _message_id(body: list[Any]) -> str:

@@ -20,6 +20,8 @@ class Verb(StrEnum):
     RETRY = "retry"
     SIGNAL = "signal"
     CANCEL = "cancel"
+    FORK = "fork"
+    RESET = "reset"
     PAUSE = "pause"
     RESUME = "resume"
     CLOSE = "close"

@@ -19,7 +19,8 @@ class Kind(IntEnum):
     """Kinds of record. A number is never used again for something else."""
 
     START = 1
-    """body: workflow, version, input, actor, corr_id, trace, parent, parent_key, event_id."""
+    """body: workflow, version, input, actor, corr_id, trace, parent, parent_key, event_id; of a fork origin: run, step,
+    copied (how many records are a copy, with this one), ids ([count, run id]: under which identity it was written)."""
     STEP_INTENT = 2
     """Written and committed before an effect that may not be repeated. body: attempt."""
     STEP_END = 3

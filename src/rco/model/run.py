@@ -6,7 +6,9 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
-__all__ = ["SHARDS", "TRANSITIONS", "Mode", "Outcome", "RunRow", "shard_of"]
+from rco.kit.ids import id_text
+
+__all__ = ["SHARDS", "TRANSITIONS", "Mode", "Outcome", "RunRow", "fork_prefix", "shard_of"]
 
 SHARDS = 256
 
@@ -62,6 +64,11 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome | None = None
     detail: bytes | None = None
     """JSON: the result, the error, or why it is blocked or in doubt."""
+
+
+def fork_prefix(run_id: bytes) -> str:
+    """What the start keys of a run's forks begin with: so its forks are found."""
+    return f"fork:{id_text(run_id)}:"
 
 
 def shard_of(run_id: bytes) -> int:

@@ -17,6 +17,8 @@ __all__ = [
     "EventBrief",
     "EventPage",
     "EventView",
+    "ForkRun",
+    "ForkedFrom",
     "LetterPage",
     "LetterView",
     "NodeInfo",
@@ -79,6 +81,17 @@ class CancelAsk(_Ask, frozen=True, kw_only=True):
 
     reason: Reason = ""
     force: bool = False
+
+
+class ForkRun(_Ask, frozen=True, kw_only=True):
+    """Fork the run at ``step``, or at the step that it failed at. A second one with the same ``key`` is the same run.
+
+    ``undone``: also where compensations have undone what is copied."""
+
+    step: Annotated[str, Meta(max_length=1000)] = ""
+    key: Name | None = None
+    reason: Reason = ""
+    undone: bool = False
 
 
 class PauseAsk(_Ask, frozen=True, kw_only=True):
@@ -151,11 +164,22 @@ class TimelineEntry(_View, frozen=True, kw_only=True):
     note: str = ""
 
 
+class ForkedFrom(_View, frozen=True, kw_only=True):
+    """Of which run a fork is one, and at which step. ``copied``: how many journal records it has from there."""
+
+    run_id: str
+    step: str
+    copied: int
+
+
 class RunView(RunBrief, frozen=True, kw_only=True):
     """One run with everything that may be shown of it. ``error`` says why it failed, is blocked or in doubt."""
 
     result: Any = None
     error: dict[str, Any] | None = None
+    forked_from: ForkedFrom | None = None
+    forks: list[str] = []
+    """Runs that were forked from this one."""
     timeline: list[TimelineEntry] = []
     timeline_cut: bool = False
     """Whether older or newer entries were left out because there are too many."""

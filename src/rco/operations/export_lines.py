@@ -135,6 +135,9 @@ def _start(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     said = {name: body[name] for name in names if body.get(name)}
     if body.get("parent"):
         said["parent"] = id_text(body["parent"])
+    origin = body.get("origin")
+    if origin:
+        said["origin"] = {"run": id_text(origin["run"]), "step": origin["step"], "copied": origin["copied"]}
     return said, {"input": body.get("input")}
 
 

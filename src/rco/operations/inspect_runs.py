@@ -9,7 +9,7 @@ import msgspec
 from rco.kit.ids import id_text
 from rco.model.journal import Record, decode_segment
 from rco.model.principal import Principal, Role
-from rco.model.wire import RunPage, RunView, TimelineEntry
+from rco.model.wire import ForkedFrom, RunPage, RunView, TimelineEntry
 from rco.operations.access import require
 from rco.operations.command import find_run
 from rco.operations.desk import Desk
@@ -46,7 +46,15 @@ async def show_run(desk: Desk, principal: Principal, run_id: bytes) -> RunView:
         entries = entries[: ENTRIES_MAX // 2] + entries[-ENTRIES_MAX // 2 :]
     result, error = run_detail(row)
     brief = msgspec.structs.asdict(run_brief(row))
-    return RunView(**brief, result=result, error=error, timeline=entries, timeline_cut=cut)
+    return RunView(
+        **brief,
+        result=result,
+        error=error,
+        forked_from=_origin(segments),
+        forks=[id_text(fork) for fork in await desk.reader.forks(row.namespace, run_id, PAGE_MAX)],
+        timeline=entries,
+        timeline_cut=cut,
+    )
 
 
 async def wait_run(desk: Desk, principal: Principal, run_id: bytes, timeout_s: float) -> RunView:
@@ -61,6 +69,13 @@ async def wait_run(desk: Desk, principal: Principal, run_id: bytes, timeout_s: f
         row = await find_run(desk, principal, run_id)
     result, error = run_detail(row)
     return RunView(**msgspec.structs.asdict(run_brief(row)), result=result, error=error)
+
+
+def _origin(segments: list[Segment]) -> ForkedFrom | None:
+    origin = decode_segment(segments[0].data)[0].body.get("origin") if segments else None
+    if origin is None:
+        return None
+    return ForkedFrom(run_id=id_text(origin["run"]), step=origin["step"], copied=origin["copied"])
 
 
 def _entries(segments: list[Segment]) -> list[TimelineEntry]:

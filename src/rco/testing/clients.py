@@ -11,6 +11,7 @@ import msgspec
 
 from rco.engine.ask import StartAsk
 from rco.engine.engine import Engine
+from rco.engine.forking import ForkAsk
 from rco.errors import Conflict, NotFound
 from rco.kit.digest import digest
 from rco.model.decision import Decision, Verb
@@ -133,11 +134,13 @@ class Clients:
         kind, given = random.choice(KINDS), {"order": order}
         await asyncio.sleep(random.random() * self._plan.start_within_s)
         if kind == "chain":
-            await self._start(order, "chain", {**given, "steps": random.randint(1, 6)})
+            run_id = await self._start(order, "chain", {**given, "steps": random.randint(1, 6)})
+            await self._maybe_fork(order, run_id)
         elif kind == "gate":
             await self._gate(order, random, random.randint(1, 4))
         elif kind == "nap":
-            await self._start(order, "nap", {**given, "seconds": round(random.random() * 20, 3)})
+            run_id = await self._start(order, "nap", {**given, "seconds": round(random.random() * 20, 3)})
+            await self._maybe_fork(order, run_id)
         elif kind == "fan":
             await self._start(order, "fan", {**given, "width": random.randint(1, 4)})
         elif kind == "trip":
@@ -235,6 +238,32 @@ class Clients:
         event_id = f"created-{order}"
         await self._insist("deliver", event_id, lambda engine: deliver(engine, event_id, order))
         self._note("deliver", event_id, order=order)
+
+    # -- forks -----------------------------------------------------------------------------------------------------
+
+    async def _maybe_fork(self, order: str, run_id: bytes) -> None:
+        """Fork a run at a step that it has recorded by then, whether it is still going on or not."""
+        random = Random(f"fork {order} {self._plan.seed}")  # noqa: S311 - not for secrets
+        if random.random() >= self._plan.fork:
+            return
+        await asyncio.sleep(random.random() * random.choice((1.0, 30.0)))
+        row = self._database.tables.row(run_id)
+        segments = self._database.tables.journal.get(run_id, ())
+        keys = list(dict.fromkeys(one.key for segment in segments for one in decode_segment(segment.data) if one.key))
+        if row is None or not keys:
+            return
+        step, known = random.choice(keys), row
+
+        def fork(engine: Engine) -> Any:
+            return engine.fork(known, ForkAsk(step=step, key="again", actor="client"))
+
+        try:
+            started = await self._insist("fork", order, fork, (NotFound, Conflict))
+        except (NotFound, Conflict):
+            # The database has lost what it had recorded, or the first fork's key stands for another step.
+            self._note("fork", order, run_id=run_id, order=order, acknowledged=False)
+        else:
+            self._note("fork", order, run_id=started.run_id, order=order, kind=run_id.hex())
 
     # -- doubt -----------------------------------------------------------------------------------------------------
 

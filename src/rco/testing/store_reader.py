@@ -13,7 +13,7 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
-from rco.model.run import Mode, RunRow, shard_of
+from rco.model.run import Mode, RunRow, fork_prefix, shard_of
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage, RevokedKind
@@ -106,6 +106,11 @@ class ModelReader:
     async def key_holder(self, namespace: str, key: str) -> bytes | None:
         held = await self.ask(lambda tables: tables.keys.get((namespace, key)))
         return None if held is None else held.run_id
+
+    async def forks(self, namespace: str, run_id: bytes, limit: int) -> list[bytes]:
+        first = fork_prefix(run_id)
+        held = await self.ask(lambda tables: sorted((key, one.run_id) for key, one in tables.keys.items()))
+        return [fork for (where, key), fork in held if where == namespace and key.startswith(first)][:limit]
 
     async def journal(self, run_id: bytes) -> list[Segment]:
         found = await self.ask(lambda tables: list(tables.journal.get(run_id, ())))

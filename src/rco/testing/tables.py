@@ -5,6 +5,7 @@ Written from the contract and not from the SQL, so that the two check each other
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from rco.errors import Fenced, StoreError
 from rco.kit.clock import iso
 from rco.model.decision import Decision
 from rco.model.event import Event
+from rco.model.journal import decode_segment
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
@@ -396,7 +398,9 @@ def _wants(waiter: Waiter, event: Event) -> bool:
 
 def _first(run_id: bytes, data: bytes) -> Draft:
     draft = Draft(run_id, 0)
-    draft.records = 1
+    # A fork's first segment is all that it has from the other run.
+    with suppress(ValueError):
+        draft.records = len(decode_segment(data))
     draft.parts.append(data)
     return draft
 

@@ -32,6 +32,12 @@ class Run:
     def name(self) -> str:
         return f"run {self.line.id} of {self.line.workflow}"
 
+    @property
+    def copied(self) -> int:
+        """How many records a fork has from the run it was forked from; 0 for any other."""
+        origin = self.records[0].body.get("origin") if self.records else None
+        return int(origin.get("copied", 0)) if isinstance(origin, dict) else 0
+
     def of(self, *kinds: str) -> list[RecordLine]:
         return [record for record in self.records if record.kind in kinds]
 

@@ -138,12 +138,12 @@ async def _begin(
     caller: Caller,
     executor: Executor,
     machine: Machine,
-    run_id: bytes,
+    run_id: bytes,  # noqa: ARG001 - of a fork that is replayed the machine knows which it is
     start: StartBody,
 ) -> Any:
     given = start.get("input")
     if convert is not None:
         given = convert(given)
-    context = Context(machine, run_id, start.get("corr_id") or "", caller, executor)
+    context = Context(machine, start.get("corr_id") or "", caller, executor)
     value = await workflow.function(context, given)
     return plain(value)

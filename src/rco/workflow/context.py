@@ -63,11 +63,10 @@ class Named(Protocol):
 class Context:
     """What a workflow is given. One per run; made anew for every replay."""
 
-    __slots__ = ("_caller", "_corr_id", "_executor", "_machine", "_run_id")
+    __slots__ = ("_caller", "_corr_id", "_executor", "_machine")
 
-    def __init__(self, machine: Machine, run_id: bytes, corr_id: str, caller: Caller, executor: Executor) -> None:
+    def __init__(self, machine: Machine, corr_id: str, caller: Caller, executor: Executor) -> None:
         self._machine = machine
-        self._run_id = run_id
         self._corr_id = corr_id
         self._caller = caller
         self._executor = executor
@@ -77,7 +76,7 @@ class Context:
     @property
     def run_id(self) -> str:
         """The run's identity, as the API shows it."""
-        return id_text(self._run_id)
+        return id_text(self._machine.run_id)
 
     @property
     def corr_id(self) -> str:
@@ -99,7 +98,7 @@ class Context:
         return uuid.UUID(int=number & ~(0x3 << 62) | 2 << 62)
 
     def _draw(self, what: str) -> bytes:
-        return digest(self._run_id + self._key(what).encode())
+        return digest(self._machine.run_id + self._key(what).encode())
 
     def _key(self, name: str) -> str:
         machine = self._machine

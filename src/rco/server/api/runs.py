@@ -1,4 +1,4 @@
-"""/v1/runs: start, list, show, wait, signal, cancel, pause, resume, settle, retry."""
+"""/v1/runs: start, list, show, wait, signal, cancel, pause, resume, fork, reset, settle, retry."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from rco.engine.ask import StartAsk
+from rco.engine.ask import StartAsk, Started
+from rco.engine.forking import ForkAsk
 from rco.kit.ids import id_text
 from rco.model.run import Mode, Outcome
 from rco.model.wire import (
     Accepted,
     CancelAsk,
+    ForkRun,
     PauseAsk,
     RunPage,
     RunView,
@@ -24,6 +26,7 @@ from rco.model.wire import (
     State,
 )
 from rco.operations.cancel import cancel
+from rco.operations.fork import fork, reset
 from rco.operations.inspect_runs import PAGE_MAX, WAIT_S_MAX, list_runs, show_run, wait_run
 from rco.operations.pause import pause, resume
 from rco.operations.retry import retry
@@ -58,9 +61,7 @@ async def start_run(request: Ask, data: JSONBody[StartRun]) -> Response[StartedR
         corr_id=corr_id,
         trace=trace,
     )
-    started = await start(desk, principal, ask)
-    body = StartedRun(id=id_text(started.run_id), created=started.created)
-    return Response(body, status_code=201 if started.created else 200)
+    return _opened(await start(desk, principal, ask))
 
 
 @get("/v1/runs", tags=["runs"], operation_id="listRuns", responses=ERRORS)
@@ -136,6 +137,29 @@ async def resume_run(request: Ask, run_id: FromPath[str], data: JSONBody[PauseAs
     return Accepted(accepted=True, run_id=run_id)
 
 
+@post("/v1/runs/{run_id:str}/fork", tags=["runs"], operation_id="forkRun", responses={**ERRORS, **_SAME})
+async def fork_run(request: Ask, run_id: FromPath[str], data: JSONBody[ForkRun]) -> Response[StartedRun]:
+    """Open a run that begins with what this one did before a step. 200: the key stands for such a run already."""
+    desk, principal, _, _ = asked(request)
+    return _opened(await fork(desk, principal, identity(run_id, "run_id"), _fork_ask(data)))
+
+
+@post("/v1/runs/{run_id:str}/reset", tags=["runs"], operation_id="resetRun", responses={**ERRORS, **_SAME})
+async def reset_run(request: Ask, run_id: FromPath[str], data: JSONBody[ForkRun]) -> Response[StartedRun]:
+    """Close the run, as terminated, and go on from a step in a fork of it. 200: that was done before."""
+    desk, principal, _, _ = asked(request)
+    return _opened(await reset(desk, principal, identity(run_id, "run_id"), _fork_ask(data)))
+
+
+def _fork_ask(data: ForkRun) -> ForkAsk:
+    return ForkAsk(step=data.step, key=data.key or "", reason=data.reason, undone=data.undone)
+
+
+def _opened(started: Started) -> Response[StartedRun]:
+    body = StartedRun(id=id_text(started.run_id), created=started.created)
+    return Response(body, status_code=201 if started.created else 200)
+
+
 @post("/v1/runs/{run_id:str}/settle", tags=["runs"], operation_id="settleRun", status_code=202, responses=ERRORS)
 async def settle_run(request: Ask, run_id: FromPath[str], data: JSONBody[SettleAsk]) -> Accepted:
     """Say what became of a step that is in doubt."""
@@ -152,4 +176,17 @@ async def retry_run(request: Ask, run_id: FromPath[str]) -> Accepted:
     return Accepted(accepted=True, run_id=id_text(going))
 
 
-ROUTES = [start_run, runs, run, wait, signal_run, cancel_run, pause_run, resume_run, settle_run, retry_run]
+ROUTES = [
+    start_run,
+    runs,
+    run,
+    wait,
+    signal_run,
+    cancel_run,
+    pause_run,
+    resume_run,
+    fork_run,
+    reset_run,
+    settle_run,
+    retry_run,
+]

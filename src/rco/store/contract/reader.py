@@ -73,6 +73,10 @@ class RunReader(Protocol):
         """The run that a start key stands for."""
         ...
 
+    async def forks(self, namespace: str, run_id: bytes, limit: int) -> list[bytes]:
+        """Runs that were forked from this one: those whose start keys begin with ``fork_prefix`` of it, by key."""
+        ...
+
 
 class JournalReader(Protocol):
     async def journal(self, run_id: bytes) -> list[Segment]:

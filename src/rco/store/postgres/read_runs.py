@@ -12,7 +12,20 @@ from rco.store.contract.reader import RunFilter
 from rco.store.event_message import event_body
 from rco.store.postgres.text import plain
 
-__all__ = ["COUNT", "JOURNAL", "KEY", "MESSAGES", "RUN", "Question", "due", "message", "open_runs", "run", "runs"]
+__all__ = [
+    "COUNT",
+    "FORKS",
+    "JOURNAL",
+    "KEY",
+    "MESSAGES",
+    "RUN",
+    "Question",
+    "due",
+    "message",
+    "open_runs",
+    "run",
+    "runs",
+]
 
 Question = tuple[str, list[Any]]
 
@@ -22,6 +35,10 @@ _CLOSED = f"SELECT {_BOTH}, {int(Mode.CLOSED)} AS mode, closed_us, outcome FROM 
 RUN = f"{_OPEN} WHERE run_id = $1 UNION ALL {_CLOSED} WHERE run_id = $1"
 COUNT = "SELECT mode, count(*) FROM run GROUP BY mode"
 KEY = "SELECT run_id FROM start_key WHERE namespace = $1 AND key = $2"
+FORKS = (
+    "SELECT run_id FROM start_key WHERE namespace = $1 AND key LIKE 'fork:%' AND key ~>~ $2 AND key ~<~ $3"
+    " ORDER BY key USING ~<~ LIMIT $4"
+)
 JOURNAL = f"SELECT {rows.SEGMENT_COLUMNS}, chain FROM journal WHERE run_id = $1 ORDER BY first_seq"
 MESSAGES = (
     "SELECT m.run_id, m.message_id, m.kind, m.name, m.body, m.at_us, e.id, e.source, e.type, e.subject, e.time_us,"

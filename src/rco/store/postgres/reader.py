@@ -11,7 +11,7 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
-from rco.model.run import Mode, RunRow
+from rco.model.run import Mode, RunRow, fork_prefix
 from rco.store import rows
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter, Segment
@@ -86,6 +86,12 @@ class PostgresReader:
     async def key_holder(self, namespace: str, key: str) -> bytes | None:
         found = await self._ask(read_runs.KEY, plain(namespace), plain(key))
         return found[0][0] if found else None
+
+    async def forks(self, namespace: str, run_id: bytes, limit: int) -> list[bytes]:
+        first = fork_prefix(run_id)
+        # A semicolon comes right behind the colon that the prefix ends with.
+        found = await self._ask(read_runs.FORKS, plain(namespace), first, first[:-1] + ";", self._bounded(limit))
+        return [row[0] for row in found]
 
     async def journal(self, run_id: bytes) -> list[Segment]:
         return [Segment(*row) for row in await self._ask(read_runs.JOURNAL, run_id)]

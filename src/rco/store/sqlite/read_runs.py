@@ -8,11 +8,11 @@ from itertools import islice
 from typing import Any
 
 from rco.model.message import Message
-from rco.model.run import Mode, Outcome, RunRow
+from rco.model.run import Mode, Outcome, RunRow, fork_prefix
 from rco.store import rows
 from rco.store.contract.reader import RunFilter, Segment
 
-__all__ = ["count_open", "due", "journal", "key_holder", "messages", "open_runs", "run", "runs"]
+__all__ = ["count_open", "due", "forks", "journal", "key_holder", "messages", "open_runs", "run", "runs"]
 
 
 def run(connection: sqlite3.Connection, run_id: bytes) -> RunRow | None:
@@ -85,6 +85,16 @@ def key_holder(connection: sqlite3.Connection, namespace: str, key: str) -> byte
         "SELECT run_id FROM start_key WHERE namespace = ? AND key = ?", (namespace, key)
     ).fetchone()
     return None if found is None else bytes(found[0])
+
+
+def forks(connection: sqlite3.Connection, namespace: str, run_id: bytes, limit: int) -> list[bytes]:
+    first = fork_prefix(run_id)
+    found = connection.execute(
+        # A semicolon comes right behind the colon that the prefix ends with.
+        "SELECT run_id FROM start_key WHERE namespace = ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
+        (namespace, first, first[:-1] + ";", limit),
+    )
+    return [bytes(row[0]) for row in found]
 
 
 def journal(connection: sqlite3.Connection, run_id: bytes) -> list[Segment]:

@@ -110,6 +110,10 @@ class SqliteReader:
     async def key_holder(self, namespace: str, key: str) -> bytes | None:
         return await self._ask(lambda connection: read_runs.key_holder(connection, namespace, key))
 
+    async def forks(self, namespace: str, run_id: bytes, limit: int) -> list[bytes]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: read_runs.forks(connection, namespace, run_id, limit))
+
     async def journal(self, run_id: bytes) -> list[Segment]:
         return await self._ask(lambda connection: read_runs.journal(connection, run_id))
 

@@ -9,6 +9,7 @@ from rco.testing.checks import (
     durable,
     effects,
     evidence,
+    forks,
     idle,
     journals,
     order,
@@ -45,6 +46,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "rewound": evidence.rewound,
     "idle": idle.commits,
     "pauses": pauses.still,
+    "forks": forks.alike,
 }
 """Every rule by its name."""
 

@@ -19,8 +19,8 @@ def happened(history: History) -> Iterator[str]:
         if count > 1:
             yield f"{count} effects under the key {key}"
     for run in history.runs.values():
-        for record in run.of(Kind.STEP_END):
-            if record.body[0] and not by_step[run.row.run_id, record.key]:
+        for record in run.own:
+            if record.kind == Kind.STEP_END and record.body[0] and not by_step[run.row.run_id, record.key]:
                 yield f"{run.name}: step {record.key} succeeded without an effect"
 
 

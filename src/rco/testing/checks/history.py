@@ -47,6 +47,11 @@ class Run(msgspec.Struct, frozen=True):
     def order(self) -> str:
         return str((self.start.get("input") or {}).get("order", ""))
 
+    @property
+    def own(self) -> list[Record]:
+        """The records without those that a fork has from another run."""
+        return self.records[(self.start.get("origin") or {}).get("copied", 0) :]
+
     def of(self, kind: Kind) -> list[Record]:
         return [record for record in self.records if record.kind == kind]
 

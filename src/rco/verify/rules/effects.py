@@ -29,11 +29,13 @@ class Effects:
     def take(self, run: Run) -> None:
         settled = {record.key for record in run.of("SETTLED") if record.body.get("verdict") == "done"}
         ended: set[str] = set()
+        copied = run.copied
         for record in run.of("STEP_END"):
             if record.key in ended:
                 self._found.add(f"{run.name}: step {record.key} ended twice")
             ended.add(record.key)
-            if not record.body.get("ok"):
+            if not record.body.get("ok") or record.seq < copied:
+                # The effect of a copied step is the other run's.
                 continue
             if record.key in settled:
                 self._settled += 1
