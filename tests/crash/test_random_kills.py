@@ -21,6 +21,7 @@ from tests.crash.world import ROOT, NodeWorld, World
 pytestmark = pytest.mark.timeout(240)
 SEEDS = [int(text) for text in os.environ.get("CRASH_SEEDS", "").split(",") if text] or list(RANDOM_SEEDS)
 AT_ONCE = 40
+ON_THE_WAY = 4
 
 
 async def feed(customer: Customer, pause_s: float) -> None:
@@ -53,6 +54,10 @@ async def test_killed_at_any_moment(seed: int, node: NodeWorld) -> None:
             else:
                 await node.start()
                 await asyncio.sleep(chance.uniform(0.02, 0.45))
+                # However fast the machine: something is on its way when the kill comes.
+                for _ in range(ON_THE_WAY):
+                    customer.begin_some()
+                await asyncio.sleep(chance.uniform(0.0, 0.003))
             await node.kill()
         feeding.cancel()
         await node.start()
