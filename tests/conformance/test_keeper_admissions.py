@@ -66,7 +66,7 @@ async def test_concurrent_repeats_of_a_delivery_start_one_run(keeper, desk):
     assert verdicts[0] == Admitted("accepted")
     assert verdicts[1:] == [Admitted("duplicate", corr_id="corr-0")] * 4
     assert [await keeper.reader.run(row.run_id) for row in rows] == [rows[0], None, None, None, None]
-    assert [event.id for event in await keeper.reader.events("default", None, None, 10)] == ["e0"]
+    assert [event.id for _, event in await keeper.reader.events("default", None, None, 10)] == ["e0"]
     decisions = (await keeper.reader.head()).decisions
     assert (decisions.count(b'"first"'), decisions.count(b'"repeat"')) == (1, 4)
 

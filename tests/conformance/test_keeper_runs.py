@@ -216,13 +216,27 @@ async def test_open_runs_are_paged_upwards(keeper, crowd):
     assert [crowd.index(row.run_id) for row in rest if row.namespace == "default"] == [7, 8]
 
 
+async def test_events_of_one_microsecond_are_paged_without_a_gap(keeper, desk):
+    ids = [f"e{at}" for at in range(7)]
+    await desk.commit(keeper.writer, lambda c: c.events.extend(desk.event(id, received_us=1000) for id in ids[:4]))
+    # Received before the others, and committed after them: nodes do not wait for each other.
+    await desk.commit(keeper.writer, lambda c: c.events.extend(desk.event(id, received_us=999) for id in ids[4:]))
+    for type in (None, "paid"):
+        seen, after = [], None
+        while page := await keeper.reader.events("default", type, after, 3):
+            seen += [event.id for _, event in page]
+            after = page[-1][0]
+        assert seen == [*ids[3::-1], *ids[:3:-1]]
+
+
 async def test_events_and_letters_are_paged_newest_first(keeper, desk):
     events = [desk.event(f"e{at}", type="paid" if at % 2 else "shipped", received_us=1000 + at) for at in range(6)]
     await desk.commit(keeper.writer, lambda c: c.events.extend(events))
     reader = keeper.reader
-    assert [e.id for e in await reader.events("default", None, None, 2)] == ["e5", "e4"]
-    assert [e.id for e in await reader.events("default", None, 1004, 2)] == ["e3", "e2"]
-    assert [e.id for e in await reader.events("default", "paid", 1005, 9)] == ["e3", "e1"]
+    first = await reader.events("default", None, None, 2)
+    assert [e.id for _, e in first] == ["e5", "e4"]
+    assert [e.id for _, e in await reader.events("default", None, first[1][0], 2)] == ["e3", "e2"]
+    assert [e.id for _, e in await reader.events("default", "paid", first[0][0], 9)] == ["e3", "e1"]
     assert await reader.events("tenant", None, None, 9) == []
     assert await reader.event("default", "nobody") is None
     letters = [

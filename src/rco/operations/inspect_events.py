@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from rco.errors import NotFound
+from rco.errors import NotFound, Reason, Refused
 from rco.model.event import Event
 from rco.model.principal import Principal, Role
 from rco.model.wire import EventPage, EventView
 from rco.operations.access import require
 from rco.operations.desk import Desk
 from rco.operations.view import event_brief, event_view
+from rco.store.contract.reader import EventMark
 
 __all__ = ["PAGE_MAX", "find_event", "list_events", "show_event"]
 
@@ -24,14 +25,25 @@ async def find_event(desk: Desk, principal: Principal, event_id: str) -> Event:
 
 
 async def list_events(
-    desk: Desk, principal: Principal, *, type: str | None = None, after_us: int | None = None, limit: int = 50
+    desk: Desk, principal: Principal, *, type: str | None = None, after: str | None = None, limit: int = 50
 ) -> EventPage:
-    """One page, newest first, without data; at most ``PAGE_MAX``. Needs the viewer's role."""
+    """One page, newest first, without data; at most ``PAGE_MAX``. ``after`` is the ``next`` of the page before.
+
+    Needs the viewer's role. Raises ``Refused`` for an ``after`` that never was a ``next``."""
     require(principal, Role.VIEWER)
     limit = max(1, min(limit, PAGE_MAX))
-    events = await desk.reader.events(principal.namespace, type, after_us, limit + 1)
-    following = str(events[limit - 1].received_us) if len(events) > limit else None
-    return EventPage(items=[event_brief(event) for event in events[:limit]], next=following)
+    found = await desk.reader.events(principal.namespace, type, _mark(after), limit + 1)
+    following = "{}-{}".format(*found[limit - 1][0]) if len(found) > limit else None
+    return EventPage(items=[event_brief(event) for _, event in found[:limit]], next=following)
+
+
+def _mark(cursor: str | None) -> EventMark | None:
+    if cursor is None:
+        return None
+    at, _, place = cursor.partition("-")
+    if not all(part.isascii() and part.isdecimal() and int(part) < 1 << 63 for part in (at, place)):
+        raise Refused(Reason.MALFORMED, "bad_cursor", "after: not the next of a page.")
+    return int(at), int(place)
 
 
 async def show_event(desk: Desk, principal: Principal, event_id: str) -> EventView:

@@ -12,32 +12,33 @@ from rco.model.message import Message
 from rco.model.principal import Principal, Role
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.changes import Waiter
-from rco.store.contract.reader import Segment
+from rco.store.contract.reader import EventMark, Segment
 from rco.store.contract.revocations import Revocation, RevokedKind
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
 from rco.store.event_message import subject_match
 
 __all__ = [
-    "CLOSED_COLUMNS",
+    "CLOSED_RUNS",
     "EVENT_COLUMNS",
     "LETTER_COLUMNS",
     "MESSAGE_COLUMNS",
+    "OPEN_RUNS",
     "PRINCIPAL_COLUMNS",
     "REVOCATION_COLUMNS",
     "RUN_COLUMNS",
     "SCHEDULE_COLUMNS",
     "SEAL_COLUMNS",
     "SEGMENT_COLUMNS",
-    "closed_run",
     "event",
     "event_values",
     "letter",
     "letter_values",
+    "marked_event",
     "message",
-    "open_run",
     "principal",
     "revocation",
+    "run",
     "run_values",
     "schedule",
     "schedule_values",
@@ -50,7 +51,12 @@ __all__ = [
 Row = tuple[Any, ...]
 
 RUN_COLUMNS = "run_id, namespace, workflow, version, mode, key, parent, corr_id, opened_us, detail"
-CLOSED_COLUMNS = "run_id, namespace, workflow, version, key, parent, corr_id, opened_us, closed_us, outcome, detail"
+_BOTH = "run_id, namespace, workflow, version, key, parent, corr_id, opened_us, detail"
+OPEN_RUNS = (
+    f"SELECT {_BOTH}, CAST(mode AS integer) AS mode, CAST(NULL AS bigint) AS closed_us, CAST(NULL AS text) AS outcome"
+    " FROM run"
+)
+CLOSED_RUNS = f"SELECT {_BOTH}, {int(Mode.CLOSED)} AS mode, closed_us, outcome FROM closed_run"
 EVENT_COLUMNS = "namespace, id, source, type, subject, time_us, received_us, corr_id, origin, trace, data"
 LETTER_COLUMNS = "letter_id, namespace, subscription, cause, at_us, replayed_us, event"
 MESSAGE_COLUMNS = "run_id, message_id, kind, name, body, at_us"
@@ -79,8 +85,9 @@ def run_values(row: RunRow) -> Row:
     )
 
 
-def open_run(row: Row) -> RunRow:
-    run_id, namespace, workflow, version, mode, key, parent, corr_id, opened_us, detail = row
+def run(row: Row) -> RunRow:
+    """A row of ``OPEN_RUNS`` or ``CLOSED_RUNS``."""
+    run_id, namespace, workflow, version, key, parent, corr_id, opened_us, detail, mode, closed_us, outcome = row
     return RunRow(
         run_id=run_id,
         namespace=namespace,
@@ -92,24 +99,8 @@ def open_run(row: Row) -> RunRow:
         corr_id=corr_id,
         opened_us=opened_us,
         detail=detail,
-    )
-
-
-def closed_run(row: Row) -> RunRow:
-    run_id, namespace, workflow, version, key, parent, corr_id, opened_us, closed_us, outcome, detail = row
-    return RunRow(
-        run_id=run_id,
-        namespace=namespace,
-        workflow=workflow,
-        version=version,
-        mode=Mode.CLOSED,
-        key=key,
-        parent=parent,
-        corr_id=corr_id,
-        opened_us=opened_us,
         closed_us=closed_us,
-        outcome=Outcome(outcome),
-        detail=detail,
+        outcome=None if outcome is None else Outcome(outcome),
     )
 
 
@@ -155,6 +146,13 @@ def event(row: Row) -> Event:
         origin=origin,
         trace=trace,
     )
+
+
+def marked_event(row: Row) -> tuple[EventMark, Event]:
+    """An event with its place behind its columns."""
+    *known, place = row
+    found = event(tuple(known))
+    return (found.received_us, place), found
 
 
 def letter_values(letter: DeadLetter) -> Row:

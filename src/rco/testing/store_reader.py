@@ -15,7 +15,7 @@ from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
 from rco.store.contract.ownership import Shards
-from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage, RevokedKind
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
@@ -144,16 +144,18 @@ class ModelReader:
 
         return await self.ask(read)
 
-    async def events(self, namespace: str, type: str | None, after_us: int | None, limit: int) -> list[Event]:
-        def read(tables: Tables) -> list[Event]:
+    async def events(
+        self, namespace: str, type: str | None, after: EventMark | None, limit: int
+    ) -> list[tuple[EventMark, Event]]:
+        def read(tables: Tables) -> list[tuple[EventMark, Event]]:
             found = [
-                event
-                for event in reversed(tables.events)
+                ((event.received_us, place), event)
+                for place, event in enumerate(tables.events)
                 if event.namespace == namespace
                 and type in (None, event.type)
-                and (after_us is None or event.received_us < after_us)
+                and (after is None or (event.received_us, place) < after)
             ]
-            found.sort(key=lambda event: event.received_us, reverse=True)
+            found.sort(key=lambda one: one[0], reverse=True)
             return found[: _bounded(limit)]
 
         return await self.ask(read)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rco.errors import Conflict, Forbidden
+from rco.errors import Conflict, Forbidden, Refused
 
 EVENT = "shop/1 ?%2F#\u00e9"
 """An id that holds everything that a path must not mistake for something else."""
@@ -77,3 +77,9 @@ async def test_a_letter_whose_cause_is_cured_is_replayed_once(served) -> None:
     # And an event can be given to all of its subscriptions again.
     assert (await served.operator.replay_event(EVENT)).opened == 2
     assert await orders(served, 2) == [EVENT, EVENT]
+
+
+@pytest.mark.parametrize("cursor", ["", "1", "1-", "-1", "a-1", "1-2-3", "1-" + "9" * 19, "٣-1"])
+async def test_what_never_was_the_next_of_a_page_is_refused(served, cursor: str) -> None:
+    with pytest.raises(Refused, match="not the next of a page"):
+        await served.viewer.events(after=cursor)

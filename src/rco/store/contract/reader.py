@@ -18,6 +18,7 @@ from rco.store.contract.writer import Seal
 
 __all__ = [
     "AuditReader",
+    "EventMark",
     "EventReader",
     "JournalReader",
     "LetterReader",
@@ -29,6 +30,10 @@ __all__ = [
     "Segment",
     "TimerReader",
 ]
+
+
+EventMark = tuple[int, int]
+"""When an event was received, and its place among those of the same microsecond: no two events have the same."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -103,8 +108,10 @@ class MessageReader(Protocol):
 class EventReader(Protocol):
     async def event(self, namespace: str, event_id: str) -> Event | None: ...
 
-    async def events(self, namespace: str, type: str | None, after_us: int | None, limit: int) -> list[Event]:
-        """Events, newest first; ``after_us`` is ``received_us`` of the last one of the page before."""
+    async def events(
+        self, namespace: str, type: str | None, after: EventMark | None, limit: int
+    ) -> list[tuple[EventMark, Event]]:
+        """Events, newest first, each with its mark; ``after`` is the mark of the last one of the page before."""
         ...
 
 

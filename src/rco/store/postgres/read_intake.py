@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rco.store import rows
+from rco.store.contract.reader import EventMark
 from rco.store.postgres.text import plain
 
 __all__ = ["EVENT", "LETTER", "events", "letters"]
@@ -13,16 +14,19 @@ EVENT = f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE namespace = $1 AND id = $
 LETTER = f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE letter_id = $1"
 
 
-def events(namespace: str, type: str | None, after_us: int | None, limit: int) -> tuple[str, list[Any]]:
+def events(namespace: str, type: str | None, after: EventMark | None, limit: int) -> tuple[str, list[Any]]:
     values: list[Any] = [plain(namespace), limit]
     text = "namespace = $1"
     if type is not None:
         values.append(plain(type))
         text += f" AND type = ${len(values)}"
-    if after_us is not None:
-        values.append(after_us)
-        text += f" AND received_us < ${len(values)}"
-    return f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE {text} ORDER BY received_us DESC, seq DESC LIMIT $2", values
+    if after is not None:
+        values += after
+        text += f" AND (received_us, seq) < (${len(values) - 1}, ${len(values)})"
+    return (
+        f"SELECT {rows.EVENT_COLUMNS}, seq FROM event WHERE {text} ORDER BY received_us DESC, seq DESC LIMIT $2",
+        values,
+    )
 
 
 def letters(namespace: str, replayed: bool, limit: int) -> tuple[str, list[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rco.model.message import Message
-from rco.model.run import Mode, Outcome, RunRow
+from rco.model.run import Mode, Outcome
 from rco.store import rows
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter
@@ -23,16 +23,12 @@ __all__ = [
     "due",
     "message",
     "open_runs",
-    "run",
     "runs",
 ]
 
 Question = tuple[str, list[Any]]
 
-_BOTH = "run_id, namespace, workflow, version, key, parent, corr_id, opened_us, detail"
-_OPEN = f"SELECT {_BOTH}, mode::integer AS mode, NULL::bigint AS closed_us, NULL::text AS outcome FROM run"
-_CLOSED = f"SELECT {_BOTH}, {int(Mode.CLOSED)} AS mode, closed_us, outcome FROM closed_run"
-RUN = f"{_OPEN} WHERE run_id = $1 UNION ALL {_CLOSED} WHERE run_id = $1"
+RUN = f"{rows.OPEN_RUNS} WHERE run_id = $1 UNION ALL {rows.CLOSED_RUNS} WHERE run_id = $1"
 COUNT = "SELECT mode, count(*) FROM run GROUP BY mode"
 KEY = "SELECT run_id FROM start_key WHERE namespace = $1 AND key = $2"
 FORKS = (
@@ -46,24 +42,6 @@ MESSAGES = (
     " UNION ALL SELECT run_id, message_id, kind, name, body, at_us, NULL, arrival FROM unread WHERE run_id = $1) AS m"
     " LEFT JOIN event AS e ON e.seq = m.event ORDER BY m.arrival"
 )
-
-
-def run(row: Any) -> RunRow:
-    run_id, namespace, workflow, version, key, parent, corr_id, opened_us, detail, mode, closed_us, outcome = row
-    return RunRow(
-        run_id=run_id,
-        namespace=namespace,
-        workflow=workflow,
-        version=version,
-        mode=Mode(mode),
-        key=key,
-        parent=parent,
-        corr_id=corr_id,
-        opened_us=opened_us,
-        detail=detail,
-        closed_us=closed_us,
-        outcome=None if outcome is None else Outcome(outcome),
-    )
 
 
 def message(row: Any) -> Message:
@@ -80,9 +58,13 @@ def runs(where: RunFilter, limit: int) -> Question:
     values: list[Any] = []
     parts: list[str] = []
     if where.outcome is None and where.mode is not Mode.CLOSED:
-        parts.append(f"({_OPEN} WHERE {_filter(where, values, mode=where.mode)} ORDER BY run_id DESC LIMIT {limit:d})")
+        parts.append(
+            f"({rows.OPEN_RUNS} WHERE {_filter(where, values, mode=where.mode)} ORDER BY run_id DESC LIMIT {limit:d})"
+        )
     if where.mode is None or where.mode is Mode.CLOSED:
-        parts.append(f"({_CLOSED} WHERE {_filter(where, values, mode=None)} ORDER BY run_id DESC LIMIT {limit:d})")
+        parts.append(
+            f"({rows.CLOSED_RUNS} WHERE {_filter(where, values, mode=None)} ORDER BY run_id DESC LIMIT {limit:d})"
+        )
     if not parts:
         return "", []
     both = " UNION ALL ".join(parts)
@@ -121,7 +103,7 @@ def open_runs(mode: Mode, after: bytes | None, limit: int, shards: Shards | None
     if shards is not None:
         values.append(sorted(shards))
         more = " AND shard = ANY ($4)"
-    return f"{_OPEN} WHERE run_id > $1 AND mode = $2{more} ORDER BY run_id LIMIT $3", values
+    return f"{rows.OPEN_RUNS} WHERE run_id > $1 AND mode = $2{more} ORDER BY run_id LIMIT $3", values
 
 
 def due(before_us: int, limit: int, shards: Shards | None) -> Question:

@@ -14,7 +14,7 @@ from rco.model.principal import Principal
 from rco.model.run import Mode, RunRow, fork_prefix
 from rco.store import rows
 from rco.store.contract.ownership import Shards
-from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
@@ -65,17 +65,17 @@ class PostgresReader:
 
     async def run(self, run_id: bytes) -> RunRow | None:
         found = await self._ask(read_runs.RUN, run_id)
-        return read_runs.run(found[0]) if found else None
+        return rows.run(found[0]) if found else None
 
     async def runs(self, where: RunFilter) -> list[RunRow]:
         sql, values = read_runs.runs(where, self._bounded(where.limit))
-        return [read_runs.run(row) for row in await self._ask(sql, *values)] if sql else []
+        return [rows.run(row) for row in await self._ask(sql, *values)] if sql else []
 
     async def open_runs(
         self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None
     ) -> list[RunRow]:
         sql, values = read_runs.open_runs(mode, after, self._bounded(limit), shards)
-        return [read_runs.run(row) for row in await self._ask(sql, *values)]
+        return [rows.run(row) for row in await self._ask(sql, *values)]
 
     async def count_open(self) -> dict[Mode, int]:
         """Every mode of an open run is in it, with 0 where there is none."""
@@ -108,9 +108,11 @@ class PostgresReader:
         found = await self._ask(read_intake.EVENT, plain(namespace), plain(event_id))
         return rows.event(found[0]) if found else None
 
-    async def events(self, namespace: str, type: str | None, after_us: int | None, limit: int) -> list[Event]:
-        sql, values = read_intake.events(namespace, type, after_us, self._bounded(limit))
-        return [rows.event(row) for row in await self._ask(sql, *values)]
+    async def events(
+        self, namespace: str, type: str | None, after: EventMark | None, limit: int
+    ) -> list[tuple[EventMark, Event]]:
+        sql, values = read_intake.events(namespace, type, after, self._bounded(limit))
+        return [rows.marked_event(row) for row in await self._ask(sql, *values)]
 
     async def letter(self, letter_id: bytes) -> DeadLetter | None:
         found = await self._ask(read_intake.LETTER, letter_id)

@@ -7,6 +7,7 @@ import sqlite3
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.store import rows
+from rco.store.contract.reader import EventMark
 
 __all__ = ["event", "events", "letter", "letters"]
 
@@ -20,18 +21,18 @@ def event(connection: sqlite3.Connection, namespace: str, event_id: str) -> Even
 
 
 def events(
-    connection: sqlite3.Connection, namespace: str, type: str | None, after_us: int | None, limit: int
-) -> list[Event]:
+    connection: sqlite3.Connection, namespace: str, type: str | None, after: EventMark | None, limit: int
+) -> list[tuple[EventMark, Event]]:
     text = "namespace = ?" if type is None else "namespace = ? AND type = ?"
     values: list[str | int] = [namespace] if type is None else [namespace, type]
-    if after_us is not None:
-        text += " AND received_us < ?"
-        values.append(after_us)
+    if after is not None:
+        text += " AND (received_us, seq) < (?, ?)"
+        values += after
     found = connection.execute(
-        f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE {text} ORDER BY received_us DESC, seq DESC LIMIT ?",
+        f"SELECT {rows.EVENT_COLUMNS}, seq FROM event WHERE {text} ORDER BY received_us DESC, seq DESC LIMIT ?",
         (*values, limit),
     )
-    return [rows.event(row) for row in found]
+    return [rows.marked_event(row) for row in found]
 
 
 def letter(connection: sqlite3.Connection, letter_id: bytes) -> DeadLetter | None:

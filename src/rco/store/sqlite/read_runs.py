@@ -16,11 +16,11 @@ __all__ = ["count_open", "due", "forks", "journal", "key_holder", "messages", "o
 
 
 def run(connection: sqlite3.Connection, run_id: bytes) -> RunRow | None:
-    found = connection.execute(f"SELECT {rows.RUN_COLUMNS} FROM run WHERE run_id = ?", (run_id,)).fetchone()
+    found = connection.execute(f"{rows.OPEN_RUNS} WHERE run_id = ?", (run_id,)).fetchone()
     if found is not None:
-        return rows.open_run(found)
-    found = connection.execute(f"SELECT {rows.CLOSED_COLUMNS} FROM closed_run WHERE run_id = ?", (run_id,)).fetchone()
-    return None if found is None else rows.closed_run(found)
+        return rows.run(found)
+    found = connection.execute(f"{rows.CLOSED_RUNS} WHERE run_id = ?", (run_id,)).fetchone()
+    return None if found is None else rows.run(found)
 
 
 def runs(connection: sqlite3.Connection, where: RunFilter, limit: int) -> list[RunRow]:
@@ -28,16 +28,12 @@ def runs(connection: sqlite3.Connection, where: RunFilter, limit: int) -> list[R
     newest: list[list[RunRow]] = []
     if where.outcome is None and where.mode is not Mode.CLOSED:
         text, values = _filter(where, mode=where.mode)
-        found = connection.execute(
-            f"SELECT {rows.RUN_COLUMNS} FROM run WHERE {text} ORDER BY run_id DESC LIMIT ?", (*values, limit)
-        )
-        newest.append([rows.open_run(row) for row in found])
+        found = connection.execute(f"{rows.OPEN_RUNS} WHERE {text} ORDER BY run_id DESC LIMIT ?", (*values, limit))
+        newest.append([rows.run(row) for row in found])
     if where.mode is None or where.mode is Mode.CLOSED:
         text, values = _filter(where, mode=None)
-        found = connection.execute(
-            f"SELECT {rows.CLOSED_COLUMNS} FROM closed_run WHERE {text} ORDER BY run_id DESC LIMIT ?", (*values, limit)
-        )
-        newest.append([rows.closed_run(row) for row in found])
+        found = connection.execute(f"{rows.CLOSED_RUNS} WHERE {text} ORDER BY run_id DESC LIMIT ?", (*values, limit))
+        newest.append([rows.run(row) for row in found])
     return list(islice(merge(*newest, key=lambda row: row.run_id, reverse=True), limit))
 
 
@@ -67,10 +63,10 @@ def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
 
 def open_runs(connection: sqlite3.Connection, mode: Mode, after: bytes | None, limit: int) -> list[RunRow]:
     found = connection.execute(
-        f"SELECT {rows.RUN_COLUMNS} FROM run WHERE run_id > ? AND mode = ? ORDER BY run_id LIMIT ?",
+        f"{rows.OPEN_RUNS} WHERE run_id > ? AND mode = ? ORDER BY run_id LIMIT ?",
         (after or b"", int(mode), limit),
     )
-    return [rows.open_run(row) for row in found]
+    return [rows.run(row) for row in found]
 
 
 def count_open(connection: sqlite3.Connection) -> dict[Mode, int]:

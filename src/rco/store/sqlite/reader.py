@@ -17,7 +17,7 @@ from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, RunRow
 from rco.store.contract.ownership import Shards
-from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
@@ -142,9 +142,11 @@ class SqliteReader:
         """The newest one when several sources used the same id."""
         return await self._ask(lambda connection: read_intake.event(connection, namespace, event_id))
 
-    async def events(self, namespace: str, type: str | None, after_us: int | None, limit: int) -> list[Event]:
+    async def events(
+        self, namespace: str, type: str | None, after: EventMark | None, limit: int
+    ) -> list[tuple[EventMark, Event]]:
         limit = self._bounded(limit)
-        return await self._ask(lambda connection: read_intake.events(connection, namespace, type, after_us, limit))
+        return await self._ask(lambda connection: read_intake.events(connection, namespace, type, after, limit))
 
     async def letter(self, letter_id: bytes) -> DeadLetter | None:
         return await self._ask(lambda connection: read_intake.letter(connection, letter_id))

@@ -63,19 +63,16 @@ class SqliteSnapshot:
         return merge(self._pages("run"), self._pages("closed_run"), key=lambda row: row.run_id)
 
     def _pages(self, table: str) -> Iterator[RunRow]:
-        columns, read = {
-            "run": (rows.RUN_COLUMNS, rows.open_run),
-            "closed_run": (rows.CLOSED_COLUMNS, rows.closed_run),
-        }[table]
+        select = {"run": rows.OPEN_RUNS, "closed_run": rows.CLOSED_RUNS}[table]
         after = b""
         while True:
             found = self.connection.execute(
-                f"SELECT {columns} FROM {table} WHERE run_id > ? ORDER BY run_id LIMIT ?", (after, PAGE)
+                f"{select} WHERE run_id > ? ORDER BY run_id LIMIT ?", (after, PAGE)
             ).fetchall()
             if not found:
                 return
             after = found[-1][0]
-            yield from map(read, found)
+            yield from map(rows.run, found)
 
     def journal(self, run_id: bytes) -> list[Segment]:
         return read_runs.journal(self.connection, run_id)
