@@ -36,7 +36,7 @@ from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.operations.access import Access, ensure_admin
 from rco.operations.desk import Desk
-from rco.operations.observe import observe
+from rco.operations.observe import observe, observe_history
 from rco.operations.receive import emitted, receive
 from rco.router.table import RoutingTable
 from rco.server.api.app import control_api
@@ -171,6 +171,7 @@ class Service:
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
         observe(engine, keeper.writer, self.metrics, clock, self.log)
+        observe_history(keeper, self.metrics, self.log)
         self.metrics.gauge(signals.INFO, version=__version__).set(1)
         keeper.writer.note(
             Decision(

@@ -57,7 +57,8 @@ async def test_leaves_are_the_digests_of_the_segments_in_their_order(keeper, des
 async def test_decisions_are_in_the_link_of_their_commit(keeper, desk):
     await _work(keeper, desk)
     subjects = [
-        [decision["subject"] for decision in msgspec.json.decode(link.decisions)]
+        # Under which leases it writes, a keeper of many nodes says by itself.
+        [one["subject"] for one in msgspec.json.decode(link.decisions) if one.get("reason") != "leases"]
         for link in await keeper.reader.seals(0, 100)
     ]
     assert subjects == [[], [], ["config changed"], []]

@@ -8,12 +8,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from rco.cli.export import store_path
 from rco.cli.output import print_json, print_text
+from rco.cli.place import find_place
 
 __all__ = ["backup", "restore"]
 
 _Flag = Annotated[bool, Parameter(negative="")]
+_INSTEAD = (
+    "Use pg_basebackup with a WAL archive (to any moment) or pg_dump (one moment); after a restore run rco doctor, "
+    "and rco verify over an rco export. See docs/how-to/back-up-and-restore.md."
+)
 
 
 def backup(file: Path, *, config: Path | None = None, store: str | None = None, json: _Flag = False) -> None:
@@ -35,7 +39,9 @@ def backup(file: Path, *, config: Path | None = None, store: str | None = None, 
     from rco.store.sqlite.backup import backup as copy
     from rco.store.sqlite.backup import manifest_path
 
-    manifest = copy(store_path(config, store), file, at_us=SystemClock().now_us(), version=rco.__version__)
+    manifest = copy(
+        find_place(config, store).file(_INSTEAD), file, at_us=SystemClock().now_us(), version=rco.__version__
+    )
     if json:
         print_json(manifest)
     else:
@@ -75,7 +81,7 @@ def restore(
     clock = SystemClock()
     done = put_back(
         file,
-        store_path(config, store),
+        find_place(config, store).file(_INSTEAD),
         force=force,
         check=lambda snapshot: check_chain(snapshot).problems,
         sealer=ChainSealer(),

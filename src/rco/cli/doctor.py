@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +11,9 @@ from cyclopts import Parameter
 
 from rco.cli.config import config_file
 from rco.cli.exits import Exit
-from rco.cli.export import sqlite_file
 from rco.cli.output import print_json, print_table
 from rco.errors import ConfigInvalid, RcoError
+from rco.store.options import StoreOptions
 
 __all__ = ["doctor"]
 
@@ -30,16 +29,16 @@ def doctor(
     links: int = 1000,
     json: _Flag = False,
 ) -> int:
-    """Look at database, chain, runs, service, files and secrets. Changes nothing. Status 1 when a check fails.
+    """Look at database, nodes, chains, runs, service, files and secrets. Changes nothing. Status 1 when a check fails.
 
-    Works while a service runs, reading beside it, and while none does.
+    Works while a service runs, reading beside it, and while none does. WARN and UNKNOWN end with 0.
 
     Parameters
     ----------
     config
         The configuration; rco-config.yaml here when not given.
     store
-        The database: a SQLite file.
+        The database: a SQLite file, or postgresql://...
     stuck
         A run in memory without progress for this long counts as stuck.
     links
@@ -47,9 +46,10 @@ def doctor(
     json
         As JSON.
     """
-    from rco.cli.checkup.report import Found, Word, fail, guarded, unknown
-    from rco.config import Settings, load
+    from rco.cli.checkup.report import Found, Word, fail, guarded
+    from rco.config import Secrets, Settings, load
     from rco.kit.units import parse_duration_s
+    from rco.store.opening import is_postgres
 
     try:
         stuck_us = int(parse_duration_s(stuck) * 1_000_000)
@@ -62,13 +62,17 @@ def doctor(
         found.append(fail("configuration", problem.message, problem.cure or "rco config check shows every problem"))
         settings = Settings()
     data_dir = Path(settings.data_dir)
+    path: Path | None = None
     try:
-        path = sqlite_file(store or settings.store.path, data_dir)
+        where = Secrets(os.environ).opened(store or settings.store.path or str(data_dir / "rco.db"))
     except ConfigInvalid as problem:
-        found.append(unknown("database", problem.message, "Look at it with its own tools."))
-        path = data_dir / "rco.db"
+        found.append(fail("database", problem.message, problem.cure))
     else:
-        found += guarded("database", lambda: _database(path, stuck_us, max(1, links)))
+        if is_postgres(where):
+            found += guarded("database", lambda: _postgres(where, settings.store, stuck_us, max(1, links)))
+        else:
+            path = Path(where)
+            found += guarded("database", lambda: _sqlite(Path(where), stuck_us, max(1, links)))
     found += guarded("service", lambda: _service(data_dir))
     found += guarded("files", lambda: _files(settings, data_dir, path))
     if json:
@@ -80,8 +84,10 @@ def doctor(
     return Exit.FAILED if any(one.result is Word.FAIL for one in found) else Exit.OK
 
 
-def _database(path: Path, stuck_us: int, links: int) -> Iterator[Any]:
-    from rco.cli.checkup import database
+def _sqlite(path: Path, stuck_us: int, links: int) -> Iterator[Any]:
+    import sqlite3
+
+    from rco.cli.checkup import database, sqlite
     from rco.cli.checkup.report import fail, guarded
     from rco.kit.clock import SystemClock
     from rco.store.sqlite import examine
@@ -90,16 +96,41 @@ def _database(path: Path, stuck_us: int, links: int) -> Iterator[Any]:
     now_us = SystemClock().now_us()
     try:
         with open_snapshot(path) as snapshot:
-            connection = snapshot.connection
-            yield from guarded("database", lambda: database.files(path))
-            yield from guarded("integrity", lambda: database.integrity(connection))
-            yield from guarded("leases", lambda: database.owner(path, snapshot))
+            yield from guarded("database", lambda: sqlite.files(path))
+            yield from guarded("integrity", lambda: sqlite.integrity(snapshot.connection))
+            yield from guarded("leases", lambda: sqlite.owner(path, snapshot))
             yield from guarded("audit chain", lambda: database.chain(snapshot, links))
             owned = examine.held(path) != 0
-            yield from guarded("runs", lambda: database.runs(connection, now_us, stuck_us, owned))
+            yield from guarded("runs", lambda: database.runs(snapshot, now_us, stuck_us, owned))
     except (RcoError, sqlite3.Error) as problem:
         cure = getattr(problem, "cure", "") or "Restore a backup: rco restore FILE."
         yield fail("database", getattr(problem, "message", str(problem)), cure)
+
+
+def _postgres(dsn: str, options: StoreOptions, stuck_us: int, links: int) -> Iterator[Any]:
+    from rco.cli.checkup.report import fail, guarded
+    from rco.kit.clock import SystemClock
+    from rco.store.opening import need_postgres
+
+    clock = SystemClock()
+    try:
+        need_postgres()
+        from rco.cli.checkup import database, postgres
+        from rco.store.postgres.options import postgres_options
+        from rco.store.postgres.snapshot import open_snapshot
+
+        with open_snapshot(dsn, postgres_options(options)) as snapshot:
+            yield from guarded("database", lambda: postgres.server(snapshot))
+            yield from guarded("clock skew", lambda: postgres.clocks(snapshot, clock))
+            yield from guarded("nodes", lambda: postgres.nodes(snapshot))
+            yield from guarded("leases", lambda: postgres.leases(snapshot))
+            yield from guarded("history", lambda: postgres.rewinds(snapshot))
+            yield from guarded("partitions", lambda: postgres.journal(snapshot, clock.now_us()))
+            yield from guarded("audit chain", lambda: database.chain(snapshot, links))
+            owned = any(node.alive_s for node in snapshot.nodes())
+            yield from guarded("runs", lambda: database.runs(snapshot, clock.now_us(), stuck_us, owned))
+    except RcoError as problem:
+        yield fail("database", problem.message, problem.cure or "Look at the server, its log and the address.")
 
 
 def _service(data_dir: Path) -> Iterator[Any]:
@@ -131,12 +162,12 @@ def _service(data_dir: Path) -> Iterator[Any]:
     yield from told(said)
 
 
-def _files(settings: Any, data_dir: Path, path: Path) -> Iterator[Any]:
+def _files(settings: Any, data_dir: Path, path: Path | None) -> Iterator[Any]:
     from rco.cli.checkup import files
     from rco.cli.checkup.report import guarded
     from rco.config import Secrets
 
     yield from guarded("modes", lambda: files.modes(data_dir, path))
-    yield from guarded("disk", lambda: files.disk(path.parent))
+    yield from guarded("disk", lambda: files.disk(data_dir if path is None else path.parent))
     yield from guarded("secrets", lambda: files.secrets(settings, Secrets(os.environ)))
     yield from guarded("clock", files.clock)

@@ -11,38 +11,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from rco.cli.config import config_file
 from rco.cli.output import print_json, print_text
+from rco.cli.place import find_place
 
-__all__ = ["export", "sqlite_file", "store_path"]
+__all__ = ["export"]
 
 _Flag = Annotated[bool, Parameter(negative="")]
-
-
-def store_path(config: Path | None, store: str | None) -> Path:
-    """The SQLite file that a configuration, or ``--store``, names. Raises ``ConfigInvalid`` for another database."""
-    from rco.config import load
-
-    settings = load(config_file(config), os.environ, {"store.path": store}).settings
-    return sqlite_file(settings.store.path, Path(settings.data_dir))
-
-
-def sqlite_file(where: str, data_dir: Path) -> Path:
-    """The file behind ``store.path``; ``rco.db`` in the data folder when that is empty. Shows no address: it may hold
-    a password. Raises ``ConfigInvalid`` when it is no file."""
-    from rco.config import Secrets
-    from rco.errors import ConfigInvalid
-    from rco.store.opening import is_postgres
-
-    if where.startswith(("env:", "file:/")):
-        where = Secrets(os.environ)(where)
-    if is_postgres(where):
-        raise ConfigInvalid(
-            "this works on a SQLite file, and the store is PostgreSQL",
-            cure="Use pg_dump and pg_restore for copies, rco audit export for evidence.",
-            key="store.path",
-        )
-    return Path(where) if where else data_dir / "rco.db"
 
 
 def export(
@@ -62,7 +36,7 @@ def export(
     config
         The configuration that names the database; rco-config.yaml here when not given.
     store
-        The database itself: a SQLite file.
+        The database itself: a SQLite file, or postgresql://...
     payloads
         With inputs, results and reasons, and the bytes that the chain sealed; otherwise their digests only.
     json
@@ -71,10 +45,11 @@ def export(
     import rco
     from rco.kit.clock import SystemClock
     from rco.operations.export_runs import Counts, export_runs
-    from rco.store.sqlite.snapshot import open_snapshot
+    from rco.store.opening import open_snapshot
 
     counts = Counts()
-    with open_snapshot(store_path(config, store)) as snapshot:
+    place = find_place(config, store)
+    with open_snapshot(place.where, place.options) as snapshot:
         lines = export_runs(
             snapshot, at_us=SystemClock().now_us(), version=rco.__version__, payloads=payloads, counts=counts
         )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from rco.cli.config import config_file
 from rco.cli.exits import Exit
 from rco.cli.output import print_json, print_table, print_text
+from rco.cli.place import find_place
 from rco.errors import ConfigInvalid
 
-__all__ = ["migrate", "without_password"]
+__all__ = ["migrate"]
 
 _Flag = Annotated[bool, Parameter(negative="")]
 
@@ -43,15 +42,12 @@ def migrate(
     """
     import asyncio
 
-    from rco.config import load
-    from rco.config.secrets import Secrets
     from rco.store.opening import migrate_down, migrate_status, migrate_up
 
     if status and down:
         raise ConfigInvalid("--status and --down exclude each other", cure="Give one of them.")
-    path = load(config_file(config), os.environ, {"store.path": store}).settings.store.path
-    where = Secrets(os.environ).opened(path)
-    path = without_password(path)
+    place = find_place(config, store)
+    where, path = place.where, place.shown
     if status:
         known = asyncio.run(migrate_status(where))
         if json:
@@ -73,10 +69,3 @@ def migrate(
     else:
         print_text(f"{path}: applied {', '.join(done)}" if done else f"{path}: up to date")
     return Exit.OK
-
-
-def without_password(where: str) -> str:
-    """``where`` as it may be shown: an address without what stands between its colon and its at."""
-    scheme, mark, rest = where.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}{mark}{user.partition(':')[0]}{at}{host}" if at else where

@@ -11,7 +11,7 @@ from rco.kit.digest import DIGEST_BYTES
 from rco.store.contract.snapshot import Snapshot
 from rco.store.contract.writer import Seal
 
-__all__ = ["ChainCheck", "check_chain"]
+__all__ = ["ChainCheck", "check_chain", "check_chains"]
 
 PAGE_SEALS = 64
 PROBLEMS_MAX = 20
@@ -26,10 +26,26 @@ class ChainCheck(msgspec.Struct, frozen=True, kw_only=True):
     links: int
     segments: int
     problems: tuple[str, ...] = ()
+    chain: str = ""
 
 
-def check_chain(snapshot: Snapshot, *, first_n: int = 1) -> ChainCheck:
-    """Every link from ``first_n`` to the head, each journal segment in its link and no link without its segments.
+def check_chains(snapshot: Snapshot, newest: int) -> list[ChainCheck]:
+    """The ``newest`` links of each chain, see ``check_chain``; that a chain ends before its head is a problem too."""
+    found = []
+    for chain in snapshot.chains():
+        head = snapshot.head(chain)
+        if head is None:
+            continue
+        checked = check_chain(snapshot, first_n=max(1, head.n - newest + 1), chain=chain)
+        if not checked.problems and checked.last != head.n:
+            problem = f"the chain ends at link {checked.last}, its head is {head.n}"
+            checked = msgspec.structs.replace(checked, problems=(problem,))
+        found.append(checked)
+    return found
+
+
+def check_chain(snapshot: Snapshot, *, first_n: int = 1, chain: str = "") -> ChainCheck:
+    """Every link from ``first_n`` to the head of a chain, each journal segment in its link, no link without its own.
 
     Blocks; holds a page in memory. Stops after ``PROBLEMS_MAX`` problems. Raises nothing for what it finds.
     """
@@ -37,11 +53,11 @@ def check_chain(snapshot: Snapshot, *, first_n: int = 1) -> ChainCheck:
     before: Seal | None = None
     first = links = segments = 0
     while len(problems) < PROBLEMS_MAX:
-        page = snapshot.seals(first_n if before is None else before.n + 1, PAGE_SEALS)
+        page = snapshot.seals(first_n if before is None else before.n + 1, PAGE_SEALS, chain)
         if not page:
             break
         written: dict[int, Counter[bytes]] = defaultdict(Counter)
-        for segment in snapshot.segments(page[0].n, page[-1].n):
+        for segment in snapshot.segments(page[0].n, page[-1].n, chain):
             written[segment.n][leaf_digest(segment.run_id, segment.first_seq, segment.data)] += 1
             segments += 1
         for seal in page:
@@ -59,6 +75,7 @@ def check_chain(snapshot: Snapshot, *, first_n: int = 1) -> ChainCheck:
         links=links,
         segments=segments,
         problems=tuple(problems[:PROBLEMS_MAX]),
+        chain=chain,
     )
 
 

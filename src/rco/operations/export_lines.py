@@ -14,6 +14,7 @@ from rco.kit.canonical import canonical_json
 from rco.kit.digest import content_address
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record
+from rco.store.contract.reader import Segment
 
 __all__ = ["jsonable", "payload", "record_line"]
 
@@ -53,8 +54,11 @@ def payload(value: Any, shown: bool) -> dict[str, Any]:
     return told
 
 
-def record_line(run: str, seq: int, n: int, record: Record, shown: bool) -> dict[str, Any]:
-    """One record as a line of the export. A kind that this release does not know is ``KIND_<number>``, all payload."""
+def record_line(run: str, seq: int, within: Segment, record: Record, shown: bool) -> dict[str, Any]:
+    """One record of the segment ``within`` as a line of the export.
+
+    A kind that this release does not know is ``KIND_<number>``, all payload.
+    """
     try:
         kind = Kind(record.kind)
     except ValueError:
@@ -68,7 +72,8 @@ def record_line(run: str, seq: int, n: int, record: Record, shown: bool) -> dict
         "line": "record",
         "run": run,
         "seq": seq,
-        "n": n,
+        "chain": within.chain,
+        "n": within.n,
         "at_us": record.at_us,
         "kind": name,
         "key": record.key,

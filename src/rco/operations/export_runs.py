@@ -8,16 +8,15 @@ from typing import Any
 
 import msgspec
 
-from rco.audit.link import GENESIS, leaf_digest
+from rco.audit.link import GENESIS, heads_hash, leaf_digest
 from rco.errors import EvidenceBroken
 from rco.kit.digest import DIGEST_BYTES
 from rco.kit.ids import id_text
 from rco.model.journal import decode_segment
-from rco.model.run import RunRow
 from rco.operations.export_lines import payload, record_line
 from rco.operations.view import state_of
 from rco.store.contract.reader import Segment
-from rco.store.contract.snapshot import Snapshot
+from rco.store.contract.snapshot import History, Snapshot
 from rco.store.contract.writer import Seal
 
 __all__ = ["FORMAT", "Counts", "export_runs"]
@@ -40,14 +39,15 @@ class Counts(msgspec.Struct):
 def export_runs(
     snapshot: Snapshot, *, at_us: int, version: str, payloads: bool = False, counts: Counts | None = None
 ) -> Iterator[bytes]:
-    """Lines, each with its line feed: header, leases, nodes, links, then every run with its journal and its unread
-    messages, and a last line that counts them.
+    """Lines, each with its line feed: header, leases, nodes, the links of each chain, then every run with its journal
+    and its unread messages, and a last line that counts them.
 
     Blocks; holds one run's journal in memory. ``counts`` is filled as it goes. Raises ``EvidenceBroken`` when a
     journal segment cannot be decoded.
     """
     counts = counts if counts is not None else Counts()
-    head = snapshot.head()
+    chains = snapshot.chains()
+    heads = [(chain, snapshot.head(chain)) for chain in chains]
     yield _line(
         line="header",
         format=FORMAT,
@@ -55,17 +55,19 @@ def export_runs(
         version=version,
         schema=snapshot.schema(),
         payloads=payloads,
-        head={"n": head.n if head else 0, "hash": (head.hash if head else GENESIS).hex()},
+        head=_head(heads),
+        chains=[{"chain": chain, **_end(head)} for chain, head in heads],
     )
     for lease in snapshot.leases():
         yield _line(line="lease", **msgspec.structs.asdict(lease))
     for node in snapshot.nodes():
         yield _line(line="node", **msgspec.structs.asdict(node))
-    for link in _links(snapshot):
-        counts.links += 1
-        yield link
-    for row in snapshot.runs():
-        yield from _run(snapshot, row, payloads, counts)
+    for chain in chains:
+        for link in _links(snapshot, chain):
+            counts.links += 1
+            yield link
+    for history in snapshot.histories():
+        yield from _run(history, payloads, counts)
     yield _line(line="end", **msgspec.structs.asdict(counts))
 
 
@@ -73,18 +75,32 @@ def _line(**fields: Any) -> bytes:
     return _encode(fields) + b"\n"
 
 
-def _links(snapshot: Snapshot) -> Iterator[bytes]:
+def _end(head: Seal | None) -> dict[str, Any]:
+    return {"n": head.n if head else 0, "hash": (head.hash if head else GENESIS).hex()}
+
+
+def _head(heads: list[tuple[str, Seal | None]]) -> dict[str, Any]:
+    """Of one chain its last link; of several how many links there are, and one hash over their ends."""
+    if len(heads) <= 1:
+        return _end(heads[0][1] if heads else None)
+    total = sum(head.n for _, head in heads if head is not None)
+    return {"n": total, "hash": heads_hash((chain, head.hash if head else GENESIS) for chain, head in heads).hex()}
+
+
+def _links(snapshot: Snapshot, chain: str) -> Iterator[bytes]:
     at = 0
-    while page := snapshot.seals(at, PAGE_SEALS):
-        yield from map(_link, page)
+    while page := snapshot.seals(at, PAGE_SEALS, chain):
+        for seal in page:
+            yield _link(seal, chain)
         at = page[-1].n + 1
 
 
-def _link(seal: Seal) -> bytes:
+def _link(seal: Seal, chain: str) -> bytes:
     leaves = seal.leaves.hex()
     step = 2 * DIGEST_BYTES
     return _line(
         line="link",
+        chain=chain,
         n=seal.n,
         writer=seal.writer,
         epoch=seal.epoch,
@@ -97,10 +113,9 @@ def _link(seal: Seal) -> bytes:
     )
 
 
-def _run(snapshot: Snapshot, row: RunRow, payloads: bool, counts: Counts) -> Iterator[bytes]:
+def _run(history: History, payloads: bool, counts: Counts) -> Iterator[bytes]:
+    row, segments, messages = history.row, history.segments, history.messages
     run = id_text(row.run_id)
-    segments = snapshot.journal(row.run_id)
-    messages = snapshot.messages(row.run_id)
     said: dict[str, Any] = {
         "line": "run",
         "id": run,
@@ -114,7 +129,7 @@ def _run(snapshot: Snapshot, row: RunRow, payloads: bool, counts: Counts) -> Ite
         "key": row.key,
         "parent": id_text(row.parent) if row.parent is not None else None,
         "corr_id": row.corr_id,
-        "due_us": None if row.outcome is not None else snapshot.due(row.run_id),
+        "due_us": None if row.outcome is not None else history.due_us,
         "segments": len(segments),
         "unread": len(messages),
     }
@@ -150,6 +165,7 @@ def _segment(run: str, segment: Segment, payloads: bool, counts: Counts) -> Iter
         "run": run,
         "first_seq": segment.first_seq,
         "records": len(records),
+        "chain": segment.chain,
         "n": segment.n,
         "leaf": leaf_digest(segment.run_id, segment.first_seq, segment.data).hex(),
     }
@@ -159,4 +175,4 @@ def _segment(run: str, segment: Segment, payloads: bool, counts: Counts) -> Iter
     counts.segments += 1
     for place, record in enumerate(records):
         counts.records += 1
-        yield _line(**record_line(run, segment.first_seq + place, segment.n, record, payloads))
+        yield _line(**record_line(run, segment.first_seq + place, segment, record, payloads))

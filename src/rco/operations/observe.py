@@ -8,17 +8,31 @@ from rco.engine.engine import Engine, EngineStats
 from rco.engine.live import Live
 from rco.kit.clock import MICROS, Clock
 from rco.model.run import Outcome
+from rco.store.contract.keeper import Keeper
+from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Flushed, Writer
 from rco.telemetry import signals
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Counter, Histogram, Metrics
 
-__all__ = ["observe"]
+__all__ = ["observe", "observe_history"]
 
 
 def observe(engine: Engine, writer: Writer, metrics: Metrics, clock: Clock, log: Log | None = None) -> None:
     """Keep ``metrics`` true from now on. Hot counters are brought up to date once a commit, not once a step."""
     Observer(engine, writer, metrics, clock, log)
+
+
+def observe_history(keeper: Keeper, metrics: Metrics, log: Log) -> None:
+    """Count and tell when the database lost commits; the count is there, at 0, from the beginning."""
+    rewound = metrics.counter(signals.HISTORY_REWOUND)
+    rewound.add(0)
+
+    def tell(rewind: Rewind) -> None:
+        rewound.add()
+        log.error("history.rewound", reason=rewind.said, detail=rewind.cure)
+
+    keeper.on_rewound(tell)
 
 
 class Observer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rco.errors import ConfigInvalid
@@ -10,12 +11,22 @@ from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.store import migrate
 from rco.store.contract.keeper import Keeper
+from rco.store.contract.snapshot import Snapshot
 from rco.store.contract.writer import Sealer
 from rco.store.migration import Status
 from rco.store.options import StoreOptions
 from rco.store.sqlite.keeper import SqliteKeeper
+from rco.store.sqlite.snapshot import open_snapshot as sqlite_snapshot
 
-__all__ = ["is_postgres", "migrate_down", "migrate_status", "migrate_up", "open_keeper"]
+__all__ = [
+    "is_postgres",
+    "migrate_down",
+    "migrate_status",
+    "migrate_up",
+    "need_postgres",
+    "open_keeper",
+    "open_snapshot",
+]
 
 
 def is_postgres(where: str) -> bool:
@@ -31,7 +42,7 @@ def open_keeper(
     Raises ``ConfigInvalid`` when its library is not there."""
     if not is_postgres(where):
         return SqliteKeeper(Path(where), clock=clock, ids=ids, sealer=sealer, node=node)
-    _need_asyncpg()
+    need_postgres()
     from rco.store.postgres.keeper import PostgresKeeper
     from rco.store.postgres.options import postgres_options
 
@@ -45,11 +56,26 @@ def open_keeper(
     )
 
 
+def open_snapshot(where: str, options: StoreOptions | None = None) -> AbstractContextManager[Snapshot]:
+    """What the store at ``where`` holds at this moment, owned by somebody or by nobody; nothing of it is changed.
+
+    Entering raises ``NotFound`` when there is no such file, ``SchemaOutdated`` when it needs migrations or has newer
+    ones, ``StoreError`` when it cannot be read.
+    """
+    if not is_postgres(where):
+        return sqlite_snapshot(Path(where))
+    need_postgres()
+    from rco.store.postgres.options import postgres_options
+    from rco.store.postgres.snapshot import open_snapshot as postgres_snapshot
+
+    return postgres_snapshot(where, postgres_options(options or StoreOptions()))
+
+
 async def migrate_up(where: str) -> list[str]:
     """Apply what is pending; returns the versions applied. See ``rco.store.migrate.up``."""
     if not is_postgres(where):
         return await asyncio.to_thread(migrate.up, where)
-    _need_asyncpg()
+    need_postgres()
     from rco.store.postgres import migrate as postgres
 
     return await postgres.up(where)
@@ -59,7 +85,7 @@ async def migrate_down(where: str) -> str | None:
     """Take back the newest migration; returns its version, ``None`` when there is none."""
     if not is_postgres(where):
         return await asyncio.to_thread(migrate.down, where)
-    _need_asyncpg()
+    need_postgres()
     from rco.store.postgres import migrate as postgres
 
     return await postgres.down(where)
@@ -69,13 +95,14 @@ async def migrate_status(where: str) -> list[Status]:
     """Every version that the code or the database knows, in order."""
     if not is_postgres(where):
         return await asyncio.to_thread(migrate.status, where)
-    _need_asyncpg()
+    need_postgres()
     from rco.store.postgres import migrate as postgres
 
     return await postgres.status(where)
 
 
-def _need_asyncpg() -> None:
+def need_postgres() -> None:
+    """Raises ``ConfigInvalid`` when the library for PostgreSQL is not there."""
     try:
         import asyncpg  # noqa: F401
     except ImportError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from rco.store.contract.changes import Waiter
 from rco.store.contract.reader import EventMark, Segment
 from rco.store.contract.revocations import Revocation, RevokedKind
 from rco.store.contract.schedules import ScheduleRow
+from rco.store.contract.snapshot import LeaseRange
 from rco.store.contract.writer import Seal
 from rco.store.event_message import subject_match
 
@@ -32,6 +34,7 @@ __all__ = [
     "SEGMENT_COLUMNS",
     "event",
     "event_values",
+    "lease_ranges",
     "letter",
     "letter_values",
     "marked_event",
@@ -196,6 +199,18 @@ def seal_values(seal: Seal) -> Row:
 def seal(row: Row) -> Seal:
     writer, n, epoch, at_us, prev, leaves, decisions, hash = row
     return Seal(writer=writer, n=n, epoch=epoch, at_us=at_us, prev=prev, leaves=leaves, decisions=decisions, hash=hash)
+
+
+def lease_ranges(found: Iterable[Row]) -> list[LeaseRange]:
+    """Neighbouring shards of one owner and epoch together; ``found`` is (shard, owner, epoch) by shard."""
+    ranges: list[LeaseRange] = []
+    for shard, owner, epoch in found:
+        last = ranges[-1] if ranges else None
+        if last is not None and (last.owner, last.epoch, last.last + 1) == (owner, epoch, shard):
+            ranges[-1] = LeaseRange(last.first, shard, owner, epoch)
+        else:
+            ranges.append(LeaseRange(shard, shard, owner, epoch))
+    return ranges
 
 
 def principal(row: Row) -> Principal:

@@ -68,6 +68,9 @@ COMMIT_DURATION = _histogram("rco_commit_seconds", "Time of one commit, from beg
 COMMIT_RECORDS = _counter("rco_commit_records_total", "Journal records and rows committed.")
 COMMIT_SIZE = _counter("rco_commit_bytes_total", "Bytes of journal committed.")
 COMMITS = _counter("rco_commits_total", "Commits.")
+HISTORY_REWOUND = _counter(
+    "rco_history_rewound_total", "Chains that the database turned out to have lost acknowledged commits of."
+)
 WRITER_BACKLOG = _gauge("rco_writer_backlog", "Rows collected and not yet committed.")
 
 # Governed calls.

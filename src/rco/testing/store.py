@@ -15,6 +15,7 @@ from rco.kit.clock import Clock
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
 from rco.store.contract.ownership import Ownership, Shards, SoleOwner
+from rco.store.contract.rewind import Rewind
 from rco.testing.database import ModelDatabase
 from rco.testing.leases import LeaseOptions, Leases
 from rco.testing.link import ConnectionLost, DirectLink, Link, told
@@ -70,6 +71,7 @@ class ModelKeeper:
         self._poll: asyncio.Task[None] | None = None
         self._reload: asyncio.Task[None] | None = None
         self._locked = False
+        self._rewinds: list[Callable[[Rewind], None]] = []
 
     @property
     def writer(self) -> ModelWriter:
@@ -92,6 +94,9 @@ class ModelKeeper:
             self._link.ask(self._database.unread, self._unread)
         else:
             self._mailed(runs or [])
+
+    def on_rewound(self, listener: Callable[[Rewind], None]) -> None:
+        self._rewinds.append(listener)
 
     @property
     def epoch(self) -> int:
@@ -190,4 +195,14 @@ class ModelKeeper:
                 facts={"known": before, "found": self._writer.head[0]},
             )
         )
+        rewind = Rewind(
+            chain=self._chain,
+            node=self._node,
+            at_us=self._clock.now_us(),
+            known_n=before,
+            found_n=self._writer.head[0],
+            shards=(),
+        )
+        for listener in self._rewinds:
+            listener(rewind)
         leases.again(shards)

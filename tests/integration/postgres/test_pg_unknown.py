@@ -106,22 +106,3 @@ async def test_a_server_that_crashes_and_comes_back_has_every_commit(
     for run_id in told:
         assert await node.reader.run(run_id) is not None
     assert node.failures == []
-
-
-async def test_a_database_that_lost_commits_ends_the_node_and_a_restart_goes_on(
-    make_node: Any, postgres_server: Any, postgres_database: str
-) -> None:
-    """As after a fail-over to a standby that was behind."""
-    node = make_node("a")
-    await node.keeper.start()
-    for _ in range(3):
-        await node.open(0)
-    postgres_server.query(postgres_database, "DELETE FROM seal WHERE n = 3")
-    with pytest.raises(Exception, match="History was rewound"):
-        await node.open(0)
-    assert len(node.failures) == 1
-    await node.keeper.stop()
-    again = make_node("a")
-    await again.keeper.start()
-    await again.open(0)
-    assert (await again.reader.head("a/0")).n == 3

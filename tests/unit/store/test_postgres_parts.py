@@ -97,6 +97,8 @@ def _prepare(changes: Changes, epochs: dict[int, int]) -> dict[str, object]:
         boot_id=b"b",
         epoch=1,
         epochs=epochs,
+        since_us={},
+        told={},
         sealer=ChainSealer(),
         clock=SystemClock(),
     )

@@ -21,7 +21,7 @@ DISK_LOW_BYTES = 1 << 30
 DISK_OUT_BYTES = 128 << 20
 
 
-def modes(data_dir: Path, database: Path) -> Iterator[Found]:
+def modes(data_dir: Path, database: Path | None) -> Iterator[Found]:
     """The files that hold secrets or everything are their owner's alone."""
     for name, path, refused, what in (
         ("admin.token", data_dir / "admin.token", 0o077, "read or write"),
@@ -30,6 +30,8 @@ def modes(data_dir: Path, database: Path) -> Iterator[Found]:
         # Others may see which files there are; whoever may write in it may put others in their place.
         ("data folder", data_dir, 0o022, "write in"),
     ):
+        if path is None:
+            continue
         check = f"mode of {name}"
         try:
             mode = stat.S_IMODE(path.stat().st_mode)

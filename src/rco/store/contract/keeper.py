@@ -7,6 +7,7 @@ from typing import Protocol
 
 from rco.store.contract.ownership import Ownership
 from rco.store.contract.reader import Reader
+from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Writer
 
 __all__ = ["Keeper"]
@@ -30,6 +31,11 @@ class Keeper(Protocol):
         """Call ``listener(run id)`` for owned runs that another node has opened, woken or written to, and for parked
         ones that were written to before this keeper started. May tell twice; what it misses is told again by a slow
         poll. Call it after ``start``."""
+        ...
+
+    def on_rewound(self, listener: Callable[[Rewind], None]) -> None:
+        """Call ``listener`` when the database turns out to have lost commits that it had acknowledged, after what
+        followed from them is put aside. Where there is one owner on one file, that is never noticed."""
         ...
 
     @property

@@ -9,10 +9,11 @@ import msgspec
 
 from rco.model.message import Message
 from rco.model.run import RunRow
+from rco.store.contract.diagnosis import Diagnosis
 from rco.store.contract.reader import Segment
 from rco.store.contract.writer import Seal
 
-__all__ = ["LeaseRange", "NodeRow", "Snapshot"]
+__all__ = ["History", "LeaseRange", "NodeRow", "Snapshot"]
 
 
 class LeaseRange(msgspec.Struct, frozen=True):
@@ -25,43 +26,54 @@ class LeaseRange(msgspec.Struct, frozen=True):
 
 
 class NodeRow(msgspec.Struct, frozen=True):
-    """A node as the store knows it. ``seen_us`` is its last heartbeat; ``draining``: it takes no new work."""
+    """A node as the store knows it. ``draining``: it takes no new work."""
 
     name: str
     pid: int
     epoch: int
     started_us: int
-    seen_us: int
+    seen_us: int | None
+    """Its last sign of life by its own clock, where that is kept."""
     draining: bool = False
+    alive_s: float | None = None
+    """How long its heartbeat counts still; 0 when it left or ran out. ``None`` where there are no heartbeats."""
+    skew_us: int | None = None
+    """How far its clock was ahead of the database's at its last heartbeat."""
 
 
-class Snapshot(Protocol):
+class History(msgspec.Struct, frozen=True):
+    """One run with all that belongs to it. ``due_us`` is when a parked run is due."""
+
+    row: RunRow
+    segments: list[Segment]
+    messages: list[Message]
+    due_us: int | None
+
+
+class Snapshot(Diagnosis, Protocol):
     """One moment of a store. Methods may block: call them off the event loop, one at a time, from any thread."""
 
     def schema(self) -> str:
         """The newest migration that is applied, or an empty text."""
         ...
 
-    def head(self) -> Seal | None: ...
+    def chains(self) -> list[str]:
+        """Names of the audit chains, in order; ``[""]`` where there can be no more than one."""
+        ...
 
-    def seals(self, first_n: int, limit: int) -> list[Seal]: ...
+    def head(self, chain: str = "") -> Seal | None: ...
 
-    def segments(self, first_n: int, last_n: int) -> list[Segment]:
-        """What the commits ``first_n`` to ``last_n`` wrote."""
+    def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]: ...
+
+    def segments(self, first_n: int, last_n: int, chain: str = "") -> list[Segment]:
+        """What the commits ``first_n`` to ``last_n`` of a chain wrote."""
         ...
 
     def leases(self) -> list[LeaseRange]: ...
 
     def nodes(self) -> list[NodeRow]: ...
 
-    def runs(self) -> Iterator[RunRow]:
-        """Every run, open and closed, of every namespace, by id upwards."""
-        ...
-
-    def journal(self, run_id: bytes) -> list[Segment]: ...
-
-    def messages(self, run_id: bytes) -> list[Message]: ...
-
-    def due(self, run_id: bytes) -> int | None:
-        """When a parked run is due, or ``None``."""
+    def histories(self) -> Iterator[History]:
+        """Every run, open and closed, of every namespace, by id upwards; one run's journal is in memory at a time, or
+        a few small ones'."""
         ...

@@ -16,6 +16,7 @@ from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
 from rco.store.postgres import schedules
+from rco.store.postgres.evidence import leases_decision
 from rco.store.postgres.text import plain_all
 
 __all__ = ["Chain", "Prepared", "ShardsLost", "prepare"]
@@ -49,6 +50,8 @@ class Prepared(msgspec.Struct, frozen=True):
     size_bytes: int
     decisions: int
     claims: int
+    leases: dict[int, int]
+    """Epochs of the shards that the link is the first of its chain to be written under."""
 
 
 def prepare(
@@ -60,12 +63,15 @@ def prepare(
     boot_id: bytes,
     epoch: int,
     epochs: dict[int, int],
+    since_us: dict[int, int],
+    told: dict[int, int],
     sealer: Sealer,
     clock: Clock,
 ) -> Prepared:
     """Judge the admissions and lay everything out in the order of ``rco_flush``.
 
-    ``epochs`` are those of the shards owned. Raises ``ShardsLost`` when one is not among them, ``ValueError`` and its
+    ``epochs`` are those of the shards owned, taken over at ``since_us``; ``told`` those that the chain names already.
+    Raises ``ShardsLost`` when one is not among them, ``ValueError`` and its
     like for a malformed value.
     """
     changes, at_us = batch.changes, clock.now_us()
@@ -74,7 +80,12 @@ def prepare(
         more = added(changes, admitted)
     else:
         admitted, more = [], Added([], [], [], [], [], [], [], [])
+    shards, their_epochs = _fence(changes, more, epochs)
     decisions: list[Decision] = [*changes.decisions, *more.decisions, *batch.notes]
+    leases = {shard: epochs[shard] for shard in shards if told.get(shard) != epochs[shard]}
+    if leases:
+        taken = {shard: (epoch, since_us.get(shard, at_us)) for shard, epoch in leases.items()}
+        decisions.append(leases_decision(node, at_us, taken))
     journal = _Journal()
     leaves = journal.fill(changes, more, sealer)
     seal = sealer.seal(
@@ -86,7 +97,6 @@ def prepare(
         leaves=leaves,
         decisions=decisions,
     )
-    shards, their_epochs = _fence(changes, more, epochs)
     arguments = (
         node,
         boot_id,
@@ -124,7 +134,15 @@ def prepare(
         statement = FLUSH_WITH_SCHEDULES
         arguments += schedules.columns(more.schedules)
     return Prepared(
-        statement, arguments, seal, admitted, journal.records, journal.size_bytes, len(decisions), len(more.claims)
+        statement,
+        arguments,
+        seal,
+        admitted,
+        journal.records,
+        journal.size_bytes,
+        len(decisions),
+        len(more.claims),
+        leases,
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from rco.errors import Fenced, StoreError
 from rco.kit.clock import Clock
 from rco.model.run import SHARDS
 from rco.store.collector import Batch, Collector, Committed, Listeners
+from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import Held
 from rco.store.postgres.admit import look_up
 from rco.store.postgres.connection import Connection, Line, fetch, is_passing, state_of
+from rco.store.postgres.evidence import rewound_decision
 from rco.store.postgres.flush import Chain, Prepared, ShardsLost, prepare
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.ownership import NodeOwnership
@@ -33,6 +35,14 @@ class Identity:
 
     def __init__(self, node: str, boot_id: bytes) -> None:
         self.node, self.boot_id, self.epoch = node, boot_id, 0
+
+
+class _Behind(Exception):
+    """The chain ends at a link that this node had written others behind."""
+
+    def __init__(self, n: int, hash: bytes) -> None:
+        super().__init__(n)
+        self.n, self.hash = n, hash
 
 
 class Looks(Protocol):
@@ -67,6 +77,8 @@ class Flusher:
         self._line = Line(dsn, options)
         self._tried: dict[bytes, Prepared] = {}
         """What was sent as the next link and may have been committed, by the link's hash."""
+        self._told: dict[int, int] = {}
+        """Epochs of the shards that the chain names."""
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self.looks: Looks | None = None
@@ -74,7 +86,14 @@ class Flusher:
         """Called when a commit stands whose woken runs are not known."""
         self.on_claims: Callable[[int], None] = _count_nothing
         """Told how many claims a commit gave."""
+        self.on_rewound: Callable[[Rewind], Awaitable[None]] = _nobody
+        """Called when the chain stands behind what this node wrote, before anything is let go of."""
         self.collector = Collector(self._queue.put_nowait, listeners, options.notes_limit)
+
+    @property
+    def head(self) -> tuple[str, int]:
+        """The chain's name, and its last link that this node knows of."""
+        return self._chain.name, self._chain.n
 
     async def begin(self) -> None:
         """Read where the chain stands and take batches."""
@@ -103,6 +122,8 @@ class Flusher:
                 committed = await self._commit(batch)
             except ShardsLost as lost:
                 await self._drop(batch, lost)
+            except _Behind as behind:
+                await self._rewound(batch, behind)
             except Exception as error:  # noqa: BLE001 - it is handed to the writer, which stops the node
                 self._on_end(_permanent(error))
                 return
@@ -184,6 +205,8 @@ class Flusher:
             boot_id=identity.boot_id,
             epoch=identity.epoch,
             epochs=self._ownership.epochs,
+            since_us=self._ownership.since_us,
+            told=self._told,
             sealer=self._sealer,
             clock=self._clock,
         )
@@ -193,17 +216,34 @@ class Flusher:
         rows = await self._line.fetch(_HEAD, self._chain.name)
         tried = self._tried.get(rows[0][1]) if rows else None
         if tried is None:
-            n = rows[0][0] if rows else 0
-            raise StoreError(
-                f"History was rewound: chain {self._chain.name} stands at link {n}, this node wrote {self._chain.n}.",
-                cure="The database lost commits that it had acknowledged, or another process writes under this node's "
-                "name. Restart the node: it goes on from what is there. See the server's failover.",
-            ) from error
+            raise _Behind(*(rows[0] if rows else (0, _GENESIS))) from error
         return tried
+
+    async def _rewound(self, batch: Batch, behind: _Behind) -> None:
+        """Commits are gone that this node was told of. What memory holds of this chain's shards followed from them, so
+        it is let go of, and the shards are put aside for somebody to look; the chain goes on behind what is there."""
+        rewind = Rewind(
+            chain=self._chain.name,
+            node=self._identity.node,
+            at_us=self._clock.now_us(),
+            known_n=self._chain.n,
+            found_n=behind.n,
+            shards=tuple(sorted(self._pinned & self._ownership.epochs.keys())),
+        )
+        try:
+            await self.on_rewound(rewind)
+        except Exception as why:  # noqa: BLE001 - likewise
+            self._on_end(_permanent(why))
+            return
+        self._chain.n, self._chain.prev, self._told = behind.n, behind.hash, {}
+        self._ownership.lose(frozenset(rewind.shards))
+        self.collector.dropped(batch, StoreError(f"{rewind.said}.", cure=rewind.cure))
+        self.collector.changes().decisions.append(rewound_decision(rewind))
 
     def _landed(self, prepared: Prepared, woken: list[bytes] | None, began: float) -> Committed:
         seal = prepared.seal
         self._chain.n, self._chain.prev = seal.n, seal.hash
+        self._told.update(prepared.leases)
         if woken is None:
             self.on_unheard()
         if prepared.claims:
@@ -244,6 +284,11 @@ def _permanent(error: BaseException) -> BaseException:
 
 def _no_jitter() -> float:
     return 0.0
+
+
+async def _nobody(rewind: Rewind) -> None:
+    """Nobody is told."""
+    del rewind
 
 
 def _nothing() -> None:

@@ -9,9 +9,11 @@ from rco.errors import StoreError
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.kit.lifecycle import stop_task
+from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.postgres import migrate
 from rco.store.postgres.connection import Connection, Line, connect, patiently
+from rco.store.postgres.evidence import doubt_decision
 from rco.store.postgres.flusher import Identity
 from rco.store.postgres.leases import Leases
 from rco.store.postgres.mail import Mail
@@ -25,6 +27,7 @@ from rco.store.postgres.writer import PostgresWriter
 __all__ = ["PostgresKeeper"]
 
 _PARTITIONS_EVERY_S = 6 * 3600.0
+_REWOUND = "SELECT rco_rewound($1, $2, $3, $4, $5, $6)"
 
 
 class PostgresKeeper:
@@ -70,8 +73,13 @@ class PostgresKeeper:
         self._tasks: list[asyncio.Task[None]] = []
         self._epoch = 0
         self._stopped = False
+        self._rewound: list[Callable[[Rewind], None]] = []
+        self._leases.heads = lambda: dict(flusher.head for flusher in self._writer.flushers)
+        self._leases.on_behind = lambda chain: self._writer.probe(chain, doubt_decision(node, clock.now_us(), chain))
+        self._leases.forgotten = self._forgotten
         self._writer.on_flush(self._flushed)
         for flusher in self._writer.flushers:
+            flusher.on_rewound = self._note_rewind
             flusher.looks = self._leases
             flusher.on_unheard = self._mail.look
             flusher.on_claims = self._claimed
@@ -91,6 +99,10 @@ class PostgresKeeper:
     def on_mail(self, listener: Callable[[bytes], None]) -> None:
         """See ``Keeper.on_mail``. A message is told at once where LISTEN works, else within ``options.poll_s``."""
         self._mail.on_mail(listener)
+
+    def on_rewound(self, listener: Callable[[Rewind], None]) -> None:
+        """See ``Keeper.on_rewound``. Noticed by the next flush or heartbeat."""
+        self._rewound.append(listener)
 
     @property
     def epoch(self) -> int:
@@ -143,6 +155,30 @@ class PostgresKeeper:
         await self._mail.stop()
         await self._reader.stop()
         await self._housekeeping.close()
+
+    async def _note_rewind(self, rewind: Rewind) -> None:
+        values = (rewind.node, rewind.chain, rewind.at_us, rewind.known_n, rewind.found_n, list(rewind.shards))
+        await patiently(lambda: self._housekeeping.fetch(_REWOUND, *values), self._clock, self._options, float("inf"))
+        for listener in self._rewound:
+            listener(rewind)
+
+    async def _forgotten(self, behind: list[tuple[str, int, int]]) -> StoreError:
+        """Put the shards aside as if each chain had found it out by itself; nothing can be written behind them under
+        a name that the database does not know."""
+        rewinds = [
+            Rewind(
+                chain=chain,
+                node=self._identity.node,
+                at_us=self._clock.now_us(),
+                known_n=known_n,
+                found_n=found_n,
+                shards=tuple(sorted(self._ownership.epochs)),
+            )
+            for chain, known_n, found_n in behind
+        ]
+        for rewind in rewinds:
+            await self._note_rewind(rewind)
+        return StoreError(f"{rewinds[0].said}, and the node itself is forgotten.", cure=rewinds[0].cure)
 
     def _flushed(self, flushed: Flushed) -> None:
         if flushed.woken:

@@ -25,7 +25,7 @@ from rco.store.postgres.ownership import NodeOwnership, winner
 __all__ = ["Leases", "View"]
 
 _JOIN = "SELECT epoch, pid, alive_s FROM rco_join($1, $2, $3, $4, $5, $6, $7)"
-_BEAT = "SELECT own, names, alive_s, drains, owners, epochs FROM rco_beat($1, $2, $3, $4)"
+_BEAT = "SELECT own, names, alive_s, drains, owners, epochs, heads FROM rco_beat($1, $2, $3, $4, $5, $6)"
 _TAKE = "SELECT shard, epoch FROM rco_take($1, $2, $3)"
 _RELEASE = "SELECT rco_release($1, $2, $3, $4)"
 _SOON_S = 0.02
@@ -74,6 +74,13 @@ class Leases:
         self._ending = False
         self.view: View | None = None
         self.on_released: Callable[[], None] = _nothing
+        self.heads: Callable[[], dict[str, int]] = dict
+        """This node's chains, each with the last link that is known here."""
+        self.on_behind: Callable[[str], None] = _nothing_of
+        """Called when the database has one of them not as far."""
+        self.forgotten: Callable[[list[tuple[str, int, int]]], Awaitable[StoreError]] = _ended
+        """The same, of chains with what was known and found, when it has forgotten the node with them: what to end
+        with."""
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -200,9 +207,15 @@ class Leases:
     async def _beat(self) -> None:
         identity, options, ownership = self._identity, self._options, self._ownership
         sent_s = self._clock.monotonic()
-        rows = await self._line.fetch(_BEAT, identity.node, identity.boot_id, options.ttl_s, False)
-        own, names, alive_s, drains, owners, epochs = rows[0]
+        known = self.heads()
+        now_us = self._clock.now_us()
+        rows = await self._line.fetch(_BEAT, identity.node, identity.boot_id, options.ttl_s, False, now_us, list(known))
+        own, names, alive_s, drains, owners, epochs, heads = rows[0]
+        behind = [(chain, n, found) for (chain, n), found in zip(known.items(), heads or (), strict=True) if found < n]
         if not own:
+            if behind:
+                # The database does not even know this life of the node any more, so its flushes cannot find it out.
+                raise await self.forgotten(behind)
             ownership.lose(frozenset(ownership.epochs))
             raise Fenced(
                 f"Another process has taken the name {identity.node}.",
@@ -225,6 +238,8 @@ class Leases:
             # We were away; so, perhaps, was the database for everybody. Let the others show that they live.
             self._steady_since_s = sent_s
         self._last_beat_s = sent_s
+        for chain, _, _ in behind:
+            self.on_behind(chain)
         ownership.renew(sent_s + options.ttl_s - options.margin_s)
 
     async def _settle(self) -> None:
@@ -289,3 +304,11 @@ def _no_jitter() -> float:
 
 def _nothing() -> None:
     """Nobody is told."""
+
+
+def _nothing_of(_: str) -> None:
+    """Nobody is told."""
+
+
+async def _ended(behind: list[tuple[str, int, int]]) -> StoreError:
+    return StoreError(f"History was rewound: {behind}.")

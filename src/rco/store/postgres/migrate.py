@@ -10,9 +10,11 @@ from rco.store.migration import Migration, Status, known, pending
 from rco.store.postgres.connection import Connection, connect, state_of
 from rco.store.postgres.options import PostgresOptions
 
-__all__ = ["applied", "check", "down", "status", "up"]
+__all__ = ["DURABLE", "applied", "check", "check_schema", "down", "status", "up"]
 
 DIALECT = "postgres"
+DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+"""Settings that must not be off."""
 # Word for word what dbmate creates, so that neither finds the other's table strange.
 _TABLE = 'CREATE TABLE IF NOT EXISTS "schema_migrations" (version varchar(128) PRIMARY KEY)'
 # One migration at a time, whoever applies it; kept until the transaction ends.
@@ -27,16 +29,20 @@ async def applied(connection: Connection) -> set[str]:
     return {row[0] for row in await connection.fetch("SELECT version FROM schema_migrations")}
 
 
-async def check(connection: Connection) -> None:
-    """Raises ``SchemaOutdated`` unless the database has exactly the migrations of this code, ``StoreError`` when the
-    server may lose what it acknowledged."""
+async def check_schema(connection: Connection) -> None:
+    """Raises ``SchemaOutdated`` unless the database has exactly the migrations of this code."""
     missing = pending(known(DIALECT), await applied(connection))
     if missing:
         raise SchemaOutdated(
             f"The schema lacks {len(missing)} migration(s), the first is {missing[0].version}_{missing[0].name}.",
             cure="Run `rco migrate`.",
         )
-    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+
+
+async def check(connection: Connection) -> None:
+    """As ``check_schema``; raises ``StoreError`` when the server may lose what it acknowledged."""
+    await check_schema(connection)
+    for setting in DURABLE:
         if await connection.fetchval("SELECT current_setting($1)", setting) == "off":
             raise StoreError(
                 f"The server runs with {setting} = off: it may lose what it has acknowledged.",

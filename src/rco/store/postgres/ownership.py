@@ -27,6 +27,8 @@ class NodeOwnership:
         self._clock = clock
         self.epochs: dict[int, int] = {}
         """Epochs of the shards that may still be written, those that are leaving included."""
+        self.since_us: dict[int, int] = {}
+        """When each of them was taken over, by this node's clock."""
         self._owned: frozenset[int] = frozenset()
         self._ordered: list[int] = []
         self._act_until_s = 0.0
@@ -67,6 +69,7 @@ class NodeOwnership:
     def gain(self, epochs: dict[int, int]) -> None:
         """These shards were taken over."""
         self.epochs.update(epochs)
+        self.since_us.update(dict.fromkeys(epochs, self._clock.now_us()))
         self._own(self._owned | epochs.keys())
         for listener in self._gained:
             listener(frozenset(epochs))
@@ -84,6 +87,7 @@ class NodeOwnership:
         self.leave(shards)
         for shard in shards:
             self.epochs.pop(shard, None)
+            self.since_us.pop(shard, None)
 
     def again(self, shards: Shards) -> None:
         """What memory holds of these shards never reached the store: let go of it, and load what is owned anew."""

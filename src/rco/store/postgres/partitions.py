@@ -5,7 +5,7 @@ from __future__ import annotations
 from rco.kit.clock import iso, parse_iso
 from rco.store.postgres.connection import Line, Row, state_of
 
-__all__ = ["drop_partitions", "keep_ahead"]
+__all__ = ["drop_partitions", "keep_ahead", "week_name"]
 
 _WEEK_MS = 7 * 86_400_000
 # The week of the epoch began on a Thursday; ours begin on Mondays.
@@ -23,6 +23,11 @@ def _week(at_us: int, ahead: int) -> tuple[str, bytes, bytes]:
     first_ms = number * _WEEK_MS + _MONDAY_MS
     name = "journal_" + iso(first_ms * 1000)[:10].replace("-", "_")
     return name, first_ms.to_bytes(6, "big"), (first_ms + _WEEK_MS).to_bytes(6, "big")
+
+
+def week_name(at_us: int, ahead: int = 0) -> str:
+    """The partition of the week of a time, or of one ``ahead`` of it."""
+    return _week(at_us, ahead)[0]
 
 
 async def keep_ahead(line: Line, now_us: int) -> list[str]:

@@ -14,6 +14,7 @@ from rco.store.postgres.text import plain
 
 __all__ = [
     "COUNT",
+    "EVERY_MESSAGE",
     "FORKS",
     "JOURNAL",
     "KEY",
@@ -36,12 +37,14 @@ FORKS = (
     " ORDER BY key USING ~<~ LIMIT $4"
 )
 JOURNAL = f"SELECT {rows.SEGMENT_COLUMNS}, chain FROM journal WHERE run_id = $1 ORDER BY first_seq"
-MESSAGES = (
+_MESSAGES = (
     "SELECT m.run_id, m.message_id, m.kind, m.name, m.body, m.at_us, e.id, e.source, e.type, e.subject, e.time_us,"
-    " e.data FROM (SELECT run_id, message_id, kind, name, body, at_us, event, arrival FROM message WHERE run_id = $1"
-    " UNION ALL SELECT run_id, message_id, kind, name, body, at_us, NULL, arrival FROM unread WHERE run_id = $1) AS m"
-    " LEFT JOIN event AS e ON e.seq = m.event ORDER BY m.arrival"
+    " e.data FROM (SELECT run_id, message_id, kind, name, body, at_us, event, arrival FROM message{0}"
+    " UNION ALL SELECT run_id, message_id, kind, name, body, at_us, NULL, arrival FROM unread{0}) AS m"
+    " LEFT JOIN event AS e ON e.seq = m.event ORDER BY {1}"
 )
+MESSAGES = _MESSAGES.format(" WHERE run_id = $1", "m.arrival")
+EVERY_MESSAGE = _MESSAGES.format("", "m.run_id, m.arrival")
 
 
 def message(row: Any) -> Message:

@@ -89,6 +89,12 @@ class PostgresWriter:
         for flusher in self.flushers:
             await flusher.begin()
 
+    def probe(self, chain: str, doubt: Decision) -> None:
+        """Commit ``doubt`` to this chain: if it does not stand where it was left, that is found out by it."""
+        for flusher in self.flushers:
+            if flusher.head[0] == chain and flusher.collector.ended is None:
+                flusher.collector.changes().decisions.append(doubt)
+
     async def drained(self) -> None:
         """Wait until everything that was added before this call is committed, or lost."""
         waiting: list[asyncio.Future[None]] = []

@@ -6,30 +6,10 @@ import os
 import sqlite3
 from pathlib import Path
 
-import msgspec
-
 from rco.model.run import Mode
+from rco.store.contract.diagnosis import STUCK_LOOKED_AT, Idle, Stuck
 
-__all__ = ["Idle", "Stuck", "damage", "held", "idle_runs", "overdue", "stuck_runs", "unsettled", "waiting_letters"]
-
-STUCK_LOOKED_AT = 1000
-
-
-class Stuck(msgspec.Struct, frozen=True):
-    """An open run. ``since_us`` is when it last got on."""
-
-    run_id: bytes
-    workflow: str
-    since_us: int
-
-
-class Idle(msgspec.Struct, frozen=True):
-    """A run that waits for a person. ``detail`` is the JSON that says why, or ``None``."""
-
-    run_id: bytes
-    workflow: str
-    mode: Mode
-    detail: bytes | None
+__all__ = ["damage", "held", "idle_runs", "overdue", "stuck_runs", "unsettled", "waiting_letters"]
 
 
 def damage(connection: sqlite3.Connection) -> str | None:
@@ -39,10 +19,6 @@ def damage(connection: sqlite3.Connection) -> str | None:
 
 
 def stuck_runs(connection: sqlite3.Connection, before_us: int) -> list[Stuck]:
-    """Runs in memory, or to be loaded, that got on last before ``before_us``: the longest still first.
-
-    Looks at the oldest ``STUCK_LOOKED_AT`` of them.
-    """
     found = connection.execute(
         "SELECT run_id, workflow, (SELECT at_us FROM seal WHERE n = (SELECT n FROM journal WHERE journal.run_id ="
         " run.run_id ORDER BY first_seq DESC LIMIT 1)) AS since_us FROM (SELECT run_id, workflow FROM run"
@@ -55,13 +31,11 @@ def stuck_runs(connection: sqlite3.Connection, before_us: int) -> list[Stuck]:
 
 
 def unsettled(connection: sqlite3.Connection) -> tuple[int, int]:
-    """How many runs are blocked, and how many are in doubt."""
     counts = dict(connection.execute("SELECT mode, count(*) FROM run GROUP BY mode").fetchall())
     return counts.get(int(Mode.BLOCKED), 0), counts.get(int(Mode.IN_DOUBT), 0)
 
 
 def idle_runs(connection: sqlite3.Connection, mode: Mode, limit: int) -> list[Idle]:
-    """The oldest runs in ``mode``."""
     found = connection.execute(
         "SELECT run_id, workflow, mode, detail FROM run WHERE mode = ? ORDER BY run_id LIMIT ?", (int(mode), limit)
     )
@@ -69,7 +43,6 @@ def idle_runs(connection: sqlite3.Connection, mode: Mode, limit: int) -> list[Id
 
 
 def overdue(connection: sqlite3.Connection, before_us: int) -> tuple[int, int]:
-    """How many parked runs were due before ``before_us``, and when the first of them was."""
     count, first = connection.execute(
         "SELECT count(*), min(due_us) FROM timer WHERE due_us < ?", (before_us,)
     ).fetchone()
@@ -77,7 +50,6 @@ def overdue(connection: sqlite3.Connection, before_us: int) -> tuple[int, int]:
 
 
 def waiting_letters(connection: sqlite3.Connection) -> int:
-    """How many dead letters nobody has sent again, over all namespaces."""
     (count,) = connection.execute("SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL").fetchone()
     return int(count)
 

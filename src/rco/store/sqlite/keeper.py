@@ -14,6 +14,7 @@ from rco.kit.ids import Ids
 from rco.model.run import Mode
 from rco.store import migrate
 from rco.store.contract.ownership import SoleOwner
+from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Sealer
 from rco.store.sqlite.commit import Committer
 from rco.store.sqlite.connection import open_writer
@@ -73,6 +74,9 @@ class SqliteKeeper:
         commit and the waking. There is no other node that could write to a run afterwards."""
         for run_id in self._unread:
             asyncio.get_running_loop().call_soon(listener, run_id)
+
+    def on_rewound(self, listener: Callable[[Rewind], None]) -> None:
+        """Never tells: a restore under a running service fences it."""
 
     @property
     def epoch(self) -> int:

@@ -9,13 +9,13 @@ from heapq import merge
 from pathlib import Path
 
 from rco.errors import NotFound, StoreError
-from rco.model.message import Message
-from rco.model.run import RunRow
+from rco.model.run import Mode, RunRow
 from rco.store import migrate, rows
+from rco.store.contract.diagnosis import Idle, Stuck
 from rco.store.contract.reader import Segment
-from rco.store.contract.snapshot import LeaseRange, NodeRow
+from rco.store.contract.snapshot import History, LeaseRange, NodeRow
 from rco.store.contract.writer import Seal
-from rco.store.sqlite import read_evidence, read_runs
+from rco.store.sqlite import examine, read_evidence, read_runs
 from rco.store.sqlite.connection import open_reader
 from rco.store.sqlite.options import SqliteOptions
 
@@ -36,34 +36,35 @@ class SqliteSnapshot:
     def schema(self) -> str:
         return max(migrate.applied(self.connection), default="")
 
-    def head(self) -> Seal | None:
+    def chains(self) -> list[str]:
+        return [""]
+
+    def head(self, chain: str = "") -> Seal | None:  # noqa: ARG002 - one writer, one chain
         return read_evidence.head(self.connection)
 
-    def seals(self, first_n: int, limit: int) -> list[Seal]:
+    def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]:  # noqa: ARG002 - likewise
         return read_evidence.seals(self.connection, first_n, limit)
 
-    def segments(self, first_n: int, last_n: int) -> list[Segment]:
+    def segments(self, first_n: int, last_n: int, chain: str = "") -> list[Segment]:  # noqa: ARG002 - likewise
         return read_evidence.segments(self.connection, first_n, last_n)
 
     def leases(self) -> list[LeaseRange]:
-        found: list[LeaseRange] = []
-        for shard, owner, epoch in self.connection.execute("SELECT shard, owner, epoch FROM lease ORDER BY shard"):
-            last = found[-1] if found else None
-            if last is not None and (last.owner, last.epoch, last.last + 1) == (owner, epoch, shard):
-                found[-1] = LeaseRange(last.first, shard, owner, epoch)
-            else:
-                found.append(LeaseRange(shard, shard, owner, epoch))
-        return found
+        return rows.lease_ranges(self.connection.execute("SELECT shard, owner, epoch FROM lease ORDER BY shard"))
 
     def nodes(self) -> list[NodeRow]:
         found = self.connection.execute("SELECT name, pid, epoch, started_us, seen_us FROM node ORDER BY started_us")
         return [NodeRow(*row) for row in found]
 
-    def runs(self) -> Iterator[RunRow]:
-        return merge(self._pages("run"), self._pages("closed_run"), key=lambda row: row.run_id)
+    def histories(self) -> Iterator[History]:
+        for row in merge(self._pages(rows.OPEN_RUNS), self._pages(rows.CLOSED_RUNS), key=lambda row: row.run_id):
+            yield History(
+                row,
+                read_runs.journal(self.connection, row.run_id),
+                read_runs.messages(self.connection, row.run_id),
+                self._due(row.run_id),
+            )
 
-    def _pages(self, table: str) -> Iterator[RunRow]:
-        select = {"run": rows.OPEN_RUNS, "closed_run": rows.CLOSED_RUNS}[table]
+    def _pages(self, select: str) -> Iterator[RunRow]:
         after = b""
         while True:
             found = self.connection.execute(
@@ -74,15 +75,26 @@ class SqliteSnapshot:
             after = found[-1][0]
             yield from map(rows.run, found)
 
-    def journal(self, run_id: bytes) -> list[Segment]:
-        return read_runs.journal(self.connection, run_id)
-
-    def messages(self, run_id: bytes) -> list[Message]:
-        return read_runs.messages(self.connection, run_id)
-
-    def due(self, run_id: bytes) -> int | None:
+    def _due(self, run_id: bytes) -> int | None:
         found = self.connection.execute("SELECT due_us FROM timer WHERE run_id = ?", (run_id,)).fetchone()
         return None if found is None else int(found[0])
+
+    # -- what is not well ------------------------------------------------------------------------------------------
+
+    def stuck_runs(self, before_us: int) -> list[Stuck]:
+        return examine.stuck_runs(self.connection, before_us)
+
+    def unsettled(self) -> tuple[int, int]:
+        return examine.unsettled(self.connection)
+
+    def idle_runs(self, mode: Mode, limit: int) -> list[Idle]:
+        return examine.idle_runs(self.connection, mode, limit)
+
+    def overdue(self, before_us: int) -> tuple[int, int]:
+        return examine.overdue(self.connection, before_us)
+
+    def waiting_letters(self) -> int:
+        return examine.waiting_letters(self.connection)
 
 
 @contextmanager

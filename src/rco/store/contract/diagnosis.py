@@ -1,0 +1,57 @@
+"""What a person asks of a store that is not well: runs that do not move, timers that are late, letters that wait."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from rco.model.run import Mode
+
+__all__ = ["STUCK_LOOKED_AT", "Diagnosis", "Idle", "Stuck"]
+
+STUCK_LOOKED_AT = 1000
+
+
+class Stuck(msgspec.Struct, frozen=True):
+    """An open run. ``since_us`` is when it last got on."""
+
+    run_id: bytes
+    workflow: str
+    since_us: int
+
+
+class Idle(msgspec.Struct, frozen=True):
+    """A run that waits for a person. ``detail`` is the JSON that says why, or ``None``."""
+
+    run_id: bytes
+    workflow: str
+    mode: Mode
+    detail: bytes | None
+
+
+class Diagnosis(Protocol):
+    """Questions over all namespaces. May block."""
+
+    def stuck_runs(self, before_us: int) -> list[Stuck]:
+        """Runs in memory, or to be loaded, that got on last before ``before_us``: the longest still first.
+
+        Looks at the oldest ``STUCK_LOOKED_AT`` of them.
+        """
+        ...
+
+    def unsettled(self) -> tuple[int, int]:
+        """How many runs are blocked, and how many are in doubt."""
+        ...
+
+    def idle_runs(self, mode: Mode, limit: int) -> list[Idle]:
+        """The oldest runs in ``mode``."""
+        ...
+
+    def overdue(self, before_us: int) -> tuple[int, int]:
+        """How many parked runs were due before ``before_us``, and when the first of them was."""
+        ...
+
+    def waiting_letters(self) -> int:
+        """How many dead letters nobody has sent again."""
+        ...
