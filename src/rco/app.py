@@ -19,11 +19,13 @@ import msgspec
 from rco import __version__
 from rco.audit.chain import ChainSealer
 from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
+from rco.bridge.certificates import Certificates
 from rco.config.check import check_address
 from rco.config.explain import diff
 from rco.config.secrets import Secrets, kept_key
 from rco.config.settings import Settings
 from rco.egress.client import Egress
+from rco.egress.fetch import Fetcher, system_roots
 from rco.engine.emitting import Started
 from rco.engine.engine import Engine
 from rco.engine.program import Programs
@@ -144,6 +146,9 @@ class Service:
         )
         await self._egress.start()
         self._stops.append(self._egress.stop)
+        fetcher = Fetcher()
+        self._stops.append(fetcher.stop)
+        self._certificates = Certificates(fetcher, self._clock, system_roots)
         programs = Programs(self._programs(self._application))
         engine = Engine(
             keeper.writer,
@@ -293,6 +298,7 @@ class Service:
             resolve=lambda reference: self._secrets(reference).encode(),
             clock=self._clock,
             compile_expression=lambda text: Expression.compile(text).first,
+            certificates=self._certificates,
         )
 
     def _starts(self, event: Event) -> Started:

@@ -8,7 +8,7 @@ are remembered, and an unknown sender can cause only so many fetches in a second
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = ["CERTIFICATE_CAP_BYTES", "Certificates", "Fetch", "Trusted", "no_fetc
 Fetch = Callable[[str, int], Awaitable[tuple[int, bytes]]]
 """``GET`` of an ``https`` address: status and body of at most so many bytes. Raises ``Unreachable``."""
 
+Roots = Callable[[], Iterable[bytes]]
 CERTIFICATE_CAP_BYTES = 64 << 10
 KEPT_CAP = 64
 KEPT_S = 24 * 3600.0
@@ -49,8 +50,8 @@ class Certificates:
 
     __slots__ = ("_bucket", "_clock", "_failed", "_fetch", "_kept", "_under_way", "roots")
 
-    def __init__(self, fetch: Fetch = no_fetch, clock: Clock | None = None, roots: tuple[bytes, ...] = ()) -> None:
-        """``roots`` are the certificates (DER) that chains may end in."""
+    def __init__(self, fetch: Fetch = no_fetch, clock: Clock | None = None, roots: Roots = tuple) -> None:
+        """``roots`` gives the certificates (DER) that chains may end in."""
         self._fetch, self._clock, self.roots = fetch, clock or SystemClock(), roots
         self._bucket = TokenBucket(FETCHES_PER_S, FETCHES_BURST, self._clock)
         self._kept: dict[str, tuple[Trusted, float]] = {}

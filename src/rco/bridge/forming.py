@@ -49,7 +49,7 @@ class Forming:
         self._sig_alg, self._expression = sig_alg, expression
         horizon_s = default_horizon_s if settings.retry_horizon_s is None else settings.retry_horizon_s
         # A claim must outlive the window in which its request can be replayed.
-        self._ttl_s = max(horizon_s, settings.age_limit_s + settings.skew_limit_s)
+        self._ttl_s = max(horizon_s, settings.age_limit_s) + settings.skew_limit_s
 
     def delivery(
         self,

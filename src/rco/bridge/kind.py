@@ -81,7 +81,5 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     key_from: Callable[[ProviderSettings], Opened] | None
     """How a secret is read. ``None``: the kind has no secrets, its proof is a certificate."""
     content_types: tuple[str, ...] = ("application/json",)
-    horizon_s: float | None = None
-    """For how long the provider retries, where it is longer than what is usual."""
     sign: Callable[[Signing], Signed] | None = None
     """Signs as the provider does. ``None``: no time is signed, so a request stays good as it is."""

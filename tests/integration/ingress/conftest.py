@@ -103,8 +103,14 @@ class Edge:
         self.answer_with: Callable[[Delivery], Awaitable[Receipt]] | None = None
         limits = {"rate_per_s": 1e6, "burst": 100_000, **changed.pop("limits", {})}
         self.turnstile = Turnstile(AdmissionLimits(**limits), self.clock)
+        secrets: dict[str, str] = changed.pop("secrets", {})
         self.turnstile.replace(
-            open_routes(_providers(**changed.pop("provider", {})), resolve=_resolve, clock=self.clock)
+            open_routes(
+                [*_providers(**changed.pop("provider", {})), *changed.pop("more", [])],
+                resolve=lambda ref: secrets[ref].encode() if ref in secrets else _resolve(ref),
+                clock=self.clock,
+                certificates=changed.pop("certificates", None),
+            )
         )
         self.ingress = Ingress(
             turnstile=self.turnstile,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from rco.bridge.contract import Answered, Expression, ProviderSettings, Verifier
+from rco.bridge.certificates import Certificates
+from rco.bridge.contract import Answered, Errand, Expression, ProviderSettings, Verifier
 from rco.bridge.providers import build_verifier
 from rco.model.delivery import Delivery
 
@@ -56,12 +60,34 @@ def make(
 ) -> Verifier:
     settings = msgspec.convert({**case["settings"], **changed}, ProviderSettings)
     values = {**case["secrets"], **(secrets or {})}
-    return build_verifier(
+    served = case.get("certificates", {})
+
+    async def fetch(url: str, limit_bytes: int) -> tuple[int, bytes]:
+        return (200, served[url].encode()) if url in served else (404, b"")
+
+    roots = [x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER) for pem in case.get("roots", [])]
+    verifier = build_verifier(
         settings,
         resolve=lambda ref: values[ref].encode(),
         now_us=case["now_us"] if now_us is None else now_us,
         compile_expression=compile_expression,
+        certificates=Certificates(fetch, roots=lambda: roots),
     )
+    return Fetching(verifier) if served else verifier
+
+
+class Fetching:
+    """Runs a verifier's errands in between, as the ingress does."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.verifier = verifier
+
+    def verify(self, headers: Any, body: bytes, now_us: int, corr_id: str) -> Any:
+        found = self.verifier.verify(headers, body, now_us, corr_id)
+        if isinstance(found, Errand):
+            asyncio.run(found.run())
+            found = self.verifier.verify(headers, body, now_us, corr_id)
+        return found
 
 
 def delivered(found: Any) -> Delivery:
