@@ -25,8 +25,11 @@ test: setup ## every test this machine can run
 sim: setup ## simulate SEEDS worlds (2000), from seed FIRST (0); for the night SEEDS=100000
 	@$(BIN)/python -m rco.testing.simulation --seed $(or $(FIRST),0) --seeds $(or $(SEEDS),2000) --jobs $(or $(JOBS),2)
 
-bench: setup ## the figures of this machine; OUT=FILE writes them as JSON
-	@$(BIN)/python -m bench $(if $(OUT),--out $(OUT))
+bench: setup ## the figures of this machine; OUT=FILE writes them as JSON, ONLY="steps idle" asks these alone
+	@$(BIN)/python -m bench $(if $(OUT),--out $(OUT)) $(ONLY)
+
+bench-growth: setup ## how cost grows, to 10^6 runs: docs/performance.md; MOST=N leaves larger sizes out, OUT=FILE as above
+	@$(BIN)/python -m bench.growth $(if $(MOST),--most $(MOST)) $(if $(OUT),--out $(OUT)) $(ONLY)
 
 lock: setup ## renew the lock file
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -35,4 +38,4 @@ lock: setup ## renew the lock file
 clean: ## remove what was built and what ran
 	rm -rf .rco .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
 
-.PHONY: help setup demo check test sim bench lock clean
+.PHONY: help setup demo check test sim bench bench-growth lock clean
