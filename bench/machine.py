@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rco.measure.machine import cores, file_system, load
+
 __all__ = ["facts", "file_system", "load"]
 
 _PACKAGES = ("granian", "uvloop", "msgspec", "aiohttp", "blake3", "litestar", "asyncpg")
@@ -20,7 +22,7 @@ def facts(folder: Path) -> dict[str, Any]:
     """Processor, cores, kernel, versions, commit, and the file system that ``folder`` is on."""
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
         "kernel": platform.release(),
         "file_system": file_system(folder),
@@ -30,21 +32,6 @@ def facts(folder: Path) -> dict[str, Any]:
         "rco": version("rco"),
         "commit": _commit(),
     }
-
-
-def load() -> float:
-    """Processes that want a core, averaged over the last minute: above the number of cores, rates are too low."""
-    return os.getloadavg()[0]
-
-
-def file_system(folder: Path) -> str:
-    """Kind of the file system under ``folder``. In ``tmpfs`` an fsync costs nothing, and a figure means nothing."""
-    best, kind = "", "unknown"
-    for line in Path("/proc/mounts").read_text().splitlines():
-        _, place, found, *_ = line.split()
-        if folder.resolve().is_relative_to(place) and len(place) >= len(best):
-            best, kind = place, found
-    return kind
 
 
 def _cpu() -> str:

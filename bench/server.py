@@ -4,6 +4,8 @@ that is measured."""
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,9 @@ __all__ = ["postgres"]
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """Its address, as long as it runs. Raises ``AssertionError`` or ``CalledProcessError`` when there is none."""
+    """Its address, as long as it runs: also SIGTERM to this process ends it. Raises ``AssertionError`` or
+    ``CalledProcessError`` when there is none."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     server = PostgresServer(parent=folder if _open_to_all(folder) else None)
     try:
         yield server.dsn("postgres")

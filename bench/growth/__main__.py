@@ -84,7 +84,7 @@ def _points(name: str, store: str, folder: Path, server: str, sizes: list[int]) 
     """What the curve gave, and why there is not more of it."""
     folder.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.growth.one", name, str(folder), store, server, *map(str, sizes)],
+        [sys.executable, "-m", "bench.growth.one", name, str(folder), store, server, "1", *map(str, sizes)],
         cwd=_ROOT,
         env={**os.environ, "PYTHONHASHSEED": "0"},
         stdout=subprocess.PIPE,

@@ -38,12 +38,18 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Growing(msgspec.Struct, frozen=True, kw_only=True):
-    """One curve on one store: the sizes to ask for, a folder on the disk to be measured, the server."""
+    """One curve on one store: the sizes to ask for, a folder on the disk to be measured, the server, and how much to do
+    at each size (1 is what is published)."""
 
     sizes: list[int]
     folder: Path
     store: str
     server: str = ""
+    scale: float = 1.0
+
+    def count(self, full: int, least: int = 1) -> int:
+        """``full`` things at scale 1, fewer at a smaller scale, never below ``least``."""
+        return max(least, round(full * self.scale))
 
     def place(self) -> AbstractAsyncContextManager[Place]:
         """A new, empty, migrated database."""

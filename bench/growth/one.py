@@ -1,5 +1,5 @@
-"""``python -m bench.growth.one CURVE FOLDER STORE SERVER SIZE...``: one curve on one store; its points as JSON lines on
-standard output, as they come."""
+"""``python -m bench.growth.one CURVE FOLDER STORE SERVER SCALE SIZE...``: one curve on one store; its points as JSON
+lines on standard output, as they come."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ async def _points(name: str, growing: Growing) -> None:
         sys.stdout.flush()
 
 
-def main(name: str, folder: str, store: str, server: str, *sizes: str) -> None:
-    growing = Growing(sizes=[int(size) for size in sizes], folder=Path(folder), store=store, server=server)
+def main(name: str, folder: str, store: str, server: str, scale: str, *sizes: str) -> None:
+    growing = Growing(
+        sizes=[int(size) for size in sizes], folder=Path(folder), store=store, server=server, scale=float(scale)
+    )
     uvloop.run(_points(name, growing))
 
 

@@ -65,6 +65,16 @@ async def test_parking_sets_a_due_time_and_leaving_it_removes_it(keeper, desk):
     assert await reader.due(1000, 10) == []
 
 
+async def test_as_many_due_runs_are_told_as_were_asked_for(keeper, desk):
+    """Pages of lists are bounded. Were these, an owner would take a full page for the last one and look again half a
+    minute later."""
+    many = 1_100
+    run_ids = [await desk.open(keeper.writer) for _ in range(many)]
+    await desk.commit(keeper.writer, lambda c: c.moved.extend([Moved(run_id, Mode.PARKED, 100) for run_id in run_ids]))
+    assert len(await keeper.reader.due(1000, 10_000)) == many
+    assert len(await keeper.reader.due(1000, many - 1)) == many - 1
+
+
 async def test_the_last_of_several_moves_in_one_batch_stands(keeper, desk):
     run_id = await desk.open(keeper.writer)
 

@@ -28,9 +28,9 @@ async def _ask(growing: Growing) -> AsyncIterator[Point]:
                 await closed_runs(rig, max(0, size - there - 1))
             await tidy(place)
             there = await count_rows(place, "closed_run")
-            start_ms, whole_ms, empty_ms = await _latencies(place, empty)
+            start_ms, whole_ms, empty_ms = await _latencies(place, empty, growing.count(_LOOKS // _BLOCK))
             # The middle of several is hardly touched by what others do on the machine.
-            rates = [await durable_steps(place, 100, _RUNS, _STEPS) for _ in range(5)]
+            rates = [await durable_steps(place, 100, growing.count(_RUNS, least=20), _STEPS) for _ in range(5)]
             cost = statistics.median(rate.cpu_s_per_1000 for rate in rates)
             settings = {**rates[0].settings, "closed_runs": there, "empty_start_ms": empty_ms}
             for line, value in (
@@ -43,14 +43,14 @@ async def _ask(growing: Growing) -> AsyncIterator[Point]:
                 yield Point(line=line, x=size, value=value, cpu_s_per_1000=cost, settings=settings)
 
 
-async def _latencies(place: Place, empty: Place) -> tuple[float, float, float]:
+async def _latencies(place: Place, empty: Place, blocks: int) -> tuple[float, float, float]:
     """Medians in ms: until a start is durable, until its result is here, and the start beside an empty store, the two
     looked at in turns."""
     starts: list[float] = []
     wholes: list[float] = []
     beside: list[float] = []
     async with Rig(place) as full, Rig(empty) as bare:
-        for _ in range(_LOOKS // _BLOCK):
+        for _ in range(blocks):
             for rig, found in ((full, starts), (bare, beside)):
                 for _ in range(_BLOCK):
                     began = time.perf_counter()

@@ -20,7 +20,7 @@ _LIMIT_BYTES = 8 << 20
 async def _ask(growing: Growing) -> AsyncIterator[Point]:
     options = EngineOptions(value_limit_bytes=_LIMIT_BYTES)
     for size in growing.sizes:
-        runs = _RUNS[size]
+        runs = growing.count(_RUNS[size], least=2)
         at_a_time = min(runs, 20)
         async with growing.place() as place, Rig(place, GROWING, options=options) as rig:
             one = partial(rig.run, "heavy", {"count": _STEPS, "size_bytes": size})

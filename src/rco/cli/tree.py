@@ -39,6 +39,7 @@ def make_app() -> App:
         ("rco.cli.targets:app", "targets", "Look at the downstream APIs that may be called."),
         ("rco.cli.audit:app", "audit", "Export evidence, and verify it without a service."),
         ("rco.cli.doctor:doctor", "doctor", "Say what is wrong with a deployment, and what to do about it."),
+        ("rco.cli.bench:bench", "bench", "Measure your machine with your database, and say what binds."),
         ("rco.cli.nodes:app", "node", "See which processes own the work, and take one out of service."),
         ("rco.cli.store:app", "store", "Trim what is old out of a store, and accept what it lost."),
         ("rco.cli.export:export", "export", "Export runs and journals, in a form that others can read."),

@@ -26,6 +26,8 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s_per_1000: float
     cores: float
     """CPU seconds in a second of it: where this nears the number of cores, they are what binds."""
+    node_cores: float
+    """The same of this process alone: a node runs Python on one core."""
     settings: dict[str, Any]
     written_bytes_per_1000: float = 0.0
 
@@ -42,13 +44,16 @@ async def bare_rows(place: Place, at_a_time: int, count: int) -> Rate:
     """Rows by bare group commit with ``at_a_time`` producers."""
     memory.settle()
     bare = await open_bare(place)
+    node = time.process_time()
     took_s, cpu_s = await side_by_side(count, at_a_time, bare.row, Meter(place.server_pid))
+    node = time.process_time() - node
     stored = await bare.close()
     assert stored == count, f"{stored} rows are there, {count} were written"
     return Rate(
         per_s=count / took_s,
         cpu_s_per_1000=cpu_s / count * 1000,
         cores=cpu_s / took_s,
+        node_cores=node / took_s,
         settings={**durability(place), "row_bytes": ROW_BYTES, "producers": at_a_time},
     )
 
@@ -60,7 +65,9 @@ async def durable_steps(place: Place, at_a_time: int, runs: int, steps: int) -> 
         one = partial(rig.run, "steps", steps)
         await side_by_side(warm, at_a_time, one, rig.meter)
         before = rig.meter.written_bytes()
+        node = time.process_time()
         took_s, cpu_s = await side_by_side(runs, at_a_time, one, rig.meter)
+        node = time.process_time() - node
         written = rig.meter.written_bytes() - before
         settings = await rig.finish((runs + warm) * steps, runs + warm)
     count = runs * steps
@@ -68,6 +75,7 @@ async def durable_steps(place: Place, at_a_time: int, runs: int, steps: int) -> 
         per_s=count / took_s,
         cpu_s_per_1000=cpu_s / count * 1000,
         cores=cpu_s / took_s,
+        node_cores=node / took_s,
         settings=settings | {"at_a_time": at_a_time, "steps_per_run": steps},
         written_bytes_per_1000=written / count * 1000,
     )

@@ -73,7 +73,7 @@ class Bare(Protocol):
 
 
 async def open_bare(place: Place) -> Bare:
-    """A bare writer with a table of its own at ``place``; once for each place."""
+    """A bare writer with an empty table of its own at ``place``; one at a time."""
     if place.store == "postgresql":
         return await _BarePostgres.open(place.where)
     return _BareSqlite(str(Path(place.where).with_name("bare.db")))
@@ -87,6 +87,7 @@ class _BareSqlite:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("DROP TABLE IF EXISTS step")
         self._connection.execute("CREATE TABLE step (n INTEGER PRIMARY KEY, at_us INTEGER, data BLOB)")
         self._queue: SimpleQueue[tuple[_Row, asyncio.Future[None]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -142,6 +143,7 @@ class _BarePostgres:
         import asyncpg
 
         connection = await asyncpg.connect(where)
+        await connection.execute("DROP TABLE IF EXISTS bare_step")
         await connection.execute("CREATE TABLE bare_step (n bigint PRIMARY KEY, at_us bigint, data bytea)")
         return cls(connection)
 
@@ -171,7 +173,6 @@ class _BarePostgres:
         self._task.cancel()
         await asyncio.wait([self._task])
         rows = await self._connection.fetchval("SELECT count(*) FROM bare_step")
-        await self._connection.execute("DROP TABLE bare_step")
         await self._connection.close()
         return int(rows)
 

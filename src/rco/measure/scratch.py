@@ -15,6 +15,7 @@ import msgspec
 
 from rco.errors import StoreError
 from rco.kit.ids import Ids
+from rco.measure.machine import existing
 from rco.store.opening import is_postgres, migrate_up
 
 __all__ = ["Place", "scratch"]
@@ -44,9 +45,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 async def scratch(where: str) -> AsyncIterator[Place]:
     """An empty database beside ``where``.
 
-    SQLite: a file in a new folder beside the file ``where``, so on the same disk. PostgreSQL: a new database on the
-    same server, or, where the role may not make databases, a new schema in the same one; nothing that was there is
-    read or written. Either is removed at the end, also after an error. Raises ``StoreError`` when neither can be made.
+    SQLite: a file in a new folder beside the file ``where`` (above it, where that folder is missing), so on its disk.
+    PostgreSQL: a new database on the same server, or, where the role may not make databases, a new schema in the same
+    one; nothing that was there is read or written. Either is removed at the end, also after an error. Raises
+    ``StoreError`` when neither can be made.
     """
     if not is_postgres(where):
         folder = await asyncio.to_thread(_folder, Path(where))
@@ -80,7 +82,7 @@ async def scratch(where: str) -> AsyncIterator[Place]:
 
 
 def _folder(beside: Path) -> Path:
-    parent = beside.resolve().parent
+    parent = existing(beside)
     try:
         return Path(tempfile.mkdtemp(prefix="rco-bench-", dir=parent))
     except OSError as problem:

@@ -130,7 +130,7 @@ class ModelReader:
                 for run_id, due_us in tables.timers.items()
                 if due_us < before_us and _in(run_id, shards)
             ]
-            return sorted(found)[: _bounded(limit)]
+            return sorted(found)[: max(0, limit)]
 
         return await self.ask(read)
 

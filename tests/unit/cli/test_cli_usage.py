@@ -27,7 +27,7 @@ from rco.errors import (
 
 GROUPS = [
     *("dev", "serve", "migrate", "run", "events", "letters", "targets", "audit", "config", "demo", "version"),
-    *("doctor", "node", "export", "verify", "backup", "restore"),
+    *("doctor", "node", "export", "verify", "backup", "restore", "bench"),
 ]
 
 

@@ -95,7 +95,8 @@ class JournalReader(Protocol):
 
 class TimerReader(Protocol):
     async def due(self, before_us: int, limit: int, shards: Shards | None = None) -> list[tuple[int, bytes]]:
-        """(due_us, run id) of parked runs of ``shards`` due before ``before_us``, soonest first."""
+        """(due_us, run id) of parked runs of ``shards`` due before ``before_us``, soonest first: all there are up to
+        ``limit``, for an owner that takes fewer as a sign that there are no more."""
         ...
 
 

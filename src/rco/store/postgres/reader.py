@@ -97,7 +97,7 @@ class PostgresReader:
         return [Segment(*row) for row in await self._ask(read_runs.JOURNAL, run_id)]
 
     async def due(self, before_us: int, limit: int, shards: Shards | None = None) -> list[tuple[int, bytes]]:
-        sql, values = read_runs.due(before_us, self._bounded(limit), shards)
+        sql, values = read_runs.due(before_us, max(0, limit), shards)
         return [(row[0], row[1]) for row in await self._ask(sql, *values)]
 
     async def messages(self, run_id: bytes) -> list[Message]:

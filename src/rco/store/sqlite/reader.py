@@ -132,7 +132,7 @@ class SqliteReader:
         limit: int,
         shards: Shards | None = None,  # noqa: ARG002 - one owner has them all
     ) -> list[tuple[int, bytes]]:
-        limit = self._bounded(limit)
+        limit = max(0, limit)
         return await self._ask(lambda connection: read_runs.due(connection, before_us, limit))
 
     async def messages(self, run_id: bytes) -> list[Message]:
