@@ -30,10 +30,12 @@ class Service:
     """``async with Service(folder, place) as service``: started and ready. Several may serve one PostgreSQL; each has a
     folder of its own."""
 
-    def __init__(self, folder: Path, place: Place, ledger: Path | None = None, **more: Any) -> None:
-        """``more`` are settings beside the usual ones."""
+    def __init__(
+        self, folder: Path, place: Place, ledger: Path | None = None, store: dict[str, str] | None = None
+    ) -> None:
+        """``store`` are settings of the store beside its path."""
         folder.mkdir(exist_ok=True)
-        self._folder, self.place, self._more = folder, place, more
+        self._folder, self.place, self._store = folder, place, store or {}
         self.ledger = ledger or folder / "ledger"
         self.port, self._metrics_port = _free_ports(2)
         self._process: asyncio.subprocess.Process
@@ -52,7 +54,7 @@ class Service:
         settings: dict[str, Any] = {
             "app": str(_ROOT / "bench" / "app.py"),
             "data_dir": str(self._folder / "data"),
-            "store": {"path": self.place.where},
+            "store": {"path": self.place.where, **self._store},
             "server": {"bind_addr": f"127.0.0.1:{self.port}", "metrics_addr": f"127.0.0.1:{self._metrics_port}"},
             "limits": LIMITS,
             "providers": {
@@ -63,7 +65,7 @@ class Service:
             },
         }
         # JSON is YAML.
-        config.write_bytes(msgspec.json.encode(settings | self._more))
+        config.write_bytes(msgspec.json.encode(settings))
         log = os.open(self._folder / "service.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             self._process = await asyncio.create_subprocess_exec(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bench.app import STEPS
@@ -19,15 +20,25 @@ __all__ = ["QUESTION"]
 _DONE = "closed_run WHERE outcome = 'completed'"
 _OWNERS = "SELECT owner, count(*) FROM lease WHERE owner IS NOT NULL GROUP BY owner"
 _SHARDS = 256
+_LEASES = {"": {}, "-short": {"heartbeat": "0.5s", "lease_ttl": "2s", "lease_margin": "0.5s"}}
+"""The defaults, and what ``StoreOptions`` names for a takeover within 3 s."""
 
 
 async def _ask(round: Round) -> list[Measured]:
+    measured = []
+    for which, lease in _LEASES.items():
+        measured += await _one(round, round.folder / (which or "default"), which, lease)
+    return measured
+
+
+async def _one(round: Round, folder: Path, which: str, lease: dict[str, str]) -> list[Measured]:
+    folder.mkdir()
     runs = round.count(500, least=10)
-    ledger = round.folder / "ledger"
+    ledger = folder / "ledger"
     async with (
         round.place() as place,
-        Service(round.folder / "one", place, ledger) as one,
-        Service(round.folder / "two", place, ledger) as two,
+        Service(folder / "one", place, ledger, lease) as one,
+        Service(folder / "two", place, ledger, lease) as two,
     ):
         await _until(place, lambda owners: len(owners) == 2 and min(owners.values()) > _SHARDS // 4)
         doomed = next(name for name in await _owners(place) if name.endswith(f"-{one.pid}"))
@@ -42,10 +53,11 @@ async def _ask(round: Round) -> list[Measured]:
         done_s = time.perf_counter() - began
         found = effects(ledger)
         assert len(found) == runs * STEPS, f"{len(found)} different effects, {runs * STEPS} were asked for"
-    settings = {**place.facts, "runs": runs, "repeated": sum(found.values()) - len(found), "lease": "defaults"}
+    repeated = sum(found.values()) - len(found)
+    settings = {**place.facts, "runs": runs, "repeated": repeated, "lease": lease or "defaults"}
     return [
-        Measured(name="takeover", value=taken_s, settings=settings),
-        Measured(name="takeover-done", value=done_s, settings=settings),
+        Measured(name=f"takeover{which}", value=taken_s, settings=settings),
+        Measured(name=f"takeover{which}-done", value=done_s, settings=settings),
     ]
 
 
@@ -68,6 +80,13 @@ QUESTION = Question(
             reach=Reach(10, at_most=True),
         ),
         Asked(name="takeover-done", text="… all its 500 runs are done after", unit="s"),
+        Asked(
+            name="takeover-short",
+            text="… with a lease of 2 s and heartbeats of 0.5 s",
+            unit="s",
+            reach=Reach(3, at_most=True),
+        ),
+        Asked(name="takeover-short-done", text="… all its 500 runs are done after", unit="s"),
     ),
     ask=_ask,
     stores=("postgresql",),
