@@ -37,6 +37,7 @@ from rco.kit.ids import Ids
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.operations.access import Access, ensure_admin
+from rco.operations.bulk_run import bulk_program
 from rco.operations.desk import Desk
 from rco.operations.observe import observe, observe_history
 from rco.operations.receive import emitted, receive
@@ -286,7 +287,8 @@ class Service:
         return self._secrets.opened(self.settings.store.path or str(self._data / "rco.db"))
 
     def _programs(self, application: Application | None) -> list[Any]:
-        return [] if application is None else application.programs(self._egress, self._executor)
+        own = [bulk_program(lambda: self._desk)]
+        return own if application is None else [*application.programs(self._egress, self._executor), *own]
 
     def _table(self, settings: Settings, application: Application | None) -> RoutingTable:
         own = [] if application is None else application.subscriptions()

@@ -15,6 +15,8 @@ from rco.model.run import Mode, Outcome, fork_prefix
 from rco.store.contract.changes import Ended, Moved, StartKey, Waiter
 from rco.store.contract.reader import RunFilter
 
+START_US = 1_800_000_000_000_000
+
 
 async def test_a_row_comes_back_as_it_went_in(keeper, desk):
     row = desk.row(
@@ -303,3 +305,53 @@ async def test_a_run_may_begin_with_many_records(keeper, desk):
     assert (await desk.admit(keeper.writer, opened=opened)).status == "accepted"
     (segment,) = await keeper.reader.journal(row.run_id)
     assert (segment.first_seq, decode_segment(segment.data)) == (0, records)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({}, [5, 4, 3, 2, 1, 0]),
+        ({"users_only": True}, [4, 3, 2, 1, 0]),
+        ({"code": "call_failed"}, [1, 0]),
+        ({"code": "call_failed", "outcome": Outcome.FAILED, "workflow": "orders"}, [1, 0]),
+        ({"code": "code changed", "mode": Mode.BLOCKED}, [3]),
+        ({"code": "call"}, []),
+        ({"text": "NO STOCK"}, [1]),
+        ({"text": "key-4"}, [4]),
+        ({"text": "corr-2"}, [2]),
+        ({"text": "50%_"}, [2]),
+        ({"text": "'"}, []),
+        ({"opened_from_us": START_US + 2000, "opened_to_us": START_US + 5000}, [3, 2, 1]),
+        ({"opened_from_us": START_US + 9000}, []),
+        ({"mode": Mode.HOT, "outcome": Outcome.FAILED}, []),
+    ],
+)
+async def test_runs_are_counted_and_found_by_time_code_and_text(keeper, desk, where, expected):
+    rows = []
+    for at in range(6):
+        desk.clock.at_us += 1000
+        name = "rco.bulk" if at == 5 else "orders"
+        key = f"Key-{at}" if at == 4 else None
+        rows.append(desk.row(workflow=name, corr_id=f"corr-{at}", opened_us=desk.clock.at_us, key=key))
+    await desk.commit(keeper.writer, lambda c: c.opened.extend(rows))
+
+    def put(changes):
+        now = desk.clock.at_us
+        for at, detail in enumerate(
+            (
+                b'{"error":{"code":"call_failed","kind":"HttpStatus","message":"503"}}',
+                b'{"error":{"code":"call_failed","kind":"HttpStatus","message":"no stock \\u0000"}}',
+                b'{"error":{"code":"error","kind":"ValueError","message":"50%_ off"}}',
+            )
+        ):
+            changes.ended.append(Ended(rows[at].run_id, Outcome.FAILED, now, detail))
+        changes.moved.append(Moved(rows[3].run_id, Mode.BLOCKED, None, b'{"cause":"code changed","message":"m"}'))
+
+    await desk.commit(keeper.writer, put)
+    ids = [row.run_id for row in rows]
+    found = await keeper.reader.runs(RunFilter(**where))
+    assert [ids.index(row.run_id) for row in found] == expected
+    assert await keeper.reader.count_runs(RunFilter(**where, limit=1)) == len(expected)
+    if expected:
+        after = RunFilter(**where, after=found[0].run_id)
+        assert await keeper.reader.count_runs(after) == len(expected) - 1

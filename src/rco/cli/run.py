@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from cyclopts import App, Parameter
 
+from rco.cli.bulk import bulk, progress
 from rco.cli.exits import Exit
 from rco.cli.output import print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
@@ -21,6 +22,8 @@ from rco.model.wire import ForkRun, RunView, SettleAsk, StartedRun, State
 __all__ = ["app"]
 
 app = App(name="run", help="Start, watch and steer runs.")
+app.command(bulk)
+app.command(progress)
 INPUT_BYTES_MAX = 1 << 20
 _Json = Annotated[str, Parameter(allow_leading_hyphen=True)]
 _ROUND_S = 30.0

@@ -14,6 +14,9 @@ from rco.client.answers import decode, error_of
 from rco.errors import Unreachable
 from rco.model.wire import (
     Accepted,
+    BulkAsk,
+    BulkPreview,
+    BulkView,
     CancelAsk,
     EventPage,
     EventView,
@@ -23,6 +26,7 @@ from rco.model.wire import (
     PauseAsk,
     Replayed,
     RunPage,
+    RunSelection,
     RunView,
     SettleAsk,
     SignalAsk,
@@ -135,6 +139,20 @@ class Client:
     async def retry(self, run_id: str) -> Accepted:
         """Try a blocked or failed run again; ``run_id`` of the answer is the run that goes on."""
         return await self._post(f"/v1/runs/{_part(run_id)}/retry", Accepted)
+
+    # -- bulk ------------------------------------------------------------------------------------------------------
+
+    async def preview_bulk(self, where: RunSelection) -> BulkPreview:
+        """How many runs are selected, and the newest of them. Changes nothing."""
+        return await self._post("/v1/bulk/preview", BulkPreview, where)
+
+    async def bulk(self, ask: BulkAsk) -> StartedRun:
+        """Begin a bulk. It is a run: pause, resume and cancel it as one. With a key it may be repeated."""
+        return await self._post("/v1/bulk", StartedRun, ask)
+
+    async def bulk_at(self, bulk_id: str) -> BulkView:
+        """How far a bulk is."""
+        return await self._get(f"/v1/bulk/{_part(bulk_id)}", BulkView)
 
     # -- events and letters ----------------------------------------------------------------------------------------
 

@@ -37,7 +37,8 @@ class Programs:
         self._by_name = {program.name: program for program in programs}
 
     def names(self) -> list[str]:
-        return sorted(self._by_name)
+        """Those that may be started by name: what begins with ``rco.`` is the service's own."""
+        return sorted(name for name in self._by_name if not name.startswith("rco."))
 
     def find(self, name: str) -> Program | None:
         return self._by_name.get(name)
@@ -46,6 +47,6 @@ class Programs:
         """The program, or ``NotFound`` with the names there are."""
         program = self._by_name.get(name)
         if program is None:
-            known = ", ".join(sorted(self._by_name)[:20]) or "none"
+            known = ", ".join(self.names()[:20]) or "none"
             raise NotFound(f"no workflow named {name!r}.", cure=f"This application has: {known}.")
         return program

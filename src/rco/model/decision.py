@@ -21,6 +21,7 @@ class Verb(StrEnum):
     SIGNAL = "signal"
     CANCEL = "cancel"
     FORK = "fork"
+    BULK = "bulk"
     RESET = "reset"
     PAUSE = "pause"
     RESUME = "resume"

@@ -13,6 +13,10 @@ from msgspec import Meta
 
 __all__ = [
     "Accepted",
+    "BulkAsk",
+    "BulkError",
+    "BulkPreview",
+    "BulkView",
     "CancelAsk",
     "EventBrief",
     "EventPage",
@@ -27,6 +31,7 @@ __all__ = [
     "Replayed",
     "RunBrief",
     "RunPage",
+    "RunSelection",
     "RunView",
     "SettleAsk",
     "SignalAsk",
@@ -92,6 +97,35 @@ class ForkRun(_Ask, frozen=True, kw_only=True):
     key: Name | None = None
     reason: Reason = ""
     undone: bool = False
+
+
+class RunSelection(_Ask, frozen=True, kw_only=True):
+    """Which runs: all that is given must hold. Times are RFC 3339; ``opened_before`` itself is not within.
+
+    ``code``: of the error it closed with, or the cause for which it is blocked, in doubt or paused. ``text``: stands in
+    its error or result, its key or its correlation id."""
+
+    state: State
+    workflow: Name | None = None
+    corr_id: Name | None = None
+    opened_after: str | None = None
+    opened_before: str | None = None
+    code: Name | None = None
+    text: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+class BulkAsk(_Ask, frozen=True, kw_only=True):
+    """Give one command to all selected runs, ``rate_per_s`` at most; stop when more than ``stop_after_failures`` could
+    not take it. The same ``key`` is the same bulk.
+
+    ``retry-step``: go on from the step that failed. ``terminate``: close without running any of its code."""
+
+    action: Literal["retry", "retry-step", "cancel", "terminate", "pause", "resume"]
+    where: RunSelection
+    rate_per_s: Annotated[float, Meta(gt=0, le=10_000)] | None = None
+    stop_after_failures: Annotated[int, Meta(ge=0)] | None = None
+    reason: Reason = ""
+    key: Name | None = None
 
 
 class PauseAsk(_Ask, frozen=True, kw_only=True):
@@ -183,6 +217,37 @@ class RunView(RunBrief, frozen=True, kw_only=True):
     timeline: list[TimelineEntry] = []
     timeline_cut: bool = False
     """Whether older or newer entries were left out because there are too many."""
+
+
+class BulkPreview(_View, frozen=True, kw_only=True):
+    """How many runs were selected when it was asked, and the newest of them."""
+
+    count: int
+    sample: list[RunBrief]
+
+
+class BulkError(_View, frozen=True, kw_only=True):
+    """Why one run could not take the command."""
+
+    run_id: str
+    message: str
+
+
+class BulkView(_View, frozen=True, kw_only=True):
+    """How far a bulk is. ``state`` is that of its run; ``count`` is null before it has counted. ``ended``: ``done``, or
+    why it stopped; empty while it goes on. ``errors``: of the first that failed."""
+
+    id: str
+    action: str
+    state: State
+    count: int | None
+    done: int
+    failed: int
+    ended: str
+    errors: list[BulkError]
+    opened_at: str
+    closed_at: str | None = None
+    error: dict[str, Any] | None = None
 
 
 class EventBrief(_View, frozen=True, kw_only=True):

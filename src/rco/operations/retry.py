@@ -16,7 +16,7 @@ from rco.operations.desk import Desk
 __all__ = ["retry"]
 
 
-async def retry(desk: Desk, principal: Principal, run_id: bytes) -> bytes:
+async def retry(desk: Desk, principal: Principal, run_id: bytes, reason: str = "") -> bytes:
     """Give a run another try; returns the run that goes on. Needs the operator's role.
 
     A blocked run is replayed on the code there is now. A run that closed without completing is started anew with the
@@ -26,7 +26,7 @@ async def retry(desk: Desk, principal: Principal, run_id: bytes) -> bytes:
     require(principal, Role.OPERATOR)
     row = await find_run(desk, principal, run_id)
     if row.mode is Mode.BLOCKED:
-        decision = command_decision(desk, principal, row, Verb.RETRY)
+        decision = command_decision(desk, principal, row, Verb.RETRY, reason)
         desk.writer.changes(0).decisions.append(decision)
         if not await desk.engine.revive(row):
             raise Conflict(
@@ -41,6 +41,7 @@ async def retry(desk: Desk, principal: Principal, run_id: bytes) -> bytes:
         raise Conflict(f"run {id_text(run_id)} is still going on.", cure="Wait for it, or cancel it first.")
     if row.outcome is Outcome.COMPLETED:
         raise Conflict(f"run {id_text(run_id)} completed.", cure="Start another one with rco run start.")
+    desk.writer.changes(0).decisions.append(command_decision(desk, principal, row, Verb.RETRY, reason))
     segments = await desk.reader.journal(run_id)
     if not segments:
         raise NotFound(f"the journal of run {id_text(run_id)} is gone.", cure="Start it anew with its input.")

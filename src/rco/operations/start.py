@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from rco.engine.ask import StartAsk, Started
+from rco.errors import NotFound
 from rco.model.principal import Principal, Role
 from rco.operations.access import require
 from rco.operations.desk import Desk
@@ -19,6 +20,8 @@ async def start(desk: Desk, principal: Principal, ask: StartAsk) -> Started:
     run. Raises ``Conflict``, ``Overloaded``, ``NotFound`` or ``Misuse``.
     """
     require(principal, Role.OPERATOR)
+    if ask.workflow.startswith("rco."):
+        raise NotFound(f"no workflow named {ask.workflow!r}.", cure="What begins with rco. is the service's own.")
     return await desk.engine.start_run(
         msgspec.structs.replace(
             ask,

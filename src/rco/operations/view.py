@@ -13,7 +13,7 @@ from rco.model.letter import DeadLetter
 from rco.model.run import Mode, RunRow
 from rco.model.wire import EventBrief, EventView, LetterView, RunBrief, State
 
-__all__ = ["event_brief", "event_view", "letter_view", "run_brief", "run_detail", "state_of"]
+__all__ = ["MODES_OF", "event_brief", "event_view", "letter_view", "run_brief", "run_detail", "state_of"]
 
 _MODES: dict[Mode, State] = {
     Mode.HOT: "running",
@@ -22,6 +22,8 @@ _MODES: dict[Mode, State] = {
     Mode.IN_DOUBT: "in_doubt",
     Mode.PAUSED: "paused",
 }
+MODES_OF: dict[str, Mode] = {state: mode for mode, state in _MODES.items()}
+"""By state, the mode of an open run that it stands for; the other states are outcomes."""
 _OUTCOMES: dict[str, State] = {
     "completed": "completed",
     "failed": "failed",

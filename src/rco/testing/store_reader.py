@@ -60,7 +60,13 @@ class ModelReader:
     async def run(self, run_id: bytes) -> RunRow | None:
         return await self.ask(lambda tables: tables.row(run_id))
 
+    async def count_runs(self, where: RunFilter) -> int:
+        return len(await self._found(where))
+
     async def runs(self, where: RunFilter) -> list[RunRow]:
+        return (await self._found(where))[: _bounded(where.limit)]
+
+    async def _found(self, where: RunFilter) -> list[RunRow]:
         def read(tables: Tables) -> list[RunRow]:
             rows: list[RunRow] = []
             if where.outcome is None:
@@ -74,9 +80,9 @@ class ModelReader:
                 and where.workflow in (None, row.workflow)
                 and (not where.corr_id or where.corr_id == row.corr_id)
                 and (where.after is None or row.run_id < where.after)
+                and _fits(row, where)
             ]
-            rows.sort(key=lambda row: row.run_id, reverse=True)
-            return rows[: _bounded(where.limit)]
+            return sorted(rows, key=lambda row: row.run_id, reverse=True)
 
         return await self.ask(read)
 
@@ -266,6 +272,24 @@ class ModelReader:
 
 def _in(run_id: bytes, shards: Shards | None) -> bool:
     return shards is None or shard_of(run_id) in shards
+
+
+def _fits(row: RunRow, where: RunFilter) -> bool:
+    if where.opened_from_us is not None and row.opened_us < where.opened_from_us:
+        return False
+    if where.opened_to_us is not None and row.opened_us >= where.opened_to_us:
+        return False
+    if where.users_only and row.workflow.startswith("rco."):
+        return False
+    if where.code is not None:
+        told = msgspec.json.decode(row.detail) if row.detail else None
+        told = told if isinstance(told, dict) else {}
+        error = told.get("error")
+        code = error.get("code") if isinstance(error, dict) else None
+        if where.code != (code or told.get("cause")):
+            return False
+    text = "\n".join(((row.detail or b"").decode(), row.key or "", row.corr_id))
+    return where.text is None or where.text.lower() in text.lower()
 
 
 def _bounded(limit: int) -> int:

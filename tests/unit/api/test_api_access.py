@@ -16,7 +16,13 @@ from rco.server.api.app import control_api, document
 
 NOBODY = "01980000-0000-7000-8000-000000000000"
 ROUTES = [
-    (method.upper(), path.replace("{run_id}", NOBODY).replace("{letter_id}", NOBODY).replace("{event_id}", "e"))
+    (
+        method.upper(),
+        path.replace("{run_id}", NOBODY)
+        .replace("{letter_id}", NOBODY)
+        .replace("{bulk_id}", NOBODY)
+        .replace("{event_id}", "e"),
+    )
     for path, item in json.loads(document())["paths"].items()
     if path.startswith("/v1")
     for method in item
@@ -26,6 +32,8 @@ BODIES = {
     "runs": {"workflow": "greet"},
     "signal": {"name": "x"},
     "settle": {"key": "k", "verdict": "failed", "reason": "r"},
+    "bulk": {"action": "retry", "where": {"state": "failed"}},
+    "preview": {"state": "failed"},
 }
 
 

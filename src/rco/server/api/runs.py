@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from rco.engine.ask import StartAsk, Started
 from rco.engine.forking import ForkAsk
 from rco.kit.ids import id_text
-from rco.model.run import Mode, Outcome
+from rco.model.run import Outcome
 from rco.model.wire import (
     Accepted,
     CancelAsk,
@@ -33,18 +33,12 @@ from rco.operations.retry import retry
 from rco.operations.settle import settle
 from rco.operations.signal import signal
 from rco.operations.start import start
+from rco.operations.view import MODES_OF
 from rco.server.api.asked import ERRORS, Ask, asked, identity
 from rco.store.contract.reader import RunFilter
 
 __all__ = ["ROUTES"]
 
-_MODES = {
-    "running": Mode.HOT,
-    "waiting": Mode.PARKED,
-    "blocked": Mode.BLOCKED,
-    "in_doubt": Mode.IN_DOUBT,
-    "paused": Mode.PAUSED,
-}
 _SAME = {200: ResponseSpec(StartedRun, description="The key stands for this run already", generate_examples=False)}
 
 
@@ -77,8 +71,8 @@ async def runs(
     desk, principal, _, _ = asked(request)
     where = RunFilter(
         workflow=workflow,
-        mode=_MODES.get(run_state) if run_state else None,
-        outcome=Outcome(run_state) if run_state and run_state not in _MODES else None,
+        mode=MODES_OF.get(run_state) if run_state else None,
+        outcome=Outcome(run_state) if run_state and run_state not in MODES_OF else None,
         corr_id=corr_id,
         after=identity(after, "after") if after else None,
         limit=limit,

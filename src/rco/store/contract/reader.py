@@ -55,6 +55,15 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode | None = None
     outcome: Outcome | None = None
     corr_id: str | None = None
+    opened_from_us: int | None = None
+    opened_to_us: int | None = None
+    """Opened before this; ``opened_from_us`` itself is within."""
+    code: str | None = None
+    """The code of the error it closed with, or the cause for which it is blocked, in doubt or paused."""
+    text: str | None = None
+    """Stands in what it closed with or waits for, in its key or in its correlation id; A to Z as a to z."""
+    users_only: bool = False
+    """Without the service's own runs, whose workflows begin with ``rco.``."""
     after: bytes | None = None
     limit: int = 50
 
@@ -65,6 +74,10 @@ class RunReader(Protocol):
         ...
 
     async def runs(self, where: RunFilter) -> list[RunRow]: ...
+
+    async def count_runs(self, where: RunFilter) -> int:
+        """How many runs ``runs`` would give without its limit. A look at each of them."""
+        ...
 
     async def open_runs(
         self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None

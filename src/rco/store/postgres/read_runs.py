@@ -74,6 +74,24 @@ def runs(where: RunFilter, limit: int) -> Question:
     return f"SELECT * FROM ({both}) AS found ORDER BY run_id DESC LIMIT {limit:d}", values
 
 
+def count_runs(where: RunFilter) -> Question:
+    """How many ``runs`` would give; when nothing is left to ask for, the text is empty."""
+    values: list[Any] = []
+    parts: list[str] = []
+    if where.outcome is None and where.mode is not Mode.CLOSED:
+        parts.append(f"(SELECT count(*) FROM run WHERE {_filter(where, values, mode=where.mode)})")
+    if where.mode is None or where.mode is Mode.CLOSED:
+        parts.append(f"(SELECT count(*) FROM closed_run WHERE {_filter(where, values, mode=None)})")
+    return (f"SELECT {' + '.join(parts)}", values) if parts else ("", [])
+
+
+_DETAIL = "convert_from(detail, 'UTF8')"
+# The server has no such character, escaped or not; what stands for it is as long and escaped alike.
+_JSON = f"replace({_DETAIL}, '\\u0000', '\\ufffd')::json"
+_CODE = f"coalesce({_JSON} #>> '{{error,code}}', {_JSON} ->> 'cause') ="
+_ALL_TEXT = f"lower(coalesce({_DETAIL}, '') || chr(10) || coalesce(key, '') || chr(10) || corr_id)"
+
+
 def _filter(where: RunFilter, values: list[Any], *, mode: Mode | None) -> str:
     parts: list[str] = []
 
@@ -90,6 +108,17 @@ def _filter(where: RunFilter, values: list[Any], *, mode: Mode | None) -> str:
         add("corr_id =", where.corr_id)
     if where.after is not None:
         add("run_id <", where.after)
+    if where.opened_from_us is not None:
+        add("opened_us >=", where.opened_from_us)
+    if where.opened_to_us is not None:
+        add("opened_us <", where.opened_to_us)
+    if where.code is not None:
+        add(_CODE, where.code)
+    if where.text is not None:
+        values.append(plain(where.text))
+        parts.append(f"position(lower(${len(values)}) IN {_ALL_TEXT}) > 0")
+    if where.users_only:
+        parts.append("left(workflow, 4) <> 'rco.'")
     if where.outcome is not None:
         add("outcome =", where.outcome.value)
         if where.outcome is not Outcome.COMPLETED:

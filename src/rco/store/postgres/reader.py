@@ -71,6 +71,10 @@ class PostgresReader:
         sql, values = read_runs.runs(where, self._bounded(where.limit))
         return [rows.run(row) for row in await self._ask(sql, *values)] if sql else []
 
+    async def count_runs(self, where: RunFilter) -> int:
+        sql, values = read_runs.count_runs(where)
+        return int((await self._ask(sql, *values))[0][0]) if sql else 0
+
     async def open_runs(
         self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None
     ) -> list[RunRow]:

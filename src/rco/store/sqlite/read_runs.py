@@ -12,7 +12,7 @@ from rco.model.run import Mode, Outcome, RunRow, fork_prefix
 from rco.store import rows
 from rco.store.contract.reader import RunFilter, Segment
 
-__all__ = ["count_open", "due", "forks", "journal", "key_holder", "messages", "open_runs", "run", "runs"]
+__all__ = ["count_open", "count_runs", "due", "forks", "journal", "key_holder", "messages", "open_runs", "run", "runs"]
 
 
 def run(connection: sqlite3.Connection, run_id: bytes) -> RunRow | None:
@@ -37,6 +37,23 @@ def runs(connection: sqlite3.Connection, where: RunFilter, limit: int) -> list[R
     return list(islice(merge(*newest, key=lambda row: row.run_id, reverse=True), limit))
 
 
+def count_runs(connection: sqlite3.Connection, where: RunFilter) -> int:
+    counted = 0
+    if where.outcome is None and where.mode is not Mode.CLOSED:
+        text, values = _filter(where, mode=where.mode)
+        counted += connection.execute(f"SELECT count(*) FROM run WHERE {text}", values).fetchone()[0]
+    if where.mode is None or where.mode is Mode.CLOSED:
+        text, values = _filter(where, mode=None)
+        counted += connection.execute(f"SELECT count(*) FROM closed_run WHERE {text}", values).fetchone()[0]
+    return counted
+
+
+_DETAIL = "CAST(detail AS TEXT)"
+_CODE = f"""CASE WHEN json_valid({_DETAIL}) THEN coalesce(json_extract({_DETAIL}, '$.error.code'),
+ json_extract({_DETAIL}, '$.cause')) END = ?"""
+_TEXT = f"instr(lower(coalesce({_DETAIL}, '') || char(10) || coalesce(key, '') || char(10) || corr_id), lower(?)) > 0"
+
+
 def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
     failed = where.outcome is not None and where.outcome is not Outcome.COMPLETED
     # With a plus the namespace is compared but not searched for: an index that only begins with it would give all its
@@ -47,12 +64,18 @@ def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
         "mode = ?": None if mode is None else int(mode),
         "corr_id = ?": where.corr_id or None,
         "run_id < ?": where.after,
+        "opened_us >= ?": where.opened_from_us,
+        "opened_us < ?": where.opened_to_us,
+        _CODE: where.code,
+        _TEXT: where.text,
         "outcome = ?": None if where.outcome is None else where.outcome.value,
     }
     for text, value in asked.items():
         if value is not None:
             parts.append(text)
             values.append(value)
+    if where.users_only:
+        parts.append("substr(workflow, 1, 4) <> 'rco.'")
     # Said again in the words of the partial indexes, or the planner may not use them.
     if where.corr_id:
         parts.append("corr_id <> ''")

@@ -93,6 +93,9 @@ class SqliteReader:
         limit = self._bounded(where.limit)
         return await self._ask(lambda connection: read_runs.runs(connection, where, limit))
 
+    async def count_runs(self, where: RunFilter) -> int:
+        return await self._ask(lambda connection: read_runs.count_runs(connection, where))
+
     async def open_runs(
         self,
         mode: Mode,
