@@ -141,7 +141,7 @@ def hmac_slack() -> dict[str, Any]:
         "signed_headers": ["x-slack-request-timestamp", "x-slack-signature"],
         "good": [],
         "bad": [
-            bad("holds, but is not JSON", headers, body, "MALFORMED", 400, "json_invalid"),
+            resigned(bad("holds, but is not JSON", headers, body, "MALFORMED", 400, "json_invalid")),
             unauth("one character changed", headers, body + "x", "sig_mismatch"),
         ],
     }

@@ -46,6 +46,7 @@ def make_app() -> App:
         ("rco.cli.verify:verify", "verify", "Check a deployment by its records: nine rules."),
         ("rco.cli.backup:backup", "backup", "Copy a database while a service uses it."),
         ("rco.cli.backup:restore", "restore", "Put a backup in the place of a database."),
+        ("rco.cli.interop:app", "interop", "See which senders of webhooks are understood, and test an instance."),
         ("rco.cli.config:app", "config", "Check a configuration, and explain where each value comes from."),
         ("rco.cli.demo:demo", "demo", "Run the main job end to end, from a checkout."),
         ("rco.cli.version:version", "version", "Say which release this is."),

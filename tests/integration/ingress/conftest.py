@@ -106,7 +106,7 @@ class Edge:
         secrets: dict[str, str] = changed.pop("secrets", {})
         self.turnstile.replace(
             open_routes(
-                [*_providers(**changed.pop("provider", {})), *changed.pop("more", [])],
+                changed.pop("only", None) or [*_providers(**changed.pop("provider", {})), *changed.pop("more", [])],
                 resolve=lambda ref: secrets[ref].encode() if ref in secrets else _resolve(ref),
                 clock=self.clock,
                 certificates=changed.pop("certificates", None),

@@ -1,0 +1,1 @@
+"""Conformance of a live instance with a provider's published vectors."""
