@@ -30,6 +30,7 @@ from rco.testing.simulation import simulate
 from rco.testing.store import ModelKeeper
 from rco.testing.store_writer import ModelWriter
 from rco.testing.wire import Wire
+from rco.workflow import probe as probe_module
 from rco.workflow.context import Context
 
 WITHIN = 150
@@ -301,6 +302,12 @@ def fork_with_another_input(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(forking.Forking, "_records", lie)
 
 
+def believe_absence_at_once(patch: pytest.MonkeyPatch) -> None:
+    """A request that is still on its way is taken for one that never was."""
+    made = probe_module._rest
+    patch.setattr(probe_module, "_rest", lambda grace_s, *rest: made(0.0, *rest))
+
+
 PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (arm_before_commit, "durable", {}),
     (no_fence, "epochs", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
@@ -333,6 +340,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (go_on_while_paused, "pauses", {"pause": 0.8}),
     (forget_what_came_while_paused, "signals", {"pause": 0.8}),
     (fork_with_another_input, "forks", {"fork": 1.0}),
+    (believe_absence_at_once, "probes", {"slow": 0.4}),
     (park_before_reading, "idle", {"nodes": 1}),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -39,12 +40,15 @@ class Effects:
         self.failed = 0
         self.retried = 0
         self.doubted = 0
+        self.on_doubt: Callable[[Live, Effect[Any]], None] = _wait
+        """Told of every step that is in doubt, when it comes to be and when it is loaded."""
 
     # -- arming ----------------------------------------------------------------------------------------------------
 
     def arm(self, live: Live, op: Effect[Any]) -> None:
         owner = self._owner
         if op.doubt:
+            self.on_doubt(live, op)
             return
         if op.written:
             self.begin(live, op)
@@ -234,11 +238,14 @@ class Effects:
             )
         )
         owner.append(live, Record(Kind.IN_DOUBT, op.key, now, op.fp, why[:MESSAGE_LIMIT]))
+        self.on_doubt(live, op)
         owner.drive(live)
 
     def settle(self, live: Live, op: Effect[Any], verdict: str, value: Any, reason: str, actor: str) -> None:
         """Go on after doubt: ``done`` with ``value``, ``failed``, or ``again`` (make another attempt)."""
         owner = self._owner
+        # A probe that is being asked is asked no more.
+        self.drop(live, op)
         now = owner.clock.now_us()
         owner.append(
             live, Record(Kind.SETTLED, op.key, now, op.fp, {"verdict": verdict, "reason": reason, "actor": actor})
@@ -254,6 +261,11 @@ class Effects:
         else:
             op.written = False
             owner.hold(live, op)
+
+
+def _wait(live: Live, op: Effect[Any]) -> None:
+    """A person settles it."""
+    del live, op
 
 
 def _being_cancelled() -> bool:

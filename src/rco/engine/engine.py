@@ -22,6 +22,7 @@ from rco.engine.operation import ChildRun, Effect, Emit, Mark, Timer, Wait
 from rco.engine.options import EngineOptions
 from rco.engine.owner import Owner
 from rco.engine.parking import Parking
+from rco.engine.probing import Probed, Probes
 from rco.engine.program import Program, Programs
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
@@ -84,6 +85,7 @@ class Engine:
         self._owner = owner = Owner(writer, clock, ids, options, ownership)
         self._effects = Effects(owner, random)
         self.timers = Timers(owner)
+        Probes(owner, self._effects, random)
         self._waits = Waits(owner, self.timers, self._effects)
         self._children = Children(owner, programs, self._waits)
         self._openings = Openings(owner, programs)
@@ -91,6 +93,7 @@ class Engine:
         owner.armers.update(
             {
                 Effect: self._effects,
+                Probed: self._effects,
                 Timer: self.timers,
                 Wait: self._waits,
                 ChildRun: self._children,

@@ -70,7 +70,10 @@ class Pausing:
         way any more; messages that come are not read before."""
         owner, machine = self._owner, live.machine
         for op in list(machine.pending.values()):
-            if isinstance(op, Effect) and op.written and not op.doubt and op.key not in live.tasks:
+            if isinstance(op, Effect) and op.doubt:
+                # A probe that settled it would go on.
+                self._effects.drop(live, op)
+            elif isinstance(op, Effect) and op.written and op.key not in live.tasks:
                 self._effects.take_back(live, op)
         body = {"message_id": message.message_id, **_unpack(message.body)}
         self._taken(live, message)

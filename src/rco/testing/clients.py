@@ -147,6 +147,8 @@ class Clients:
             await self._trip(order, random)
         elif kind == "charge":
             await self._start(order, "charge", {**given, "step": random.random() < 0.5})
+        elif kind == "checked":
+            await self._start(order, "checked", {**given, "grace_s": self._late_s})
         elif kind == "meeting":
             # Who waits is opened first: events from before it do not count. What is before is told by the clocks of
             # two nodes, so as much as they may differ is waited for.
@@ -267,18 +269,28 @@ class Clients:
 
     # -- doubt -----------------------------------------------------------------------------------------------------
 
+    @property
+    def _late_s(self) -> float:
+        """As long a request that was sent may still be on its way."""
+        return 3 * self._plan.upstream_timeout_s + 4 * self._plan.upstream_s[1]
+
     async def _settle(self) -> None:
         """Look at each call in doubt when its effect would have come, and say what became of it."""
         seen: dict[tuple[bytes, str, int], float] = {}
-        patience_s = 3 * self._plan.upstream_timeout_s + 4 * self._plan.upstream_s[1]
+        patience_s = self._late_s
         while True:
             await asyncio.sleep(1.0)
             now_s, tables = self._loop.world.now_s, self._database.tables
             for run_id in [row.run_id for row in tables.runs.values() if row.mode is Mode.IN_DOUBT]:
                 for step, times in self._doubts(run_id):
                     since_s = seen.setdefault((run_id, step, times), now_s)
-                    if now_s - since_s >= patience_s:
+                    # Whom a probe settles is left to it for long.
+                    if now_s - since_s >= patience_s * (10 if self._probed(run_id) else 1):
                         await self._settle_one(run_id, step)
+
+    def _probed(self, run_id: bytes) -> bool:
+        row = self._database.tables.runs.get(run_id)
+        return row is not None and row.workflow == "checked"
 
     def _doubts(self, run_id: bytes) -> list[tuple[str, int]]:
         doubts: dict[str, int] = {}

@@ -5,6 +5,7 @@ Every effect names its order, and one order belongs to one run and its children.
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from typing import Any
 
@@ -12,12 +13,12 @@ from rco.errors import TimedOut
 from rco.kit.backoff import Backoff
 from rco.model.effect import RetryPolicy
 from rco.testing.upstream import Upstream
-from rco.workflow import Context, Workflow, attempt, workflow
+from rco.workflow import Applied, Context, NotApplied, Probe, Workflow, attempt, workflow
 
 __all__ = ["KINDS", "WORKFLOWS", "connect"]
 
 OFTEN = RetryPolicy(40, Backoff(first_s=0.05, cap_s=1.0))
-KINDS = ("chain", "gate", "nap", "fan", "trip", "charge", "family", "meeting", "event", "patience")
+KINDS = ("chain", "gate", "nap", "fan", "trip", "charge", "family", "meeting", "event", "patience", "checked")
 """Kinds of order that clients make. ``meeting`` is two runs and ``event`` one that nobody starts by name."""
 
 
@@ -154,4 +155,34 @@ async def patience(ctx: Context, given: dict[str, Any]) -> bool:
     return True
 
 
-WORKFLOWS: list[Workflow[Any, Any]] = [chain, gate, nap, fan, trip, charge, family, teller, listener, fulfil, patience]
+async def was_paid(order: str) -> Applied | NotApplied:
+    """The other side has a ledger of its own. Its answer comes later, as all answers do."""
+    here = attempt()
+    found = [one for one in _upstream.get().done if (one.run_id, one.step) == (here.run_id, here.key)]
+    await asyncio.sleep(0.01)
+    return Applied({"what": "paid", "order": order, "status": 200}) if found else NotApplied()
+
+
+@workflow
+async def checked(ctx: Context, given: dict[str, Any]) -> str:
+    order = given["order"]
+    probe = Probe(was_paid, order, grace_s=given["grace_s"])
+    await ctx.step(charge_once, order, once=True, policy=OFTEN, probe=probe)
+    await call(ctx, "receipt", order)
+    return "paid"
+
+
+WORKFLOWS: list[Workflow[Any, Any]] = [
+    chain,
+    gate,
+    nap,
+    fan,
+    trip,
+    charge,
+    family,
+    teller,
+    listener,
+    fulfil,
+    patience,
+    checked,
+]

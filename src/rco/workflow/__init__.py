@@ -18,16 +18,22 @@ replayed (clocks, randomness, tasks, sockets) is refused with the name of what t
 
 from rco.kit.backoff import Backoff
 from rco.model.effect import Attempt, RetryPolicy
+from rco.model.probe import Applied, NotApplied
 from rco.model.target import CallResult, Repeat
 from rco.workflow.context import Context, attempt
 from rco.workflow.definition import On, Workflow, workflow
+from rco.workflow.probe import CallProbe, Probe
 
 __all__ = [
+    "Applied",
     "Attempt",
     "Backoff",
+    "CallProbe",
     "CallResult",
     "Context",
+    "NotApplied",
     "On",
+    "Probe",
     "Repeat",
     "RetryPolicy",
     "Workflow",

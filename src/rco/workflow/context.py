@@ -21,6 +21,7 @@ import msgspec
 
 from rco.engine.machine import Machine
 from rco.engine.operation import ChildRun, Effect, Emit, Fork, Mark, Operation, Timer, Wait
+from rco.engine.probing import probed
 from rco.errors import Evicted, Misuse, NotFound
 from rco.expr.jq import Expression
 from rco.kit.canonical import fingerprint
@@ -32,6 +33,7 @@ from rco.model.journal import Kind
 from rco.model.target import CallRequest, CallResult, Repeat
 from rco.workflow.calls import Caller
 from rco.workflow.conversion import plain, returns
+from rco.workflow.probe import CallProbe, Probe
 
 __all__ = ["Context", "Named", "attempt"]
 
@@ -129,6 +131,7 @@ class Context:
         policy: RetryPolicy | None = ...,
         timeout_s: float | None = ...,
         once: bool = ...,
+        probe: Probe | None = ...,
     ) -> Operation[T]: ...
 
     @overload
@@ -141,6 +144,7 @@ class Context:
         policy: RetryPolicy | None = ...,
         timeout_s: float | None = ...,
         once: bool = ...,
+        probe: Probe | None = ...,
     ) -> Operation[T]: ...
 
     def step(
@@ -152,6 +156,7 @@ class Context:
         policy: RetryPolicy | None = None,
         timeout_s: float | None = None,
         once: bool = False,
+        probe: Probe | None = None,
     ) -> Operation[Any]:
         """Run ``function(*arguments)`` and keep its result: once it is recorded it never runs again.
 
@@ -159,8 +164,8 @@ class Context:
         than once when it fails (``attempts``, ``policy``) or when the service stops meanwhile; ``rco.workflow.attempt``
         gives it an idempotency key. ``once=True``: it is never repeated silently: after a crash or a timeout the run is
         *in doubt*, and when it raises that is its end, unless ``attempts`` says that raising means nothing happened.
-        ``timeout_s`` bounds one attempt and really cancels it. Raises ``StepFailed`` or ``TimedOut`` when no attempt
-        is left.
+        ``timeout_s`` bounds one attempt and really cancels it. ``probe`` says how to ask whether it was done when it is
+        in doubt; without one a person settles. Raises ``StepFailed`` or ``TimedOut`` when no attempt is left.
         """
         own, is_async, convert = _known(function)
         label = name or own
@@ -186,7 +191,7 @@ class Context:
             timeout_s=timeout_s,
         )
         op.convert = convert
-        return op
+        return op if probe is None else probed(op, probe.probing(_enter))
 
     def _perform_on_thread(
         self, function: Callable[..., Any], arguments: tuple[Any, ...], attempt: Attempt
@@ -207,11 +212,13 @@ class Context:
         name: str | None = None,
         timeout_s: float | None = None,
         attempts: int | None = None,
+        probe: CallProbe | None = None,
     ) -> Operation[CallResult]:
         """Make a governed call to a declared target, under its rules, with its retries.
 
         Requests that the other side can recognise carry the same ``Idempotency-Key`` in every attempt, over crashes
-        too. One that may not be repeated and whose answer is lost makes the run *in doubt*. Raises ``CallFailed`` when
+        too. One that may not be repeated and whose answer is lost makes the run *in doubt*, which ``probe`` says how to
+        settle. Raises ``CallFailed`` when
         the target says no or no attempt is left and there is no fallback, ``CallRefused`` when it may not leave.
         """
         label = name or f"{method} {target}"
@@ -248,7 +255,7 @@ class Context:
             fallback=partial(caller.fallback, request),
         )
         op.convert = _call_result
-        return op
+        return op if probe is None else probed(op, probe.probing(caller, target))
 
     def compensate(self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> None:
         """If this run fails or is cancelled, await ``function(ctx, *arguments)``; the last registered runs first.
@@ -354,6 +361,10 @@ def _known(function: Callable[..., Any]) -> tuple[str, bool, Callable[[Any], Any
     """What is asked of a step's function each time: its name, whether it is async, how its result is converted."""
     name = getattr(function, "__name__", None) or "step"
     return name, inspect.iscoroutinefunction(function), returns(function)
+
+
+def _enter(attempt: Attempt) -> None:
+    _attempt.set(attempt)
 
 
 def _perform(function: Callable[..., Any], arguments: tuple[Any, ...], attempt: Attempt) -> Any:

@@ -35,6 +35,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "effects": effects.happened,
     "repeats": effects.repeats,
     "once": effects.once,
+    "probes": effects.probed,
     "signals": signals.taken,
     "events": signals.heard,
     "order": order.of_signals,

@@ -9,7 +9,7 @@ from rco.model.effect import Attempt
 from rco.model.journal import Kind
 from rco.testing.checks.history import History
 
-__all__ = ["happened", "once", "repeats"]
+__all__ = ["happened", "once", "probed", "repeats"]
 
 
 def happened(history: History) -> Iterator[str]:
@@ -41,6 +41,20 @@ def repeats(history: History) -> Iterator[str]:
     for sent in history.sent:
         if sent.key != Attempt(sent.run_id, sent.step, sent.attempt).idempotency_key:
             yield f"{sent.step} of run {sent.run_id.hex()} was sent under another key"
+
+
+def probed(history: History) -> Iterator[str]:
+    """What a probe settles is done once in the end: not again what was done, and not taken for done what was not."""
+    if history.rewinds:
+        return
+    done = Counter((one.run_id, one.step) for one in history.done if one.what == "paid")
+    for run in history.runs.values():
+        if run.row.workflow != "checked" or any(one.body["actor"] != "probe" for one in run.of(Kind.SETTLED)):
+            continue
+        for record in run.of(Kind.STEP_END):
+            count = done[run.row.run_id, record.key]
+            if record.key == "charge_once" and count != 1:
+                yield f"{run.name}: {record.key} ended and had {count} effects"
 
 
 def once(history: History) -> Iterator[str]:
