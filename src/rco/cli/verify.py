@@ -54,7 +54,7 @@ def verify(
     jitter
         How much a gap between two requests may shrink on the way.
     link
-        A link of the chain as noted outside, as N:HASH.
+        A link as noted outside, as N:HASH, or CHAIN:N:HASH where there are several chains.
     json
         The verdict as JSON.
     """
@@ -72,7 +72,8 @@ def verify(
         late_us=_micros(late, "--late"),
         skew_us=_micros(skew, "--skew"),
         jitter_us=_micros(jitter, "--jitter"),
-        link=None if link is None else _link(link),
+        link=None if link is None else _link(link)[1:],
+        link_chain="" if link is None else _link(link)[0],
         rules=rules,
     )
     try:
@@ -103,8 +104,9 @@ def _micros(text: str, option: str) -> int:
         raise ConfigInvalid(str(problem), key=option) from None
 
 
-def _link(text: str) -> tuple[int, str]:
-    number, _, noted = text.partition(":")
+def _link(text: str) -> tuple[str, int, str]:
+    place, _, noted = text.rpartition(":")
+    chain, _, number = place.rpartition(":")
     if not (number.isascii() and number.isdigit() and len(noted) == 64):
         raise ConfigInvalid(f"{text!r} is not a link", cure="Write its number, a colon and its hash.", key="--link")
-    return int(number), noted
+    return chain, int(number), noted

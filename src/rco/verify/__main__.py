@@ -33,12 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--late-ms", type=float, default=5000.0, help="how late a timer may be")
     parser.add_argument("--skew-ms", type=float, default=0.0, help="how far clocks may be apart")
     parser.add_argument("--jitter-ms", type=float, default=100.0, help="how much a gap between requests may shrink")
-    parser.add_argument("--link", metavar="N:HASH", help="a link of the chain as noted outside")
+    parser.add_argument("--link", metavar="[CHAIN:]N:HASH", help="a link as noted outside")
     parser.add_argument("--json", action="store_true", help="the verdict as one JSON object")
     asked = parser.parse_args(arguments)
     if not asked.rules or set(asked.rules) - set("abcdefghi"):
         parser.error(f"--rules {asked.rules!r}: letters from a to i")
-    number, _, noted = (asked.link or "").partition(":")
+    place, _, noted = (asked.link or "").rpartition(":")
+    chain, _, number = place.rpartition(":")
     if asked.link is not None and not (number.isascii() and number.isdigit() and len(noted) == 64):
         parser.error(f"--link {asked.link!r}: a number, a colon, and the 64 digits of its hash")
     options = Options(
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         skew_us=int(asked.skew_ms * 1000),
         jitter_us=int(asked.jitter_ms * 1000),
         link=(int(number), noted) if asked.link is not None else None,
+        link_chain=chain,
         rules=asked.rules,
     )
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ import msgspec
 
 from rco.verify.lines import Asked, Header, LedgerLine, Link, Node, RecordLine, RunLine, SegmentLine, Unread
 from rco.verify.options import Options, TargetLimits
+from rco.verify.owners import Owners, Tenure
+from rco.verify.trims import Trims
 from rco.verify.verdict import RuleVerdict
 
 __all__ = ["Call", "Case", "Ledger", "Request", "Rule", "Run"]
@@ -113,57 +114,43 @@ class Case:
     ) -> None:
         self.options, self.client, self.ledger, self.targets = options, client, ledger, targets
         self.header: Header | None = None
-        self.epoch_of: dict[int, int] = {}
-        """Epoch by commit."""
-        self.calls: dict[tuple[str, int], list[Call]] = defaultdict(list)
-        """Calls that succeeded, by run and commit."""
+        self.owners, self.trims = Owners(), Trims()
+        self.calls: dict[tuple[str, str, int], list[Call]] = defaultdict(list)
+        """Calls that succeeded, by run, chain and commit."""
         self.decided: dict[str, list[str]] = defaultdict(list)
         """By run: the verbs start and close as often as they were decided, and accept by event."""
         self.accepted: dict[str, int] = defaultdict(int)
-        self._begins: dict[int, int] = {}
-        self._lives: list[tuple[int, int]] | None = None
 
     # -- the export's beginning ------------------------------------------------------------------------------------
 
     def take_node(self, node: Node) -> None:
-        self._begin(node.epoch, node.started_us)
+        self.owners.take_node(node)
 
     def take_link(self, link: Link) -> None:
-        self.epoch_of[link.n] = link.epoch
-        self._begin(link.epoch, link.at_us)
         try:
             decisions = _decisions(link.decisions)
-        except msgspec.DecodeError:
+            self.owners.take_link(link, decisions)
+        except (msgspec.DecodeError, ValueError):
+            # Whoever wrote this broke the chain, too: rule h says so.
+            self.owners.take_link(link, [])
             return
         for one in decisions:
+            self.trims.take(one)
             verb, run = str(one.get("verb", "")), str(one.get("run", ""))
             if verb == "call" and not one.get("reason") and one.get("allow", True):
-                self.calls[run, link.n].append(_call(one))
+                self.calls[run, link.chain, link.n].append(_call(one))
             elif verb in ("start", "close"):
                 self.decided[run].append(verb)
             elif verb == "accept" and one.get("reason", "") != "duplicate":
                 self.accepted[str(one.get("event", ""))] += 1
 
-    def _begin(self, epoch: int, at_us: int) -> None:
-        self._begins[epoch] = min(at_us, self._begins.get(epoch, at_us))
-        self._lives = None
+    def tenure(self, run: Run, record: RecordLine) -> Tenure | None:
+        """Under which lease the record was written."""
+        return self.owners.tenure(record.chain, record.n, run.line.id)
 
-    # -- lives of owners -------------------------------------------------------------------------------------------
-
-    @property
-    def lives(self) -> list[tuple[int, int]]:
-        """(begin, epoch) of every life of an owner, in the order of their beginning."""
-        if self._lives is None:
-            self._lives = sorted((at_us, epoch) for epoch, at_us in self._begins.items())
-        return self._lives
-
-    def life(self, at_us: int) -> tuple[int, int]:
-        """(begin, epoch) of the life that ``at_us`` falls into; (0, 0) before the first."""
-        place = bisect_right(self.lives, (at_us, 1 << 62))
-        return self.lives[place - 1] if place else (0, 0)
-
-    def began(self, epoch: int) -> int:
-        return self._begins.get(epoch, 0)
+    def gone(self, run: Run) -> bool:
+        """Whether retention has removed the journal of this run and is about to remove the run itself."""
+        return not run.segments and not run.records and self.trims.covers(run.line.id)
 
     # -- the client ------------------------------------------------------------------------------------------------
 

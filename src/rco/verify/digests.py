@@ -1,15 +1,16 @@
-"""The four digests that a stranger needs, written down anew from their documentation."""
+"""The five digests that a stranger needs, written down anew from their documentation."""
 
 from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from blake3 import blake3
 
-__all__ = ["canonical", "content_address", "idempotency_key", "leaf_digest", "link_hash"]
+__all__ = ["canonical", "content_address", "heads_hash", "idempotency_key", "leaf_digest", "link_hash"]
 
 
 def _parts(*parts: bytes) -> bytes:
@@ -42,6 +43,12 @@ def link_hash(*, prev: str, writer: str, n: int, epoch: int, at_us: int, leaves:
         decisions.encode(),
     )
     return blake3(packed).hexdigest()
+
+
+def heads_hash(heads: Iterable[tuple[str, str]]) -> str:
+    """``BLAKE3(parts("rco heads v1", chain, hash of its last link, chain, hash, ...))``. Raises ``ValueError``."""
+    parts = [part for chain, hash in heads for part in (chain.encode(), bytes.fromhex(hash))]
+    return blake3(_parts(b"rco heads v1", *parts)).hexdigest()
 
 
 def idempotency_key(run: str, step: str) -> str:

@@ -30,13 +30,20 @@ class Head(msgspec.Struct, frozen=True):
     hash: str
 
 
+class ChainHead(msgspec.Struct, frozen=True):
+    chain: str
+    n: int
+    hash: str
+
+
 class Header(msgspec.Struct, frozen=True, tag_field="line", tag="header"):
-    """The first line of an export."""
+    """The first line of an export. ``chains`` are all there are, each with its last link."""
 
     format: str
     at_us: int
     payloads: bool
     head: Head
+    chains: list[ChainHead] = []
 
 
 class Lease(msgspec.Struct, frozen=True, tag_field="line", tag="lease"):
@@ -67,6 +74,7 @@ class Link(msgspec.Struct, frozen=True, tag_field="line", tag="link"):
     hash: str
     leaves: list[str]
     decisions: str
+    chain: str = ""
 
 
 class RunLine(msgspec.Struct, frozen=True, tag_field="line", tag="run"):
@@ -94,6 +102,7 @@ class SegmentLine(msgspec.Struct, frozen=True, tag_field="line", tag="segment"):
     n: int
     leaf: str
     data: bytes | None = None
+    chain: str = ""
 
 
 class RecordLine(msgspec.Struct, frozen=True, tag_field="line", tag="record"):
@@ -108,6 +117,7 @@ class RecordLine(msgspec.Struct, frozen=True, tag_field="line", tag="record"):
     fp: str
     body: dict[str, Any]
     payload: dict[str, dict[str, Any]] = {}
+    chain: str = ""
 
 
 class Unread(msgspec.Struct, frozen=True, tag_field="line", tag="unread"):

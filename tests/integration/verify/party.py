@@ -279,11 +279,14 @@ class Logged:
         self.write(began, kind="deliver", name=name, outcome=outcome, workflows=["fulfil"])
 
 
-async def make_records(folder: Path) -> None:
+async def make_records(folder: Path, store: str | None = None) -> None:
     """Two lives of a service, the first ended by SIGKILL; leaves ``export.jsonl``, ``client.jsonl``, ``ledger.jsonl``,
     ``targets.json`` in ``folder``. Two runs stay open: one parked with a signal that it has not taken."""
     async with Downstream(folder / "ledger.jsonl") as downstream:
         service = Service(folder, downstream.port)
+        if store is not None:
+            service.environ |= {"RCO_STORE_PATH": store, "RCO_STORE_LEASE_TTL": "2s", "RCO_STORE_HEARTBEAT": "300ms"}
+            service.environ |= {"RCO_STORE_LEASE_MARGIN": "300ms"}
         try:
             assert service.rco("migrate").returncode == 0
             await service.start()
@@ -316,7 +319,8 @@ async def make_records(folder: Path) -> None:
             service.kill()
         limits = {"desk": {"concurrency": CALLS_AT_ONCE, "rate_per_s": 400, "burst": 40, "timeout_s": 5}}
         (folder / "targets.json").write_text(json.dumps(limits))
-        done = service.rco("export", "--payloads", "--store", str(service.database), "export.jsonl")
+        where = store or str(service.database)
+        done = service.rco("export", "--payloads", "--store", where, "export.jsonl")
         assert done.returncode == 0, done.stderr
-        done = service.rco("export", "--store", str(service.database), "digests.jsonl")
+        done = service.rco("export", "--store", where, "digests.jsonl")
         assert done.returncode == 0, done.stderr

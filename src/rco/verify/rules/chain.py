@@ -7,8 +7,8 @@ from collections import Counter
 import msgspec
 
 from rco.verify.case import Case, Run
-from rco.verify.digests import leaf_digest, link_hash
-from rco.verify.lines import End, Link, RecordLine, SegmentLine
+from rco.verify.digests import heads_hash, leaf_digest, link_hash
+from rco.verify.lines import End, Header, Link, RecordLine, SegmentLine
 from rco.verify.verdict import Findings, Result, RuleVerdict
 
 __all__ = ["Chain"]
@@ -45,28 +45,31 @@ class Chain:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._found = Findings()
-        self._last: Link | None = None
+        self._last: dict[str, Link] = {}
         self._links = self._recomputed = self._segments = 0
-        self._leaves: dict[int, Counter[str]] = {}
+        self._leaves: dict[tuple[str, int], Counter[str]] = {}
         self._noted = case.options.link is None
         self._ended = False
 
     # -- links -----------------------------------------------------------------------------------------------------
 
     def take_link(self, link: Link) -> None:
-        found, last = self._found, self._last
+        found, last = self._found, self._last.get(link.chain)
         self._links += 1
-        self._leaves[link.n] = Counter(link.leaves)
+        self._leaves[link.chain, link.n] = Counter(link.leaves)
+        of = f" of {link.chain}" if link.chain else ""
+        if link.chain and link.writer != link.chain:
+            found.add(f"link {link.n}{of} was written by {link.writer}")
         if last is None:
             if link.n == 1 and link.prev != _GENESIS:
-                found.add("link 1 is the first of all, but names one before it")
+                found.add(f"link 1{of} is the first of all, but names one before it")
         else:
             if link.n != last.n + 1:
-                found.add(f"link {link.n} follows link {last.n}")
+                found.add(f"link {link.n}{of} follows link {last.n}")
             if link.prev != last.hash:
-                found.add(f"link {link.n} does not carry the hash of link {last.n}")
+                found.add(f"link {link.n}{of} does not carry the hash of link {last.n}")
             if link.epoch < last.epoch:
-                found.add(f"link {link.n} has epoch {link.epoch}, after epoch {last.epoch}")
+                found.add(f"link {link.n}{of} has epoch {link.epoch}, after epoch {last.epoch}")
         try:
             given = link_hash(
                 prev=link.prev,
@@ -78,22 +81,23 @@ class Chain:
                 decisions=link.decisions,
             )
         except (ValueError, OverflowError) as problem:
-            found.add(f"link {link.n} cannot be hashed: {problem}")
+            found.add(f"link {link.n}{of} cannot be hashed: {problem}")
         else:
             if given != link.hash:
-                found.add(f"link {link.n} says its hash is {link.hash[:64]}, its contents give {given}")
-        if self._case.options.link is not None and self._case.options.link[0] == link.n:
+                found.add(f"link {link.n}{of} says its hash is {link.hash[:64]}, its contents give {given}")
+        noted, chain = self._case.options.link, self._case.options.link_chain
+        if noted is not None and (chain, noted[0]) == (link.chain, link.n):
             self._noted = True
-            if self._case.options.link[1].lower() != link.hash:
-                found.add(f"link {link.n} is not the one that was noted outside: {link.hash[:64]}")
-        self._last = link
+            if noted[1].lower() != link.hash:
+                found.add(f"link {link.n}{of} is not the one that was noted outside: {link.hash[:64]}")
+        self._last[link.chain] = link
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
     def take(self, run: Run) -> None:
         for segment in run.segments:
             self._segments += 1
-            open_leaves = self._leaves.get(segment.n)
+            open_leaves = self._leaves.get((segment.chain, segment.n))
             name = f"segment {segment.first_seq} of {run.name}"
             if open_leaves is None or not open_leaves[segment.leaf]:
                 self._found.add(f"{name} is not among what link {segment.n} sealed")
@@ -101,7 +105,8 @@ class Chain:
                 open_leaves[segment.leaf] -= 1
             if segment.data is not None:
                 self._bytes(run, segment, name)
-        self._decided(run)
+        if not self._case.gone(run):
+            self._decided(run)
 
     def _bytes(self, run: Run, segment: SegmentLine, name: str) -> None:
         assert segment.data is not None
@@ -142,15 +147,16 @@ class Chain:
         found, header = self._found, self._case.header
         if not self._ended:
             found.add("the export has no last line: it is cut")
-        absent = sum(leaves.total() for leaves in self._leaves.values())
-        if absent:
-            found.add(f"{absent} segments that the chain sealed are not in the export")
-        head = (self._last.n, self._last.hash) if self._last is not None else (0, _GENESIS)
-        if header is not None and head != (header.head.n, header.head.hash):
-            found.add(f"the export ends at link {head[0]} ({head[1][:64]}), its header says {header.head.n}")
+        removed = self._absent()
+        if header is not None:
+            self._heads(header)
         if not self._noted and self._case.options.link is not None:
             found.add(f"link {self._case.options.link[0]}, noted outside, is not in the export")
         evidence = f"{self._links} links computed anew, {self._segments} segments in them"
+        if len(self._last) > 1:
+            evidence = f"{len(self._last)} chains, {evidence}"
+        if removed:
+            evidence += f", {removed} removed by retention as the chain says"
         if self._links == 0:
             return found.verdict("h", TITLE, Result.NOT_APPLICABLE, "the chain is empty")
         if self._recomputed < self._segments:
@@ -160,9 +166,46 @@ class Chain:
             return found.verdict("h", TITLE, Result.UNKNOWN, evidence)
         return found.verdict("h", TITLE, Result.PASS, evidence)
 
+    def _absent(self) -> int:
+        """How many segments retention removed. More than the chain says, or others, is a finding."""
+        absent: Counter[str] = Counter()
+        trims = self._case.trims
+        for (chain, n), leaves in self._leaves.items():
+            if n > trims.last_n[chain]:
+                if leaves.total():
+                    where = f"link {n} of {chain}" if chain else f"link {n}"
+                    self._found.add(f"{leaves.total()} segments that {where} sealed are not in the export")
+            else:
+                absent[chain] += leaves.total()
+        for chain, count in absent.items():
+            if count > trims.segments[chain]:
+                self._found.add(
+                    f"{count} segments that the chain {chain} sealed are not in the export; retention removed "
+                    f"{trims.segments[chain]}"
+                )
+        return absent.total()
+
+    def _heads(self, header: Header) -> None:
+        """The ends of the chains are those that the header names."""
+        named = {one.chain: (one.n, one.hash) for one in header.chains if one.n}
+        if not header.chains and header.head.n:
+            named = {"": (header.head.n, header.head.hash)}
+        ends = {chain: (last.n, last.hash) for chain, last in self._last.items()}
+        for chain in sorted(named.keys() | ends.keys()):
+            if ends.get(chain) != named.get(chain):
+                of = f" of chain {chain}" if chain else ""
+                n, hash = ends.get(chain, (0, _GENESIS))
+                said = named.get(chain, (0, _GENESIS))[0]
+                self._found.add(f"the export ends at link {n}{of} ({hash[:64]}), its header says {said}")
+        if self.head != header.head.hash:
+            self._found.add(f"the header says that the head is {header.head.hash[:64]}, the chains give {self.head}")
+
     @property
     def head(self) -> str:
-        return self._last.hash if self._last is not None else _GENESIS
+        """Of one chain the hash of its last link, of several one hash over them."""
+        if len(self._last) > 1:
+            return heads_hash((chain, self._last[chain].hash) for chain in sorted(self._last))
+        return next((last.hash for last in self._last.values()), _GENESIS)
 
 
 def _records(data: bytes) -> list[tuple[str, str, int, str]]:

@@ -67,7 +67,7 @@ class Effects:
         told = record.body.get("call")
         if not isinstance(told, dict) or told.get("fallback"):
             return False
-        here = self._case.calls.get((run.line.id, record.n), [])
+        here = self._case.calls.get((run.line.id, record.chain, record.n), [])
         fitting = [one for one in here if one.status == told.get("status")]
         kinds = {(one.target, one.method) for one in fitting}
         if len(kinds) > 1:
@@ -90,9 +90,8 @@ class Effects:
 
     def _changed_hands(self, run: Run, record: RecordLine) -> bool:
         """Whether another owner may have tried it before: the run was open over a change of owners."""
-        epoch = self._case.epoch_of.get(record.n, 0)
-        first = run.segments[0].n if run.segments else record.n
-        return self._case.epoch_of.get(first, epoch) != epoch
+        now, first = self._case.tenure(run, record), self._case.tenure(run, run.records[0])
+        return now is not None and first is not None and (now.node, now.epoch) != (first.node, first.epoch)
 
     def finish(self) -> RuleVerdict:
         if self._case.ledger is None:

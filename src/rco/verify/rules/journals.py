@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from rco.verify.case import Case, Run
+from rco.verify.lines import SegmentLine
+from rco.verify.owners import Tenure
 from rco.verify.verdict import Findings, Result, RuleVerdict
 
 __all__ = ["Journals"]
@@ -20,31 +22,45 @@ class Journals:
 
     def take(self, run: Run) -> None:
         found, name = self._found, run.name
-        following = before_n = before_epoch = 0
-        counted = 0
+        if self._case.gone(run):
+            return
+        following = counted = 0
+        before_n: dict[str, int] = {}
+        owner: Tenure | None = None
         for segment in run.segments:
             self._segments += 1
             if segment.first_seq != following:
                 what = "records are missing" if segment.first_seq > following else "records are repeated"
                 found.add(f"{name}: its journal goes on at {segment.first_seq}, expected {following}: {what}")
-            if segment.n < before_n:
-                found.add(f"{name}: segment {segment.first_seq} stands in commit {segment.n}, after {before_n}")
-            epoch = self._case.epoch_of.get(segment.n)
-            if epoch is None:
-                found.add(f"{name}: segment {segment.first_seq} names commit {segment.n}, which is not there")
-                epoch = before_epoch
-            if epoch < before_epoch:
-                found.add(f"{name}: segment {segment.first_seq} has epoch {epoch}, after epoch {before_epoch}")
+            last_n = before_n.get(segment.chain, 0)
+            if segment.n < last_n:
+                found.add(f"{name}: segment {segment.first_seq} stands in commit {segment.n}, after {last_n}")
+            owner = self._owned(run, segment, owner)
             if segment.records < 1:
                 found.add(f"{name}: segment {segment.first_seq} holds {segment.records} records")
             following = segment.first_seq + segment.records
-            before_n, before_epoch = segment.n, epoch
+            before_n[segment.chain] = segment.n
             counted += segment.records
         if len(run.segments) != run.line.segments:
             found.add(f"{name} is said to have {run.line.segments} segments; {len(run.segments)} are there")
         if counted != len(run.records):
             found.add(f"{name}: its segments hold {counted} records; {len(run.records)} are there")
         self._in_order(run)
+
+    def _owned(self, run: Run, segment: SegmentLine, before: Tenure | None) -> Tenure | None:
+        """Under which lease the segment was written, after one under ``before``: who lost a shard writes no more."""
+        name = f"{run.name}: segment {segment.first_seq}"
+        now = self._case.owners.tenure(segment.chain, segment.n, run.line.id)
+        if now is None:
+            of = f" of {segment.chain}" if segment.chain else ""
+            self._found.add(f"{name} names commit {segment.n}{of}, which is not there or says no lease of its shard")
+            return before
+        if before is not None:
+            if now.epoch < before.epoch:
+                self._found.add(f"{name} has epoch {now.epoch}, after epoch {before.epoch}")
+            elif now.epoch == before.epoch and now.node != before.node:
+                self._found.add(f"{name} was written by {now.node} in epoch {now.epoch}, which was {before.node}'s")
+        return now
 
     def _in_order(self, run: Run) -> None:
         starts = {segment.first_seq: segment for segment in run.segments}
@@ -55,7 +71,7 @@ class Journals:
             if record.seq != expected:
                 self._found.add(f"{run.name}: record {record.seq} stands where {expected} must")
                 return
-            if within is not None and record.n != within.n:
+            if within is not None and (record.chain, record.n) != (within.chain, within.n):
                 self._found.add(
                     f"{run.name}: record {record.seq} names commit {record.n}, its segment commit {within.n}"
                 )

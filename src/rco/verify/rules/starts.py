@@ -29,6 +29,8 @@ class Starts:
         if line.id in self._workflow:
             found.add(f"{run.name} stands in the export twice")
         self._workflow[line.id] = line.workflow
+        if self._case.gone(run):
+            return
         starts, closes = run.of("START"), run.of("CLOSE")
         if len(starts) != 1 or run.records[0] is not starts[0]:
             found.add(f"{run.name} has {len(starts)} START records, and must begin with one")
@@ -74,6 +76,8 @@ class Starts:
             key = (asked.namespace, asked.name or f"(without a key, {place})")
             by_key[key].append(asked.run_id)
             created[key] += bool(asked.created)
+            if asked.run_id not in self._workflow and self._case.trims.covers(asked.run_id):
+                continue
             if asked.run_id not in self._workflow:
                 self._found.add(f"start {key[1]} was acknowledged as run {asked.run_id}, which is not there")
             elif asked.workflow and asked.workflow != self._workflow[asked.run_id]:

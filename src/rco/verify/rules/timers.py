@@ -56,8 +56,8 @@ class Timers:
         due_us = due[record.key]
         if record.at_us < due_us:
             self._found.add(f"{name} fired {due_us - record.at_us} us early")
-        epoch = self._case.epoch_of.get(record.n, 0)
-        late_us = record.at_us - max(due_us, self._case.began(epoch), resumed_us)
+        tenure = self._case.tenure(run, record)
+        late_us = record.at_us - max(due_us, tenure.since_us if tenure is not None else 0, resumed_us)
         self._latest_us = max(self._latest_us, late_us)
         if late_us > self._case.options.late_us:
             self._found.add(f"{name} fired {late_us} us late; {self._case.options.late_us} are allowed")
@@ -96,9 +96,9 @@ class Timers:
 
     def _overdue(self, run: Run) -> None:
         header, line = self._case.header, run.line
-        if header is None or line.due_us is None or line.state != "waiting" or not self._case.lives:
+        if header is None or line.due_us is None or line.state != "waiting":
             return
-        late_us = header.at_us - max(line.due_us, self._case.lives[-1][0])
+        late_us = header.at_us - max(line.due_us, self._case.owners.last_since_us(line.id))
         if late_us > self._case.options.late_us:
             self._found.add(f"{run.name} is parked and was due {late_us} us before the export")
 
