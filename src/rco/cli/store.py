@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_text
+from rco.cli.output import print_json, print_table, print_text
 from rco.cli.place import find_place
 from rco.errors import ConfigInvalid
 
@@ -69,6 +69,73 @@ def accept(
         print_json({"accepted": chains})
     else:
         print_text(f"accepted what {', '.join(chains)} lost; nodes take the shards over at their next heartbeat")
+
+
+@app.command
+def trim(
+    *,
+    older_than: str,
+    dry_run: _Flag = False,
+    config: Path | None = None,
+    store: str | None = None,
+    json: _Flag = False,
+) -> None:
+    """Drop the weeks of a PostgreSQL journal that are older than this, with the runs that closed in them.
+
+    A week in which a run is still open stays whole. Start keys of dropped runs are free again: a start with one opens
+    another run. Links stay, so the chain verifies; a link of its own says what is missing by right. Export first what
+    must be kept: rco export.
+
+    Parameters
+    ----------
+    older_than
+        Age of the youngest run that may go, e.g. 90d.
+    dry_run
+        Only say what would be dropped.
+    config
+        The configuration that names the database; rco-config.yaml here when not given.
+    store
+        The database itself: postgresql://...
+    json
+        The weeks that were looked at, as JSON.
+    """
+    import asyncio
+
+    from rco.audit.chain import ChainSealer
+    from rco.kit.clock import SystemClock
+    from rco.kit.units import parse_duration_s
+    from rco.store.opening import need_postgres
+
+    try:
+        age_us = int(parse_duration_s(older_than) * 1_000_000)
+    except ValueError as problem:
+        raise ConfigInvalid(str(problem), key="--older-than") from None
+    place = find_place(config, store)
+    dsn = place.dsn("A SQLite file keeps everything: back it up, and begin a new one.")
+    need_postgres()
+    from rco.store.postgres.options import postgres_options
+    from rco.store.postgres.trim import trim as drop
+
+    clock = SystemClock()
+    weeks = asyncio.run(
+        drop(
+            dsn,
+            postgres_options(place.options),
+            ChainSealer(),
+            before_us=clock.now_us() - age_us,
+            actor=_operator(),
+            now_us=clock.now_us,
+            dry_run=dry_run,
+        )
+    )
+    if json:
+        print_json(weeks)
+        return
+    rows = []
+    for week in weeks:
+        word = "kept" if week.open else "dropped" if week.dropped else "would go"
+        rows.append((week.first, word, week.runs, week.segments, week.open))
+    print_table(("Week", "", "Closed runs", "Segments", "Open runs"), rows, nothing="No week is that old.")
 
 
 def _operator() -> str:

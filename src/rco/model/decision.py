@@ -33,6 +33,7 @@ class Verb(StrEnum):
     CONFIG = "config"
     NODE = "node"
     RECONCILE = "reconcile"
+    TRIM = "trim"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

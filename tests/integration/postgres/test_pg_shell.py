@@ -145,6 +145,31 @@ async def test_each_trouble_has_its_line_and_its_cure(
     assert (status, found["database"]["result"]) == (1, "FAIL")
 
 
+async def test_weeks_are_trimmed_from_the_shell(
+    service: Service, postgres_server: Any, postgres_database: str, tmp_path: Path
+) -> None:
+    postgres_server.query(
+        postgres_database,
+        "CREATE TABLE journal_2001_01_01 PARTITION OF journal"
+        " FOR VALUES FROM ('\\x00e3c7a73400') TO ('\\x00e3ebb3b800')",
+    )
+    [week] = (await said(service, "store", "trim", "--older-than", "90d", "--dry-run"))[1]
+    assert (week["name"], week["first"], week["end"]) == ("journal_2001_01_01", "2001-01-01", "2001-01-08")
+    assert (week["runs"], week["segments"], week["open"], week["dropped"]) == (0, 0, 0, False)
+    done = await asyncio.to_thread(service.rco, "store", "trim", "--older-than", "90d")
+    assert done.returncode == 0, done.stderr
+    assert "dropped" in done.stdout
+    assert (await said(service, "store", "trim", "--older-than", "90d"))[1] == []
+    # It is in the chain, and doctor and verifier are content.
+    assert troubles((await doctor(service))[1]).keys() <= {"nodes", "leases", "partitions"}
+    assert (await asyncio.to_thread(service.rco, "export", "--payloads", "e.jsonl")).returncode == 0
+    assert '"verb":"trim"' in (service.folder / "e.jsonl").read_text().replace("\\", "")
+    verified = await asyncio.to_thread(service.rco, "verify", "e.jsonl", "--rules", "dh")
+    assert verified.returncode == 0, verified.stdout
+    for arguments in (("--older-than", "soon"), ("--older-than", "1d", "--store", str(tmp_path / "file.db"))):
+        assert (await asyncio.to_thread(service.rco, "store", "trim", *arguments)).returncode == 2
+
+
 async def test_what_needs_a_file_says_which_tool_is_the_right_one(service: Service) -> None:
     for arguments in (("backup", "b.db"), ("restore", "b.db")):
         done = await asyncio.to_thread(service.rco, *arguments)

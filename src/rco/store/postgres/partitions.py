@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rco.kit.clock import iso, parse_iso
-from rco.store.postgres.connection import Line, Row, state_of
+from rco.store.postgres.connection import Connection, Line, state_of
 
-__all__ = ["drop_partitions", "keep_ahead", "week_name"]
+__all__ = ["bounds_of", "keep_ahead", "week_name", "weeks_before"]
 
 _WEEK_MS = 7 * 86_400_000
 # The week of the epoch began on a Thursday; ours begin on Mondays.
@@ -14,7 +14,6 @@ _LIST = (
     "SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid"
     " WHERE i.inhparent = 'journal'::regclass ORDER BY c.relname"
 )
-_OPEN_IN = "SELECT EXISTS (SELECT 1 FROM run WHERE run_id >= $1 AND run_id < $2)"
 
 
 def _week(at_us: int, ahead: int) -> tuple[str, bytes, bytes]:
@@ -55,27 +54,14 @@ async def keep_ahead(line: Line, now_us: int) -> list[str]:
     return made
 
 
-async def drop_partitions(line: Line, before_us: int) -> tuple[list[str], list[str]]:
-    """Drop the partitions that end before a time; returns the dropped, and those kept because runs in them are open.
-
-    What was dropped is gone: the evidence chain still proves what it held, to who has an export of it.
-    """
-    dropped: list[str] = []
-    kept: list[str] = []
-    rows: list[Row] = await line.fetch(_LIST)
-    newest, _, _ = _week(before_us, 0)
-    for (name,) in rows:
-        if name == "journal_rest" or name >= newest:
-            continue
-        first, end = _bounds(name)
-        if (await line.fetch(_OPEN_IN, first, end))[0][0]:
-            kept.append(name)
-            continue
-        await line.fetch(f"DROP TABLE {name}")
-        dropped.append(name)
-    return dropped, kept
+async def weeks_before(connection: Connection, before_us: int) -> list[str]:
+    """Names of the partitions that end before a time, oldest first. What lies in the one for the rest is not among
+    them."""
+    newest = week_name(before_us)
+    return [row[0] for row in await connection.fetch(_LIST) if row[0] != "journal_rest" and row[0] < newest]
 
 
-def _bounds(name: str) -> tuple[bytes, bytes]:
+def bounds_of(name: str) -> tuple[bytes, bytes]:
+    """First and end of a week's run ids: milliseconds since 1970 in 6 bytes."""
     first_ms = parse_iso(name.removeprefix("journal_").replace("_", "-") + "T00:00:00Z") // 1000
     return first_ms.to_bytes(6, "big"), (first_ms + _WEEK_MS).to_bytes(6, "big")

@@ -19,6 +19,7 @@ from rco.store.contract.writer import Seal
 from rco.store.postgres import migrate, read_evidence, read_runs
 from rco.store.postgres.aside import Aside
 from rco.store.postgres.connection import Connection, connect, state_of
+from rco.store.postgres.operate import CHAIN
 from rco.store.postgres.options import PostgresOptions
 
 __all__ = ["PostgresSnapshot", "open_snapshot"]
@@ -29,6 +30,7 @@ _BATCH, _BATCH_BYTES = 200, 4 << 20
 _EVERY_RUN = f"SELECT * FROM ({rows.OPEN_RUNS} UNION ALL {rows.CLOSED_RUNS}) AS every ORDER BY run_id"
 _EVERY_SEGMENT = f"SELECT {rows.SEGMENT_COLUMNS}, chain FROM journal ORDER BY run_id, first_seq"
 _EVERY_TIMER = "SELECT run_id, due_us FROM timer ORDER BY run_id"
+_BY_HAND = "SELECT decisions FROM seal WHERE chain = $1 ORDER BY n"
 _LEASES = "SELECT shard, owner, epoch FROM lease ORDER BY shard"
 _NODES = (
     "SELECT name, pid, epoch, started_us, draining, skew_us, CASE WHEN isfinite(alive_until) THEN greatest(0,"
@@ -78,6 +80,15 @@ class PostgresSnapshot:
         spans = self.fetch(read_evidence.SPANS, chain, first_n, last_n)
         run_ids, seqs = read_evidence.places([row[0] for row in spans])
         return [Segment(*row) for row in self.fetch(read_evidence.ROWS_AT, run_ids, seqs)]
+
+    def trimmed(self) -> dict[str, int]:
+        last: dict[str, int] = {}
+        for row in self.fetch(_BY_HAND, CHAIN):
+            for decision in msgspec.json.decode(row[0]):
+                if decision.get("verb") == "trim":
+                    for chain, _, n in msgspec.json.decode(decision["facts"]["chains"]):
+                        last[chain] = max(n, last.get(chain, 0))
+        return last
 
     # -- who owns what ---------------------------------------------------------------------------------------------
 

@@ -48,6 +48,9 @@ class SqliteSnapshot:
     def segments(self, first_n: int, last_n: int, chain: str = "") -> list[Segment]:  # noqa: ARG002 - likewise
         return read_evidence.segments(self.connection, first_n, last_n)
 
+    def trimmed(self) -> dict[str, int]:
+        return {}
+
     def leases(self) -> list[LeaseRange]:
         return rows.lease_ranges(self.connection.execute("SELECT shard, owner, epoch FROM lease ORDER BY shard"))
 
