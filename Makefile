@@ -31,6 +31,10 @@ bench: setup ## the figures of this machine; OUT=FILE writes them as JSON, ONLY=
 bench-growth: setup ## how cost grows, to 10^6 runs: docs/performance.md; MOST=N leaves larger sizes out, OUT=FILE as above
 	@$(BIN)/python -m bench.growth $(if $(MOST),--most $(MOST)) $(if $(OUT),--out $(OUT)) $(ONLY)
 
+bench-peers: setup ## beside DBOS, Restate and others; PEERS=dbos,restate, OUT=FILE, WRITE=1 for the page
+	@$(BIN)/python -m bench.peers $(if $(PEERS),--peers $(PEERS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(OUT),--out $(OUT)) $(if $(WRITE),--write)
+
 lock: setup ## renew the lock file
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--all-extras --group dev pyproject.toml --output-file requirements.lock
@@ -38,4 +42,4 @@ lock: setup ## renew the lock file
 clean: ## remove what was built and what ran
 	rm -rf .rco .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
 
-.PHONY: help setup demo check test sim bench bench-growth lock clean
+.PHONY: help setup demo check test sim bench bench-growth bench-peers lock clean

@@ -1,0 +1,1 @@
+github.com/temporalio/cli/cmd/temporal@v1.5.1
