@@ -17,7 +17,9 @@ def slope(points: Sequence[tuple[float, float]]) -> float | None:
         return None
     mean_x = sum(x for x, _ in logs) / len(logs)
     mean_y = sum(y for _, y in logs) / len(logs)
-    return sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs)
+    found = sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs)
+    # No minus before a zero.
+    return round(found, 2) + 0.0
 
 
 def named(found: float) -> str:

@@ -34,6 +34,7 @@ async def _ask(growing: Growing) -> AsyncIterator[Point]:
             settings = {"parked": parked, "cpu_s_to_ready": used_s}
             yield Point(line="memory", x=size, value=memory, settings=settings)
             yield Point(line="ready", x=size, value=ready_s, settings=settings)
+            yield Point(line="ready-cpu", x=size, value=used_s, settings=settings)
 
 
 CURVE = Curve(
@@ -47,6 +48,7 @@ CURVE = Curve(
     lines=(
         Line(name="memory", text="resident memory of the service", unit="MiB"),
         Line(name="ready", text="`rco serve` is ready after", unit="s"),
+        Line(name="ready-cpu", text="CPU seconds of the service until it is ready", unit="s"),
     ),
     ask=_ask,
 )

@@ -19,6 +19,9 @@ __all__ = ["Parking"]
 
 SWEEP_S = 1.0
 DUE_PAGE = 10_000
+NEXT_PAGE_S = 0.5
+"""Between two looks where a full page is due already: less than it takes to work it off, and long enough that runs on
+their way into memory, which each look wakes once more, are not read over and over."""
 
 
 class Parking:
@@ -126,7 +129,7 @@ class Parking:
             pause_s = (self._horizon_us - owner.clock.now_us()) / MICROS / 2
             # Shards that are taken over bring timers of their own.
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(max(pause_s, 0.05), owner.options.timer_window_s / 2)):
+                async with asyncio.timeout(min(max(pause_s, NEXT_PAGE_S), owner.options.timer_window_s / 2)):
                     await self._gained.wait()
 
     def _arm(self, due_us: int, run_id: bytes) -> None:
