@@ -35,6 +35,9 @@ bench-peers: setup ## beside DBOS, Restate and others; PEERS=dbos,restate, OUT=F
 	@$(BIN)/python -m bench.peers $(if $(PEERS),--peers $(PEERS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(OUT),--out $(OUT)) $(if $(WRITE),--write)
 
+guard: setup ## count the hot paths and write their baseline
+	@$(BIN)/python -m tests.guard
+
 lock: setup ## renew the lock file
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--all-extras --group dev pyproject.toml --output-file requirements.lock
@@ -42,4 +45,4 @@ lock: setup ## renew the lock file
 clean: ## remove what was built and what ran
 	rm -rf .rco .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
 
-.PHONY: help setup demo check test sim bench bench-growth bench-peers lock clean
+.PHONY: help setup demo check test sim bench bench-growth bench-peers guard lock clean

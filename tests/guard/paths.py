@@ -1,0 +1,207 @@
+"""The hot paths: each function does its work once and gives what one more of it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from standardwebhooks import Webhook
+from tests.guard.count import counting
+
+from rco.app import Service
+from rco.audit.chain import ChainSealer
+from rco.bridge.admission import Turnstile
+from rco.config import Settings, load
+from rco.kit.clock import SystemClock
+from rco.kit.ids import Ids
+from rco.operations.receive import receive
+from rco.server.ingress import Ingress
+from rco.store import migrate
+from rco.store.collector import Batch
+from rco.store.contract.changes import Changes, Draft
+from rco.store.sqlite.commit import Committer
+from rco.store.sqlite.connection import open_writer
+from rco.store.sqlite.options import SqliteOptions
+from rco.testing import run_workflow
+from rco.workflow import Context, workflow
+from rco.workflow.application import load_application
+
+__all__ = ["PATHS"]
+
+SECRET = "whsec_" + "Z3VhcmQgZ3VhcmQgZ3VhcmQgZ3VhcmQgZ3VhcmQgZ3U="
+APP = """
+from typing import Any
+from rco.workflow import Context, workflow
+
+@workflow(on="invoice.paid")
+async def invoice(_: Context, event: dict[str, Any]) -> str:
+    return str(event["data"]["id"])
+
+WORKFLOWS = [invoice]
+"""
+CONFIG = """
+app: {folder}/app.py
+data_dir: {folder}/data
+providers:
+  shop:
+    kind: standard-webhooks
+    secrets:
+      - {{secret_id: one, ref: "env:GUARD_SECRET"}}
+"""
+
+
+async def work(number: int) -> dict[str, Any]:
+    return {"number": number, "ok": True}
+
+
+@workflow
+async def steps(ctx: Context, count: int) -> int:
+    for number in range(count):
+        await ctx.step(work, number)
+    return count
+
+
+@workflow
+async def calls(ctx: Context, count: int) -> int:
+    for number in range(count):
+        await ctx.call("desk", "POST", "/effects", json={"number": number})
+    return count
+
+
+def _difference(run: Callable[[int], Any], small: int, large: int) -> float:
+    run(small)
+    costs = []
+    for size in (small, large):
+        with counting() as count:
+            run(size)
+        costs.append(count.cost)
+    return (costs[1] - costs[0]) / (large - small)
+
+
+def durable_step() -> float:
+    """One more step of a run: asked for, armed, attempted, recorded, applied."""
+    return _difference(lambda count: run_workflow(steps, count), 20, 120)
+
+
+def governed_call() -> float:
+    """One more call of a run, as far as the engine and the authors' API carry it; its wire is in ``egress``."""
+    return _difference(lambda count: run_workflow(calls, count, calls=lambda _: {"ok": True}), 20, 120)
+
+
+def journal_row() -> float:
+    """One more row of a commit on SQLite, its digest in the chain included."""
+    clock, ids = SystemClock(), Ids(SystemClock())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rco.db"
+        migrate.up(path)
+        connection = open_writer(path, SqliteOptions())
+        committer = Committer(connection, sealer=ChainSealer(), clock=clock, writer="guard", epoch=0)
+
+        def commit(rows: int) -> None:
+            changes = Changes()
+            for _ in range(rows):
+                draft = Draft(ids.uuid7(), 0)
+                draft.parts += [b"\0\0\0\x64", b"x" * 100]
+                draft.records = 1
+                changes.drafts.append(draft)
+            committer.commit(Batch(changes, [], []))
+
+        try:
+            # Powers of two, so that both are one statement.
+            return _difference(commit, 16, 256)
+        finally:
+            connection.close()
+
+
+class _Doorless(Service):
+    """The service as it is wired for everybody, asked without HTTP."""
+
+    ingress: Ingress
+    on_closed: Callable[[], None]
+
+    async def _start(self) -> None:
+        await super()._start()
+        self._desk.engine.on_closed(lambda *_: self.on_closed())
+
+    async def _listen(self, settings: Settings, turnstile: Turnstile, keeper: Any) -> None:
+        self.ingress = self._ingress = Ingress(
+            turnstile=turnstile,
+            receive=lambda delivery: receive(self._desk, delivery),
+            note=keeper.writer.note,
+            clock=self._clock,
+            ids=self._ids,
+            metrics=self.metrics,
+            log=self.log,
+        )
+        self.url = self.metrics_url = "none"
+
+
+def webhook() -> float:
+    """One more accepted webhook and the run that it starts, from the parsed request to the closed run: the loop's
+    part."""
+    return asyncio.run(_webhooks(5, 25))
+
+
+async def _webhooks(warm: int, count: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        app, config = Path(folder) / "app.py", Path(folder) / "rco.yaml"
+        app.write_text(APP)
+        config.write_text(CONFIG.format(folder=folder))
+        environ = {"GUARD_SECRET": SECRET}
+        settings = load(config, environ).settings
+        service = _Doorless(settings, load_application(settings.app), environ, migrating=True)
+        await service.start()
+        try:
+            for number in range(warm):
+                await _accepted(service, *_request(f"msg_warm_{number}"))
+            with counting() as counted:
+                for number in range(count):
+                    await _accepted(service, *_request(f"msg_{number}"))
+            return counted.cost / count
+        finally:
+            await service.stop()
+
+
+async def _accepted(service: _Doorless, scope: dict[str, Any], body: bytes) -> None:
+    """Returns when the webhook was answered 202 and the run that it started has closed."""
+    closed = asyncio.Event()
+    service.on_closed = closed.set
+    sent: list[dict[str, Any]] = []
+
+    async def read() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await service.ingress(scope, read, send)
+    assert sent[0]["status"] == 202, sent
+    await closed.wait()
+
+
+def _request(message_id: str) -> tuple[dict[str, Any], bytes]:
+    now = datetime.now(UTC)
+    body = json.dumps({"type": "invoice.paid", "data": {"id": message_id, "note": "x" * 900}})
+    headers = {
+        "host": "rco.example",
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(SECRET).sign(message_id, now, body),
+    }
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "method": "POST", "path": "/webhooks/shop", "headers": pairs}, body.encode()
+
+
+PATHS: dict[str, Callable[[], float]] = {
+    "durable step": durable_step,
+    "governed call": governed_call,
+    "journal row": journal_row,
+    "webhook": webhook,
+}
