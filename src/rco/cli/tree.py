@@ -43,6 +43,7 @@ def make_app() -> App:
         ("rco.cli.nodes:app", "node", "See which processes own the work, and take one out of service."),
         ("rco.cli.store:app", "store", "Trim what is old out of a store, and accept what it lost."),
         ("rco.cli.export:export", "export", "Export runs and journals, in a form that others can read."),
+        ("rco.cli.replay:replay", "replay", "Say whether recorded runs fit the code there is."),
         ("rco.cli.verify:verify", "verify", "Check a deployment by its records: nine rules."),
         ("rco.cli.backup:backup", "backup", "Copy a database while a service uses it."),
         ("rco.cli.backup:restore", "restore", "Put a backup in the place of a database."),

@@ -22,6 +22,7 @@ from rco.engine.operation import ChildRun, Effect, Emit, Mark, Timer, Wait
 from rco.engine.options import EngineOptions
 from rco.engine.owner import Owner
 from rco.engine.parking import Parking
+from rco.engine.patching import Patch, Patches
 from rco.engine.probing import Probed, Probes
 from rco.engine.program import Program, Programs
 from rco.engine.timing import Timers
@@ -99,6 +100,7 @@ class Engine:
                 ChildRun: self._children,
                 Emit: emitting,
                 Mark: emitting,
+                Patch: Patches(owner),
             }
         )
         self._ending = Ending(owner, reader)

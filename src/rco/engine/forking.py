@@ -28,7 +28,7 @@ from rco.store.contract.reader import Reader
 __all__ = ["ForkAsk", "Forking", "failed_step", "prefix"]
 
 Submit = Callable[[int, Admission, Callable[[Admitted], None]], Any]
-_ENDS = frozenset((Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE))
+_ENDS = frozenset((Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.PATCH))
 _NOT_COPIED = frozenset((Kind.OWNER, Kind.PAUSE, Kind.RESUME, Kind.CLOSE))
 
 

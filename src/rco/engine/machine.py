@@ -20,7 +20,9 @@ from rco.model.run import Outcome
 __all__ = ["Fiber", "Machine", "running"]
 
 Code = Coroutine[Any, Any, Any]
-_RESOLVING = frozenset((Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.COMPENSATE))
+_RESOLVING = frozenset(
+    (Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.COMPENSATE, Kind.PATCH)
+)
 _KEYLESS = frozenset((Kind.START, Kind.OWNER, Kind.CANCEL, Kind.CLOSE, Kind.PAUSE, Kind.RESUME))
 ASKS_PER_RECORD = 10_000
 """How many operations code may ask for before it comes to rest: more is a loop that never waits."""
@@ -91,6 +93,7 @@ class Machine:
         "fiber",
         "main",
         "now_us",
+        "patches",
         "pending",
         "run_id",
         "undo",
@@ -108,6 +111,8 @@ class Machine:
         self.fiber: Fiber | None = None
         """The branch whose code runs, or ran last."""
         self.now_us = 0
+        self.patches: dict[str, bool] = {}
+        """By name, which way the run goes where its code has changed."""
         self.verdict: tuple[Outcome, Any] | None = None
         self.blocked: Misuse | None = None
         self.cancelled = False
@@ -131,14 +136,18 @@ class Machine:
 
         Raises ``CodeChanged`` when the code does not ask for what was recorded.
         """
-        self.now_us = record.at_us
+        before_us, self.now_us = self.now_us, record.at_us
         kind = record.kind
         if kind in _KEYLESS:
             if kind == Kind.CANCEL:
+                self.decline_all(before_us)
                 self._cancel_all()
             return
         op = self.pending.get(record.key)
         if op is None or op.fp != record.fp:
+            if self._decline(before_us):
+                self.apply(record)
+                return
             raise self._changed(record, op)
         if kind in _RESOLVING:
             del self.pending[record.key]
@@ -150,6 +159,28 @@ class Machine:
             self._run()
         else:
             op.note(record)
+
+    def _decline(self, at_us: int) -> bool:
+        """Resolve what the journal goes on without to ``False``, at the time of the record before: the run had passed
+        it in older code. Whether there was such a thing. Live there never is: it resolves as it is armed."""
+        for op in self.pending.values():
+            if op.declinable:
+                del self.pending[op.key]
+                fiber: Fiber = op.fiber
+                fiber.waiting = None
+                self.now_us = at_us
+                self._ready.append((fiber, False, None))
+                self.asks = 0
+                self._run()
+                return True
+        return False
+
+    def decline_all(self, at_us: int | None = None) -> None:
+        """Resolve everything to ``False`` that the journal went on, or ended, without."""
+        now_us = self.now_us
+        while self._decline(now_us if at_us is None else at_us):
+            pass
+        self.now_us = now_us
 
     def _changed(self, record: Record, op: Operation[Any] | None) -> CodeChanged:
         recorded = {"kind": Kind(record.kind).name, "key": record.key, "fingerprint": record.fp.hex()}

@@ -33,6 +33,8 @@ class Operation(Generic[T]):
 
     __slots__ = ("convert", "fiber", "fp", "key")
     outside = False
+    declinable = False
+    """A replay may resolve it to ``False`` when the journal goes on without it."""
 
     def __init__(self, key: str, fp: bytes) -> None:
         self.key = key

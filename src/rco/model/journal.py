@@ -56,6 +56,8 @@ class Kind(IntEnum):
     """From here on nothing begins. body: message id, reason, actor."""
     RESUME = 19
     """It goes on. body: message id, reason, actor."""
+    PATCH = 20
+    """It goes the new way at a place where the code changed. body: the name of the patch."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):

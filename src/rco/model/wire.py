@@ -184,9 +184,9 @@ class RunPage(_View, frozen=True, kw_only=True):
 class TimelineEntry(_View, frozen=True, kw_only=True):
     """One thing that a run did or waits for, made from its journal. Holds no inputs, results or payloads.
 
-    ``kind``: start, step, timer, wait, child, emit, state, cancel, pause, resume, compensate, settle, owner or close.
-    ``outcome``: done, failed, waiting, retrying, in_doubt, timed_out, or how the run closed. ``duration_ms`` of a step
-    counts from when its branch last moved on.
+    ``kind``: start, step, timer, wait, child, emit, state, cancel, pause, resume, patch, compensate, settle, owner or
+    close. ``outcome``: done, failed, waiting, retrying, in_doubt, timed_out, or how the run closed. ``duration_ms`` of
+    a step counts from when its branch last moved on.
     """
 
     at: str

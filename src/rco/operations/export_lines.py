@@ -119,6 +119,8 @@ def _parts(kind: Kind, body: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             return {"child": id_text(body[0]), "workflow": body[1]}, {}
         case Kind.EMIT:
             return {"event_id": body[0], "type": body[1]}, {"subject": body[2]}
+        case Kind.PATCH:
+            return {"name": body}, {}
         case Kind.STATE:
             return {"name": body[0]}, {"value": body[1]}
         case Kind.CANCEL | Kind.PAUSE | Kind.RESUME:

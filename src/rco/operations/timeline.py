@@ -113,6 +113,8 @@ class _Reading:
                 self.end(self.add("state", record, "done", str(body[0])), record, "done")
             case Kind.CANCEL:
                 self.add("cancel", record, "done", f"{body.get('actor', '')}: {body.get('reason', '')}".strip(": "))
+            case Kind.PATCH:
+                self.end(self.add("patch", record, "done", str(body)), record, "done")
             case Kind.PAUSE | Kind.RESUME:
                 kind = "pause" if record.kind == Kind.PAUSE else "resume"
                 self.add(kind, record, "done", f"{body.get('actor', '')}: {body.get('reason', '')}".strip(": "))

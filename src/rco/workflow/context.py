@@ -21,6 +21,7 @@ import msgspec
 
 from rco.engine.machine import Machine
 from rco.engine.operation import ChildRun, Effect, Emit, Fork, Mark, Operation, Timer, Wait
+from rco.engine.patching import Patched
 from rco.engine.probing import probed
 from rco.errors import Evicted, Misuse, NotFound
 from rco.expr.jq import Expression
@@ -333,6 +334,15 @@ class Context:
         except TypeError as problem:
             raise _unplain(f"state {name}", problem) from None
         return Mark(self._key(f"state {name}"), fp, Kind.STATE, [name, body])
+
+    def patched(self, name: str) -> Patched:
+        """Where this code was changed: await it, and go the new way when it says so.
+
+        ``True`` for runs that come here for the first time; their journal says so from then on. ``False`` for runs that
+        had passed this place in the old code. The same for one name in one run, however often it is asked. When no run
+        of before is open any more, the old way and the question can go. Not awaited it raises ``Misuse``.
+        """
+        return Patched(self._machine, name, self._key(f"patch {name}"))
 
     # -- branches --------------------------------------------------------------------------------------------------
 

@@ -61,4 +61,5 @@ def test_numbers_of_kinds_are_never_used_again() -> None:
         "CLOSE": 17,
         "PAUSE": 18,
         "RESUME": 19,
+        "PATCH": 20,
     }

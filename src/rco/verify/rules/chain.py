@@ -35,6 +35,7 @@ _KINDS = {
     17: "CLOSE",
     18: "PAUSE",
     19: "RESUME",
+    20: "PATCH",
 }
 _unpack = msgspec.msgpack.Decoder().decode
 
