@@ -20,16 +20,19 @@ from rco import __version__
 from rco.audit.chain import ChainSealer
 from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
 from rco.bridge.certificates import Certificates
+from rco.capability.office import Office
+from rco.capability.source import source_of
 from rco.config.check import check_address
 from rco.config.explain import diff
 from rco.config.secrets import Secrets, kept_key
 from rco.config.settings import Settings
 from rco.egress.client import Egress
 from rco.egress.fetch import Fetcher, system_roots
+from rco.engine.children import as_it_is
 from rco.engine.emitting import Started
 from rco.engine.engine import Engine
 from rco.engine.program import Programs
-from rco.errors import RcoError
+from rco.errors import ConfigInvalid, RcoError
 from rco.expr.jq import Expression
 from rco.kit import memory
 from rco.kit.clock import SystemClock
@@ -38,8 +41,10 @@ from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.operations.access import Access, ensure_admin
 from rco.operations.bulk_run import bulk_program
+from rco.operations.clearance import OPEN, Granting
 from rco.operations.desk import Desk
 from rco.operations.observe import observe, observe_history
+from rco.operations.policy import Policy
 from rco.operations.receive import emitted, receive
 from rco.router.table import RoutingTable
 from rco.server.api.app import control_api
@@ -79,6 +84,7 @@ class Service:
         self._application = application
         self._environ = environ
         self._migrating = migrating
+        self._granting: Granting | None = None
         self._clock = SystemClock()
         self._ids = Ids(self._clock)
         self.metrics = Metrics()
@@ -150,6 +156,7 @@ class Service:
         fetcher = Fetcher()
         self._stops.append(fetcher.stop)
         self._certificates = Certificates(fetcher, self._clock, system_roots)
+        await self._grant(settings, keeper)
         programs = Programs(self._programs(self._application))
         engine = Engine(
             keeper.writer,
@@ -161,6 +168,7 @@ class Service:
             random=random.random,
             options=settings.engine,
             ownership=keeper.ownership,
+            inherit=as_it_is if self._granting is None else self._granting.authority.inherited,
         )
         keeper.on_mail(engine.wake)
         self._desk = Desk(
@@ -173,6 +181,7 @@ class Service:
             ids=ids,
             metrics=self.metrics,
             log=self.log,
+            clearance=self._granting or OPEN,
             shut=self._shut,
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
@@ -198,6 +207,41 @@ class Service:
         memory.settle()
         self.log.info("service.started", url=self.url, version=__version__)
 
+    async def _grant(self, settings: Settings, keeper: Keeper) -> None:
+        """Open the office that gives rights, where they are needed."""
+        if not settings.capability.enforce:
+            return
+        load = source_of(settings.capability, settings.vault, self._data / "keyring.json", self._secrets)
+        office = Office(
+            settings.capability,
+            load,
+            keeper.reader,
+            clock=self._clock,
+            ids=self._ids,
+            changed=self._keys_changed,
+            trouble=lambda problem: self.log.warning("capability.behind", error=problem),
+        )
+        self._stops.append(office.stop)
+        await office.start()
+        policy = Policy(settings.grants)
+        self._granting = Granting(office, policy, self.metrics, ttl_s=settings.capability.ttl_s)
+        self.metrics.gauge(signals.REVOCATIONS).watch(lambda: len(office.revoked))
+        self.metrics.gauge(signals.REVOCATION_SILENCE).watch(lambda: office.revoked.silent_s)
+
+    def _keys_changed(self, came: set[str], went: set[str]) -> None:
+        for kids, reason in ((came, "key_added"), (went, "key_removed")):
+            for kid in sorted(kids):
+                self._keeper.writer.note(
+                    Decision(
+                        verb=Verb.CONFIG,
+                        at_us=self._clock.now_us(),
+                        actor="node",
+                        subject="capability.keys",
+                        reason=reason,
+                        facts={"kid": kid},
+                    )
+                )
+
     async def _listen(self, settings: Settings, turnstile: Turnstile, keeper: Keeper) -> None:
         clock, ids, metrics = self._clock, self._ids, self.metrics
         self._ingress = Ingress(
@@ -216,6 +260,7 @@ class Service:
                 "listener_bound": lambda: listeners[0].bound,
                 "metrics_bound": lambda: listeners[1].bound,
                 "policy_loaded": lambda: True,
+                "capabilities_ready": lambda: self._granting is None or self._granting.office.ready(),
                 "queues_within_limits": lambda: keeper.writer.backlog <= settings.engine.backlog_limit,
                 "store_writable": lambda: not self.failed.done(),
                 "not_draining": lambda: not self._ingress.draining,
@@ -255,6 +300,10 @@ class Service:
         """Take other settings, targets, providers, subscriptions and application: all of them or, with the error
         raised, none. What cannot change while running (addresses, store, limits of the engine) waits for a restart."""
         try:
+            if (settings.capability, settings.vault) != (self.settings.capability, self.settings.vault):
+                raise ConfigInvalid(
+                    "capability and vault do not change while the service runs", cure="Restart it.", key="capability"
+                )
             application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
             routes = self._routes(settings)
             table = self._table(settings, application)
@@ -264,6 +313,8 @@ class Service:
             raise
         self._turnstile.replace(routes)
         self._desk = replace(self._desk, router=table)
+        if self._granting is not None:
+            self._granting.policy = Policy(settings.grants)
         for change in diff(self.settings, settings):
             self._keeper.writer.note(
                 Decision(
@@ -288,7 +339,8 @@ class Service:
 
     def _programs(self, application: Application | None) -> list[Any]:
         own = [bulk_program(lambda: self._desk)]
-        return own if application is None else [*application.programs(self._egress, self._executor), *own]
+        held = None if self._granting is None else partial(self._granting.caller, self._egress)
+        return own if application is None else [*application.programs(self._egress, self._executor, held), *own]
 
     def _table(self, settings: Settings, application: Application | None) -> RoutingTable:
         own = [] if application is None else application.subscriptions()

@@ -213,7 +213,7 @@ def test_a_run_holds_no_more_than_the_token_that_started_it(given_scopes, narrow
     start = Ask(kind="run:start", name="fulfil")
     token = office.authority.mint(("run:start:fulfil", *given_scopes), namespace="default", ttl_s=60)
     try:
-        grant = office.authority.grant(token, start, b"r" * 16, tuple(narrowed))
+        grant = office.authority.proved(token).grant(start, b"r" * 16, tuple(narrowed))
     except Misuse:
         return
     rights = office.authority.rights(grant, b"r" * 16)

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from rco.capability.caveat import PRESENTING, Moment, caveat, check, read
+from rco.capability.caveat import Moment, caveat, check, lasting
 from rco.capability.grant import holds_seal, sealed
-from rco.capability.keyring import Keyring
+from rco.capability.keyring import Key, Keyring
 from rco.capability.revoked import Revoked
 from rco.capability.scope import Ask, scopes_text
 from rco.capability.token import Token, minted, proves, shown_id
@@ -17,7 +17,7 @@ from rco.errors import Misuse, Reason, Refused, StoreError
 from rco.kit.clock import MICROS, Clock
 from rco.kit.ids import Ids
 
-__all__ = ["Authority", "Refusal", "Rights"]
+__all__ = ["Authority", "Proved", "Refusal", "Rights"]
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +66,7 @@ class Authority:
                 caveat("ns", namespace),
                 caveat("aud", self.audience),
                 caveat("epoch", self.revoked.epoch(namespace)),
-                caveat("act", scopes_text(scopes)),
+                _act(scopes),
                 caveat("exp", int(now_us / MICROS + ttl_s)),
             ]
             if corr_id:
@@ -78,45 +78,30 @@ class Authority:
         return minted(key.rk, key.kid, f"cap_{self._ids.token(16)}", tuple(caveats))
 
     def check(self, token: Token, ask: Ask) -> None:
-        """Pass when ``token`` allows ``ask`` now.
+        """Pass when ``token`` allows ``ask`` now. Raises as ``proved`` and ``Proved.check`` do."""
+        self.proved(token).check(ask)
 
-        The tag is proved before any caveat is looked at. Raises ``Refused``: ``UNAUTH`` for what is not ours or was
-        revoked, ``EXPIRED_TOKEN``, ``SCOPE_MISMATCH``; ``StoreError`` when it is not known what was revoked.
+    def proved(self, token: Token) -> Proved:
+        """``token`` once its tag was found right and it is not revoked; nothing looks at a caveat before.
+
+        Raises ``Refused(UNAUTH)`` for what is not ours, was changed or revoked, ``StoreError`` when it is not known
+        what was revoked.
         """
-        self._prove(token)
-        check(token.caveats, ask, self.moment(ask.namespace))
-
-    def _prove(self, token: Token) -> None:
-        now_us = self._clock.now_us()
         key = self._ring().find(token.kid)
-        if key is None or not key.accepts(now_us):
+        if key is None or not key.accepts(self._clock.now_us()):
             raise Refused(Reason.UNAUTH, "cap_key", "The capability was not minted under a key that is in use.")
         if not proves(key.rk, token):
             raise Refused(Reason.UNAUTH, "cap_tag", "The capability was changed, or never minted here.")
         self.revoked.require_fresh()
         if self.revoked.holds(token.id, token.kid):
             raise Refused(Reason.UNAUTH, "cap_revoked", "The capability was revoked.")
+        return Proved(self, key, token)
 
     def moment(self, namespace: str) -> Moment:
         """What is known now about ``namespace``, for checking caveats."""
         return Moment(self._clock.now_us() / MICROS, self.audience, self.revoked.epoch(namespace), self._life_max_s)
 
     # -- grants ----------------------------------------------------------------------------------------------------
-
-    def grant(self, token: Token, ask: Ask, run_id: bytes, scopes: tuple[str, ...] | None = None) -> dict[str, Any]:
-        """What the run ``run_id`` that ``token`` starts holds from then on: the token's rights, further narrowed to
-        ``scopes`` when these are given. What bound the presenting of the token (its end, its request) has done its
-        work and is left out.
-
-        Raises as ``check`` does when the token does not allow ``ask``, the start.
-        """
-        self.check(token, ask)
-        kept = [raw for raw in token.caveats if (pair := read(raw)) is not None and pair[0] not in PRESENTING]
-        if scopes is not None:
-            kept.append(caveat("act", scopes_text(scopes)))
-        key = self._ring().find(token.kid)
-        assert key is not None  # check() found it
-        return sealed(key, token.id, run_id, tuple(kept))
 
     def inherited(self, grant: dict[str, Any], parent: bytes, child: bytes) -> dict[str, Any]:
         """The grant of a child: its parent's. One that does not hold is handed on as it is, and holds no more there."""
@@ -126,50 +111,83 @@ class Authority:
 
     def rights(self, grant: Any, run_id: bytes) -> Rights:
         """What ``grant`` lets the run do. Raises nothing: a grant that does not hold lets it do nothing."""
+        return Rights(self, grant, run_id)
+
+    def opened(self, grant: Any, run_id: bytes) -> tuple[str, str, tuple[bytes, ...]] | Refusal:
+        """Id, kid and caveats of a grant whose seal holds."""
         if not isinstance(grant, dict):
-            return Rights(self, (), "", "", Refusal("cap_missing", _NO_GRANT))
-        key = self._ring().find(str(grant.get("kid")))
+            return Refusal("cap_missing", "the run holds no capability")
+        kid = str(grant.get("kid"))[:64]
+        key = self._ring().find(kid)
         if key is None:
-            missing = f"the key {str(grant.get('kid'))[:32]!r} of the run's capability is not in the keyring"
-            return Rights(self, (), "", "", Refusal("cap_key", f"{missing}; put it back", passing=True))
+            lost = f"the key {kid!r} of the run's capability is not in the keyring; put it back"
+            return Refusal("cap_key", lost, passing=True)
         caveats = holds_seal(key, grant, run_id)
         if caveats is None:
-            broken = "the seal of the run's capability does not hold: its first record was changed"
-            return Rights(self, (), "", "", Refusal("cap_seal", broken))
-        return Rights(self, caveats, str(grant["id"]), key.kid, None)
+            return Refusal("cap_seal", "the seal of the run's capability does not hold: its first record was changed")
+        return str(grant["id"]), kid, caveats
 
 
-_NO_GRANT = "the run holds no capability; grant the scope in capability.grants and start it again"
+class Proved:
+    """A token whose tag was proved a moment ago. Not for keeping: it is not looked up again what was revoked."""
+
+    __slots__ = ("_authority", "_caveats", "_key", "id")
+
+    def __init__(self, authority: Authority, key: Key, token: Token) -> None:
+        self._authority, self._key, self.id, self._caveats = authority, key, token.id, token.caveats
+
+    def check(self, ask: Ask) -> None:
+        """Pass when every caveat holds for ``ask``. Raises ``Refused``: ``EXPIRED_TOKEN`` or ``SCOPE_MISMATCH``."""
+        check(self._caveats, ask, self._authority.moment(ask.namespace))
+
+    def grant(self, ask: Ask, run_id: bytes, *narrowed: tuple[str, ...]) -> dict[str, Any]:
+        """What the run ``run_id`` that the token starts holds from then on: the token's rights, further narrowed to
+        each of the lists of scopes. What bound the presenting of the token (its end, its request) has done its work
+        and is left out.
+
+        Raises as ``check`` does when the token does not allow ``ask``, the start.
+        """
+        self.check(ask)
+        more = tuple(_act(scopes) for scopes in narrowed)
+        return sealed(self._key, self.id, run_id, lasting(self._caveats) + more)
+
+
+def _act(scopes: tuple[str, ...]) -> bytes:
+    return caveat("act", scopes_text(scopes))
 
 
 class Rights:
-    """The opened grant of one run."""
+    """The grant of one run, opened at its first question."""
 
-    __slots__ = ("_authority", "_broken", "_caveats", "_id", "_kid")
+    __slots__ = ("_authority", "_grant", "_opened", "_run_id")
 
-    def __init__(
-        self, authority: Authority, caveats: tuple[bytes, ...], id: str, kid: str, broken: Refusal | None
-    ) -> None:
-        self._authority, self._caveats, self._id, self._kid, self._broken = authority, caveats, id, kid, broken
+    def __init__(self, authority: Authority, grant: Any, run_id: bytes) -> None:
+        self._authority, self._grant, self._run_id = authority, grant, run_id
+        self._opened: tuple[str, str, tuple[bytes, ...]] | None = None
 
     @property
     def shown(self) -> str:
-        """The capability's id as evidence shows it; empty when there is none."""
-        return shown_id(self._id) if self._id else ""
+        """The capability's id as evidence shows it; empty when there is none that holds."""
+        return shown_id(self._opened[0]) if self._opened is not None else ""
 
     def refusal(self, ask: Ask) -> Refusal | None:
         """Why ``ask`` is not allowed now, or ``None``. What the run holds never changes; what was revoked does."""
-        if self._broken is not None:
-            return self._broken
-        revoked = self._authority.revoked
+        authority = self._authority
+        if self._opened is None:
+            opened = authority.opened(self._grant, self._run_id)
+            if isinstance(opened, Refusal):
+                return opened
+            self._opened = opened
+        id, kid, caveats = self._opened
+        revoked = authority.revoked
         try:
             revoked.require_fresh()
         except StoreError as problem:
-            return Refusal("cap_unknowable", problem.message, passing=True)
-        if revoked.holds(self._id, self._kid):
+            return Refusal("cap_unknowable", problem.message.rstrip("."), passing=True)
+        if revoked.holds(id, kid):
             return Refusal("cap_revoked", "the run's capability was revoked")
         try:
-            check(self._caveats, ask, self._authority.moment(ask.namespace), ends=False)
+            check(caveats, ask, authority.moment(ask.namespace), ends=False)
         except Refused as refused:
             return Refusal(refused.detail, refused.message.rstrip("."))
         return None

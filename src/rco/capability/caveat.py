@@ -20,21 +20,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
-from rco.capability.scope import Ask, covers, parse_scopes
+from rco.capability.scope import Ask, Scope, covers, parse_scopes
 from rco.errors import Reason, Refused
 
-__all__ = ["PRESENTING", "Moment", "caveat", "check", "read", "value_of"]
+__all__ = ["Moment", "caveat", "check", "lasting"]
 
-_KNOWN = frozenset({"act", "exp", "nbf", "ns", "aud", "epoch", "corr", "body"})
-PRESENTING = frozenset({"exp", "nbf", "corr", "body"})
+_PRESENTING = frozenset({"exp", "nbf", "corr", "body"})
 """Caveats that say when and with what a token may be presented; the others say what it allows."""
+_KNOWN = frozenset({"act", "exp", "nbf", "ns", "aud", "epoch", "corr", "body"})
 _FORM = re.compile(rb"([a-z]{1,16})=([\x20-\x7e]{0,2040})")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _B3 = re.compile(r"b3:[0-9a-f]{64}")
+_Value = str | int | tuple[Scope, ...] | None
+"""As it is compared; ``None`` for what cannot be read."""
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
@@ -48,23 +51,40 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     """No token is good that ends later than this from now."""
 
 
+@lru_cache(maxsize=2048)
+def _parsed(raw: bytes) -> tuple[str, _Value]:
+    """Name and value of a caveat; the name is empty when it is none that is known. Pure: most come again and again."""
+    found = _FORM.fullmatch(raw)
+    name = "" if found is None else found[1].decode()
+    return (name, _value(name, found[2].decode())) if found is not None and name in _KNOWN else ("", None)
+
+
+def _value(name: str, text: str) -> _Value:
+    match name:
+        case "exp" | "nbf" | "epoch":
+            return int(text) if _NUMBER.fullmatch(text) else None
+        case "ns" | "aud" | "corr":
+            return text if _NAME.fullmatch(text) else None
+        case "body":
+            return text if _B3.fullmatch(text) else None
+        case _:
+            try:
+                return parse_scopes(text)
+            except ValueError:
+                return None
+
+
 def caveat(name: str, value: str | int) -> bytes:
     """One caveat. Raises ``ValueError`` for what could not be read back or would hold never."""
     raw = f"{name}={value}".encode()
-    if _FORM.fullmatch(raw) is None or not _readable(name, str(value)):
+    if _parsed(raw)[1] is None:
         raise ValueError(f"{name}={str(value)[:64]!r} is not a caveat; see docs/reference/capabilities.md")
     return raw
 
 
-def read(raw: bytes) -> tuple[str, str] | None:
-    """Name and value, or ``None`` when it has not the form of a caveat."""
-    found = _FORM.fullmatch(raw)
-    return None if found is None else (found[1].decode(), found[2].decode())
-
-
-def value_of(caveats: Iterable[bytes], name: str) -> str:
-    """The value of the first caveat ``name``, empty when there is none."""
-    return next((pair[1] for pair in map(read, caveats) if pair is not None and pair[0] == name), "")
+def lasting(caveats: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Those that say what is allowed, without those that say when and with what a token may be presented."""
+    return tuple(raw for raw in caveats if _parsed(raw)[0] not in _PRESENTING)
 
 
 def check(caveats: Iterable[bytes], ask: Ask, moment: Moment, *, ends: bool = True) -> None:
@@ -75,14 +95,29 @@ def check(caveats: Iterable[bytes], ask: Ask, moment: Moment, *, ends: bool = Tr
     """
     ended = False
     for raw in caveats:
-        pair = read(raw)
-        if pair is None or pair[0] not in _KNOWN:
+        name, value = _parsed(raw)
+        if name == "act":
+            holds = isinstance(value, tuple) and covers(value, ask)
+        elif name == "ns":
+            holds = value == ask.namespace
+        elif name == "aud":
+            holds = value == moment.audience
+        elif name == "corr":
+            holds = value == ask.corr_id
+        elif name == "body":
+            holds = value == ask.b3
+        elif not name:
             raise Refused(Reason.SCOPE_MISMATCH, "cap_caveat_unknown", "The capability has a caveat that is not known.")
-        name, value = pair
-        ended = ended or name == "exp"
-        problem = _problem(name, value, ask, moment)
-        if problem:
-            raise _refused(name, problem)
+        elif not isinstance(value, int):
+            holds = False
+        elif name == "exp":
+            ended, holds = True, 0 < value - moment.now_s <= moment.life_max_s
+        elif name == "nbf":
+            holds = moment.now_s >= value
+        else:
+            holds = value >= moment.epoch
+        if not holds:
+            raise _refused(name, _problem(name, value, ask, moment))
     if ends and not ended:
         raise _refused("exp", "has no end; every one needs exp")
 
@@ -92,48 +127,26 @@ def _refused(name: str, problem: str) -> Refused:
     return Refused(reason, f"cap_{name}", f"The capability {problem}.")
 
 
-def _problem(name: str, value: str, ask: Ask, moment: Moment) -> str:
-    """Why the caveat does not hold, or nothing when it does."""
-    if not _readable(name, value):
-        return "has a caveat that cannot be read"
+def _problem(name: str, value: _Value, ask: Ask, moment: Moment) -> str:
+    """Why the caveat does not hold, in words."""
+    if value is None:
+        return f"has a caveat {name} that cannot be read"
     match name:
         case "act":
-            return "" if covers(parse_scopes(value), ask) else f"does not allow {ask.action[:200]}"
+            return f"does not allow {ask.action[:200]}"
+        case "exp" if isinstance(value, int) and moment.now_s < value:
+            return "ends later than this service lets any"
         case "exp":
-            return _end_problem(int(value), moment)
+            return "has expired"
         case "nbf":
-            return "" if moment.now_s >= int(value) else "is not valid yet"
+            return "is not valid yet"
         case "ns":
-            return "" if value == ask.namespace else f"is for another namespace than {ask.namespace}"
+            return f"is for another namespace than {ask.namespace}"
         case "aud":
-            return "" if value == moment.audience else f"is not meant for {moment.audience}"
+            return f"is not meant for {moment.audience}"
         case "epoch":
-            return "" if int(value) >= moment.epoch else "is older than its namespace's epoch"
+            return "is older than its namespace's epoch"
         case "corr":
-            return "" if value == ask.corr_id else "is bound to another request"
+            return "is bound to another request"
         case _:
-            return "" if value == ask.b3 else "is bound to another body"
-
-
-def _end_problem(end_s: int, moment: Moment) -> str:
-    if moment.now_s >= end_s:
-        return "has expired"
-    return "" if end_s - moment.now_s <= moment.life_max_s else "ends later than this service lets any"
-
-
-def _readable(name: str, value: str) -> bool:
-    match name:
-        case "exp" | "nbf" | "epoch":
-            return _NUMBER.fullmatch(value) is not None
-        case "ns" | "aud" | "corr":
-            return _NAME.fullmatch(value) is not None
-        case "body":
-            return _B3.fullmatch(value) is not None
-        case "act":
-            try:
-                parse_scopes(value)
-            except ValueError:
-                return False
-            return True
-        case _:
-            return False
+            return "is bound to another body"

@@ -115,6 +115,7 @@ def parse_scopes(text: str) -> tuple[Scope, ...]:
     return tuple(parse_scope(part) for part in text.split(" ")) if text else ()
 
 
+@lru_cache(maxsize=1024)
 def scopes_text(scopes: tuple[str, ...]) -> str:
     """The scopes as a caveat holds them. Raises ``ValueError`` when one cannot be read."""
     for scope in scopes:

@@ -25,7 +25,7 @@ import hmac
 import re
 
 from rco.errors import Misuse, Reason, Refused
-from rco.kit.digest import DIGEST_BYTES, derived_key, keyed_digest
+from rco.kit.digest import DIGEST_BYTES, chained_digest, derived_key, keyed_digest
 
 __all__ = [
     "CAVEATS_MAX",
@@ -51,6 +51,7 @@ CAVEATS_MAX = 32
 CAVEAT_BYTES_MAX = 2048
 _TEXT_MAX = len(TEXT_PREFIX) + (TOKEN_BYTES_MAX * 4 + 2) // 3
 _MAGIC = b"RCM\x01"
+_FIXED_BYTES = len(_MAGIC) + 3 + DIGEST_BYTES
 _KID = re.compile(rb"[a-z0-9][a-z0-9._-]{0,31}")
 _ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _TEXT = re.compile(r"[A-Za-z0-9_-]+")
@@ -92,14 +93,12 @@ def root_key(secret: bytes) -> bytes:
     return derived_key(ROOT_CONTEXT, secret)
 
 
-def _chained(tag: bytes, caveats: tuple[bytes, ...]) -> bytes:
-    for caveat in caveats:
-        tag = keyed_digest(tag, _CAV_HEAD + len(caveat).to_bytes(4, "big") + caveat)
-    return tag
-
-
 def _first(rk: bytes, kid: bytes, id: bytes) -> bytes:
     return keyed_digest(rk, _ID_HEAD + len(kid).to_bytes(4, "big") + kid + len(id).to_bytes(4, "big") + id)
+
+
+def _chained(tag: bytes, caveats: tuple[bytes, ...]) -> bytes:
+    return chained_digest(tag, [_CAV_HEAD + len(caveat).to_bytes(4, "big") + caveat for caveat in caveats])
 
 
 def minted(rk: bytes, kid: str, id: str, caveats: tuple[bytes, ...]) -> Token:
@@ -123,12 +122,12 @@ def proves(rk: bytes, token: Token) -> bool:
 
 
 def _bounded(token: Token) -> Token:
-    caveats = token.caveats
-    if len(caveats) > CAVEATS_MAX:
-        raise Misuse(f"a capability with {len(caveats)} caveats; {CAVEATS_MAX} is the limit.", cure="Mint a new one.")
-    if any(not 0 < len(caveat) <= CAVEAT_BYTES_MAX for caveat in caveats):
+    sizes = [len(caveat) for caveat in token.caveats]
+    if len(sizes) > CAVEATS_MAX:
+        raise Misuse(f"a capability with {len(sizes)} caveats; {CAVEATS_MAX} is the limit.", cure="Mint a new one.")
+    if sizes and (min(sizes) == 0 or max(sizes) > CAVEAT_BYTES_MAX):
         raise Misuse("a caveat that is empty or too long.", cure=f"Write 1 to {CAVEAT_BYTES_MAX} bytes.")
-    if len(encode(token)) > TOKEN_BYTES_MAX:
+    if _FIXED_BYTES + len(token.kid) + len(token.id) + sum(sizes) + 2 * len(sizes) > TOKEN_BYTES_MAX:
         raise Misuse(f"a capability of over {TOKEN_BYTES_MAX} bytes.", cure="Mint a new one with fewer caveats.")
     return token
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from rco.bridge.providers import check_provider
+from rco.capability import options as capability
 from rco.config.bind import file_key
 from rco.config.settings import ServerSettings, Settings
 from rco.egress.rules import Rules
@@ -17,6 +18,7 @@ from rco.errors import ConfigInvalid
 from rco.expr.jq import Expression
 from rco.model.subscription import Subscription
 from rco.model.target import Credential, Rule, Target
+from rco.operations.policy import rule_problem
 from rco.store.options import faults
 
 __all__ = ["check_address", "check_settings"]
@@ -67,6 +69,23 @@ def check_settings(settings: Settings, report: Report) -> None:
             report(f"{key}.name", f"{subscription.name!r} is taken", "Give each subscription a name of its own.")
         seen[subscription.name] = index
         _subscription(subscription, key, report)
+    for name, message, cure in capability.faults(settings.capability, settings.vault):
+        report(name, message, cure)
+    _grants(settings, report)
+
+
+def _grants(settings: Settings, report: Report) -> None:
+    if settings.grants and not settings.capability.enforce:
+        report("grants", "do nothing while capability.enforce is false", "Set capability.enforce: true.")
+    for index, rule in enumerate(settings.grants):
+        problem = rule_problem(rule)
+        if problem:
+            report(f"grants[{index}]", problem, "See docs/how-to/limit-what-runs-may-do.md.")
+            continue
+        for scope in rule.scopes:
+            target = scope.split(":")[1] if scope.startswith("call:") else "*"
+            if not target.endswith("*") and target not in settings.targets:
+                report(f"grants[{index}].scopes", f"{scope!r} names a target that is not declared", "Declare it.")
 
 
 def _as_written(key: str) -> str:

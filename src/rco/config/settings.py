@@ -12,7 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from rco.bridge.contract import ProviderSettings
+from rco.capability.options import CapabilityOptions, VaultOptions
 from rco.engine.options import EngineOptions
+from rco.model.grant_rule import GrantRule
 from rco.model.subscription import Subscription
 from rco.model.target import Target
 from rco.store.options import StoreOptions
@@ -83,6 +85,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     engine: EngineOptions = EngineOptions()
     logging: LogSettings = LogSettings()
+    capability: CapabilityOptions = CapabilityOptions()
+    vault: VaultOptions = VaultOptions()
     providers: dict[str, ProviderSettings] = {}
     targets: dict[str, Target] = {}
     subscriptions: list[Subscription] = []
+    grants: list[GrantRule] = []

@@ -19,6 +19,7 @@ from rco.egress.lane import Lane
 from rco.egress.limits import Crowded
 from rco.egress.meters import watch
 from rco.egress.outgoing import NotSendable
+from rco.egress.permit import Leave, Permit
 from rco.egress.plan import Plan, plan_of, repeat_of
 from rco.egress.socket_guard import JOURNEY, Journey, OpenSocket, open_socket
 from rco.egress.state import TargetState
@@ -41,9 +42,10 @@ REQUEST_LIMIT_BYTES = 1 << 20
 class Egress:
     """Makes governed calls to declared targets. Belongs to one event loop; a ``Lives``.
 
-    An attempt passes, in this order: the target's rules, its breaker and pause, its limits, its credential, the address
-    guard on the socket, the cap on the answer, redaction. The first to refuse ends it. There is no repeating in here:
-    retries belong to the engine, whose due times are durable.
+    An attempt passes, in this order: the target's rules, what the run holds, the target's breaker and pause, its
+    limits, what the run still holds by then, its credential, the address guard on the socket, the cap on the answer,
+    redaction. The first to refuse ends it. There is no repeating in here: retries belong to the engine, whose due times
+    are durable.
     """
 
     def __init__(
@@ -106,8 +108,8 @@ class Egress:
             self._retired.add(lane)
             self._close_if_done(lane)
 
-    async def attempt(self, request: CallRequest, attempt: Attempt) -> Answer:
-        """Make exactly one attempt.
+    async def attempt(self, request: CallRequest, attempt: Attempt, permit: Permit | None = None) -> Answer:
+        """Make exactly one attempt, if ``permit`` lets it leave (``None``: whatever the target allows may).
 
         Returns an ``Answer`` whose value is ``{"status", "headers", "body", "b3", "fallback": False}``, redacted; the
         body is decoded JSON, or text, or base64 when it is no text (then ``"base64": True`` is added). ``b3`` is the
@@ -127,8 +129,10 @@ class Egress:
         self._under_way += 1
         try:
             planned = self._plan(lane, request, attempt)
-            verdict = planned if isinstance(planned, Verdict) else await self._admitted(lane, planned)
-            plan = None if isinstance(planned, Verdict) else planned
+            if isinstance(planned, Verdict):
+                plan, verdict = None, planned
+            else:
+                plan, verdict = planned, await self._permitted(lane, planned, request, attempt, permit)
         except BaseException:
             lane.outcomes["cancelled"] += 1
             raise
@@ -139,7 +143,7 @@ class Egress:
                 self._close_if_done(lane)
             if self._idle is not None and not self._under_way:
                 self._idle.set()
-        return self._end(verdict, lane, request, attempt, plan, begun)
+        return self._end(verdict, lane, request, attempt, plan, begun, permit.shown if permit is not None else "")
 
     def repeat_class(self, request: CallRequest) -> Repeat:
         """Whether the call may be repeated when it is not known whether it took effect. Unknown targets: never."""
@@ -177,7 +181,15 @@ class Egress:
         except (NotSendable, PathRefused) as error:
             return refused(error.reason, f"{lane.target.name}: {error}")
 
-    async def _admitted(self, lane: Lane, plan: Plan) -> Verdict:
+    async def _permitted(
+        self, lane: Lane, plan: Plan, request: CallRequest, attempt: Attempt, permit: Permit | None
+    ) -> Verdict:
+        if permit is None:
+            return await self._admitted(lane, plan, None)
+        leave = Leave(permit, lane.target.name, plan.method, request.path, attempt)
+        return leave.refused(plan.what) or await self._admitted(lane, plan, leave)
+
+    async def _admitted(self, lane: Lane, plan: Plan, leave: Leave | None) -> Verdict:
         """Breaker, limits and the sending, under one deadline; the breaker hears what became of it."""
         ticket = lane.breaker.admit()
         if isinstance(ticket, Shut):
@@ -195,7 +207,7 @@ class Egress:
                         return crowded(why, plan.what)
                 entered = True
                 try:
-                    verdict = await self._send(lane, plan, journey)
+                    verdict = (leave and leave.refused(plan.what)) or await self._send(lane, plan, journey)
                 finally:
                     lane.limits.leave()
         except TimeoutError:
@@ -265,6 +277,7 @@ class Egress:
         attempt: Attempt,
         plan: Plan | None,
         begun: float,
+        capability: str = "",
     ) -> Answer:
         """Leave the evidence, then answer or raise. Raised here, outside any ``except``: the errors of the client
         library carry the request's headers, and a chained one would carry them into a traceback."""
@@ -284,6 +297,7 @@ class Egress:
             path=plan.template if plan else shown_path(request.path),
             status=verdict.status,
             took_s=took_s,
+            capability=capability,
         )
         decisions: tuple[Decision, ...] = (decision,)
         if not verdict.reason:

@@ -38,8 +38,11 @@ def call_decision(
     path: str,
     status: int,
     took_s: float,
+    capability: str = "",
 ) -> Decision:
-    """``path`` is the template of the rule that matched, or what ``shown_path`` gives."""
+    """``path`` is the template of the rule that matched, or what ``shown_path`` gives; ``capability`` what the run
+    holds, as evidence shows it."""
+    held = {"capability": capability} if capability else {}
     return Decision(
         verb=Verb.CALL,
         at_us=at_us,
@@ -56,5 +59,6 @@ def call_decision(
             "attempt": attempt.number,
             "outcome": reason or "ok",
             "latency_bucket": latency_bucket(took_s),
+            **held,
         },
     )

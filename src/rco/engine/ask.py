@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ class StartAsk(msgspec.Struct, frozen=True, kw_only=True):
     corr_id: str = ""
     trace: str = ""
     event_id: str = ""
+    grant_for: Callable[[bytes], Any] | None = None
+    """Gives what the run that gets this identity holds: plain data, kept in its first record."""
 
 
 class Started(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -18,18 +19,26 @@ from rco.model.journal import Kind, Record
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow
 
-__all__ = ["Children"]
+__all__ = ["Children", "Inherit", "as_it_is"]
 
+Inherit = Callable[[Any, bytes, bytes], Any]
+"""From what a run holds, its identity and its child's to what the child holds. Poured in; must not raise."""
 _pack = msgspec.msgpack.Encoder().encode
+
+
+def as_it_is(grant: Any, parent: bytes, child: bytes) -> Any:  # noqa: ARG001 - whoever they are
+    """What a child holds where nobody looks at it: the same."""
+    return grant
 
 
 class Children:
     """Opens children and tells parents how they closed."""
 
-    def __init__(self, owner: Owner, programs: Programs, waits: Waits) -> None:
+    def __init__(self, owner: Owner, programs: Programs, waits: Waits, inherit: Inherit) -> None:
         self._owner = owner
         self._programs = programs
         self._waits = waits
+        self._inherit = inherit
         owner.on_close.append(self._tell_parent)
 
     def arm(self, live: Live, op: ChildRun[Any]) -> None:
@@ -50,6 +59,8 @@ class Children:
             "parent": live.run_id,
             "parent_key": op.key,
         }
+        if live.grant is not None:
+            start["grant"] = self._inherit(live.grant, live.run_id, run_id)
         machine = Machine(run_id)
         child = Live(run_id, machine, start, now)
         changes = owner.writer.changes(live.shard)

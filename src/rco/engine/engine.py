@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from rco.engine.ask import StartAsk, Started
-from rco.engine.children import Children
+from rco.engine.children import Children, Inherit, as_it_is
 from rco.engine.effects import Effects
 from rco.engine.emitting import Emitting, Starts
 from rco.engine.ending import Ending, Finished
@@ -78,6 +78,7 @@ class Engine:
         random: Callable[[], float],
         options: EngineOptions | None = None,
         ownership: Ownership | None = None,
+        inherit: Inherit = as_it_is,
     ) -> None:
         options = options or EngineOptions()
         ownership = ownership or SoleOwner()
@@ -88,7 +89,7 @@ class Engine:
         self.timers = Timers(owner)
         Probes(owner, self._effects, random)
         self._waits = Waits(owner, self.timers, self._effects)
-        self._children = Children(owner, programs, self._waits)
+        self._children = Children(owner, programs, self._waits, inherit)
         self._openings = Openings(owner, programs)
         emitting = Emitting(owner, self._openings, starts)
         owner.armers.update(
@@ -105,7 +106,7 @@ class Engine:
         )
         self._ending = Ending(owner, reader)
         self._loading = Loading(owner, reader, programs, self._waits, self._effects)
-        self._forking = Forking(owner, reader, programs, self._loading, self.submit)
+        self._forking = Forking(owner, reader, programs, self._loading, self.submit, inherit)
         self._parking = Parking(owner, reader, self._loading.wake)
         self._loading.on_terminate = self._terminate_asked
         self._stopping = False

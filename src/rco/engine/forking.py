@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from rco.engine.ask import Started
+from rco.engine.children import Inherit, as_it_is
 from rco.engine.loading import Loading, replay
 from rco.engine.owner import Owner
 from rco.engine.program import Programs
@@ -77,9 +78,17 @@ def prefix(records: list[Record], step: str) -> list[Record]:
 class Forking:
     """Opens forks."""
 
-    def __init__(self, owner: Owner, reader: Reader, programs: Programs, loading: Loading, submit: Submit) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        reader: Reader,
+        programs: Programs,
+        loading: Loading,
+        submit: Submit,
+        inherit: Inherit = as_it_is,
+    ) -> None:
         self._owner, self._reader, self._programs = owner, reader, programs
-        self._loading, self._submit = loading, submit
+        self._loading, self._submit, self._inherit = loading, submit, inherit
 
     async def fork(self, row: RunRow, ask: ForkAsk) -> Started:
         """Open the fork; durable when this returns. See ``Engine.fork``."""
@@ -87,6 +96,8 @@ class Forking:
         now = self._owner.clock.now_us()
         run_id = self._owner.new_run_id()
         segments, start = self._records(row, ask, step, kept)
+        if start.get("grant") is not None:
+            start["grant"] = self._inherit(start["grant"], row.run_id, run_id)
         fork = RunRow(
             run_id=run_id,
             workflow=row.workflow,

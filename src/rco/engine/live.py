@@ -24,6 +24,7 @@ class Live:
         "corr_id",
         "draft",
         "ending",
+        "grant",
         "held",
         "idle_since",
         "inbox",
@@ -54,6 +55,8 @@ class Live:
         self.namespace: str = start.get("namespace") or "default"
         self.corr_id: str = start.get("corr_id") or ""
         self.trace: str = start.get("trace") or ""
+        self.grant: Any = start.get("grant")
+        """What the run holds, as it stands in its first record; ``None`` where nothing is held."""
         self.parent: bytes | None = start.get("parent")
         self.parent_key: str = start.get("parent_key") or ""
         self.opened_us = at_us

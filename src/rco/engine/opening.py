@@ -84,6 +84,8 @@ class Openings:
             "namespace": ask.namespace,
             "event_id": ask.event_id,
         }
+        if ask.grant_for is not None:
+            start["grant"] = ask.grant_for(run_id)
         try:
             segment = encode_record(Record(Kind.START, "", now, b"", start))
         except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as problem:

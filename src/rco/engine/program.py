@@ -11,7 +11,7 @@ from rco.errors import NotFound
 __all__ = ["Begin", "Program", "Programs", "StartBody"]
 
 StartBody = dict[str, Any]
-"""The body of a START record: workflow, version, input, actor, corr_id, trace, namespace, parent, event_id."""
+"""The body of a START record: workflow, version, input, actor, corr_id, trace, namespace, parent, event_id, grant."""
 Begin = Callable[[Machine, bytes, StartBody], Coroutine[Any, Any, Any]]
 
 

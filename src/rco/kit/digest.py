@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from blake3 import blake3
 
-__all__ = ["DIGEST_BYTES", "content_address", "derived_key", "digest", "keyed_digest", "length_prefixed"]
+__all__ = [
+    "DIGEST_BYTES",
+    "chained_digest",
+    "content_address",
+    "derived_key",
+    "digest",
+    "keyed_digest",
+    "length_prefixed",
+]
 
 DIGEST_BYTES = 32
 
@@ -17,6 +27,13 @@ def digest(data: bytes) -> bytes:
 def keyed_digest(key: bytes, data: bytes) -> bytes:
     """Keyed BLAKE3-256. ``key`` is exactly 32 bytes."""
     return blake3(data, key=key).digest()
+
+
+def chained_digest(key: bytes, messages: Iterable[bytes]) -> bytes:
+    """Keyed BLAKE3-256 of each message in turn, each with the digest before it as its key. ``key`` of none."""
+    for message in messages:
+        key = blake3(message, key=key).digest()
+    return key
 
 
 def derived_key(context: str, material: bytes) -> bytes:

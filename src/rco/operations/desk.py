@@ -10,6 +10,7 @@ from rco.egress.client import Egress
 from rco.engine.engine import Engine
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
+from rco.operations.clearance import OPEN, Clearance
 from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Writer
 from rco.telemetry.logs import Log
@@ -40,6 +41,8 @@ class Desk:
     metrics: Metrics
     log: Log
     namespace: str = "default"
+    clearance: Clearance = OPEN
+    """Who gets which rights."""
     shut: Callable[[], None] = _leave_open
     """Closes the doors for new work that are not the engine's: the ingress."""
     info: Mapping[str, str] = field(default_factory=dict)

@@ -9,12 +9,13 @@ import msgspec
 from rco.engine.ask import StartAsk
 from rco.engine.emitting import Ask, Started
 from rco.engine.opening import Opening
-from rco.errors import Overloaded, RcoError
+from rco.errors import Forbidden, Overloaded, RcoError
 from rco.kit.clock import MICROS, iso
 from rco.model.decision import Decision, Verb
 from rco.model.delivery import Delivery, Receipt
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
+from rco.operations.clearance import Cleared
 from rco.operations.desk import Desk
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
 from rco.telemetry import signals
@@ -38,16 +39,20 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     """Accept a delivery. When this returns, the event and every run it starts are durable.
 
     A second call with the same claim changes nothing and names the first correlation id. What a subscription could not
-    take is kept as a dead letter. Raises ``Overloaded`` before anything is written when there is no room.
+    take is kept as a dead letter. Before anything is written it raises ``Refused`` when no rule lets the provider
+    deliver, ``StoreError`` when no right can be given now, and ``Overloaded`` when there is no room.
     """
     event = delivery.event
-    opened, letters = openings(desk, event, f"provider:{delivery.provider}")
+    cleared = desk.clearance.event(event)
+    cleared.accept(delivery.provider)
+    opened, letters = openings(desk, event, f"provider:{delivery.provider}", cleared=cleared)
     desk.engine.admit(len(opened))
     facts: dict[str, str | int | bool] = {
         "type": event.type,
         "sig_alg": delivery.sig_alg,
         "secret_id": delivery.secret_id,
         "runs": len(opened),
+        **cleared.facts,
     }
     decision = Decision(
         verb=Verb.ACCEPT,
@@ -85,16 +90,28 @@ def emitted(desk: Desk, event: Event) -> Started:
     return asks_for(desk, event, event.origin)
 
 
-def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None) -> Started:
+def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None, cleared: Cleared | None = None) -> Started:
     """What ``event`` starts: an ask for each subscription that wants it, a cause where a filter failed.
 
     ``only``: consider the subscription of that name alone.
     """
     matches = desk.router.match(event)
     started = Started([], [(one.name, cause) for one, cause in matches.failed if only in (None, one.name)])
-    given = event_input(event) if matches.starts else None
+    if not matches.starts:
+        return started
+    try:
+        cleared = cleared or desk.clearance.event(event)
+    except RcoError as problem:
+        started.failed.extend((one.name, str(problem)) for one, _ in matches.starts if only in (None, one.name))
+        return started
+    given = event_input(event)
     for subscription, given_key in matches.starts:
         if only in (None, subscription.name):
+            try:
+                grant_for = cleared.start(subscription)
+            except Forbidden as problem:
+                started.failed.append((subscription.name, str(problem)))
+                continue
             # A key of the author's own is one of this workflow: another one may use the same expression.
             key = given_key if subscription.key is None else f"{subscription.workflow}/{given_key}"
             ask = StartAsk(
@@ -106,6 +123,7 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None) -> S
                 corr_id=event.corr_id,
                 trace=event.trace,
                 event_id=event.id,
+                grant_for=grant_for,
             )
             # A key of the author's own outlives the event: two events with one key are one run.
             started.asks.append(Ask(subscription.name, ask, subscription.key is not None))
@@ -114,13 +132,13 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None) -> S
 
 
 def openings(
-    desk: Desk, event: Event, actor: str, only: str | None = None
+    desk: Desk, event: Event, actor: str, only: str | None = None, cleared: Cleared | None = None
 ) -> tuple[list[tuple[Opening, StartKey | None]], list[DeadLetter]]:
     """The runs that ``event`` starts, ready to be opened, and a dead letter for each that cannot be.
 
     ``only``: consider the subscription of that name alone. Raises ``Overloaded`` when nothing can be opened now.
     """
-    started = asks_for(desk, event, actor, only)
+    started = asks_for(desk, event, actor, only, cleared)
     failed = started.failed
     opened: list[tuple[Opening, StartKey | None]] = []
     for one in started.asks:

@@ -56,6 +56,7 @@ async def retry(desk: Desk, principal: Principal, run_id: bytes, reason: str = "
             corr_id=row.corr_id,
             trace=body.get("trace") or "",
             event_id=body.get("event_id") or "",
+            grant_for=desk.clearance.again(body.get("grant"), run_id),
         )
     )
     return started.run_id

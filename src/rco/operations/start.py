@@ -22,11 +22,13 @@ async def start(desk: Desk, principal: Principal, ask: StartAsk) -> Started:
     require(principal, Role.OPERATOR)
     if ask.workflow.startswith("rco."):
         raise NotFound(f"no workflow named {ask.workflow!r}.", cure="What begins with rco. is the service's own.")
+    corr_id = ask.corr_id or desk.ids.ulid()
     return await desk.engine.start_run(
         msgspec.structs.replace(
             ask,
             namespace=principal.namespace,
             actor=f"principal:{principal.principal_id}",
-            corr_id=ask.corr_id or desk.ids.ulid(),
+            corr_id=corr_id,
+            grant_for=desk.clearance.principal(principal, ask.workflow, corr_id),
         )
     )

@@ -124,6 +124,18 @@ INTEROP_SECRET_MATCHED = _counter(
     "secret_id",
 )
 INTEROP_AUTH_FAILURES = _counter("svc_interop_auth_failures_total", "Requests without valid proof of who sends them.")
+INTEROP_CAPABILITIES_ISSUED = _counter(
+    "svc_interop_capabilities_issued_total",
+    "Capabilities minted, by the kinds of their scopes (webhook, run, call, write).",
+    "scope",
+)
+CAPABILITY_REFUSALS = _counter(
+    "rco_capability_refusals_total", "Times that a capability did not allow what was asked, by cause.", "cause"
+)
+REVOCATIONS = _gauge("rco_revocations", "Revocations that this node knows.")
+REVOCATION_SILENCE = _gauge(
+    "rco_revocation_silence_seconds", "Time since the store last told what was revoked; from 1 on nothing is allowed."
+)
 INTEROP_CONFIG_RELOADS = _counter(
     "svc_interop_config_reloads_total", "Reloads of the configuration, by result (ok, refused).", "result"
 )

@@ -17,7 +17,7 @@ from rco.engine.machine import Machine
 from rco.engine.program import Program, StartBody
 from rco.errors import ConfigInvalid, Misuse
 from rco.model.subscription import Subscription
-from rco.workflow.calls import Caller
+from rco.workflow.calls import Caller, CallerOf
 from rco.workflow.context import Context
 from rco.workflow.conversion import converter, plain
 from rco.workflow.definition import Workflow
@@ -37,9 +37,11 @@ class Application(msgspec.Struct, frozen=True):
         """What the workflows ask for with ``on=``."""
         return [one for workflow in self.workflows for one in workflow.subscriptions()]
 
-    def programs(self, caller: Caller, executor: Executor) -> list[Program]:
-        """The workflows as the engine runs them: calls go through ``caller``, blocking steps to ``executor``."""
-        return [_program(workflow, caller, executor) for workflow in self.workflows]
+    def programs(self, caller: Caller, executor: Executor, held: CallerOf | None = None) -> list[Program]:
+        """The workflows as the engine runs them: calls go through ``caller``, blocking steps to ``executor``.
+
+        ``held``: who calls for a run depends on what it holds, and is asked for with its identity and first record."""
+        return [_program(workflow, held or (lambda _id, _start: caller), executor) for workflow in self.workflows]
 
 
 def load_application(where: str) -> Application:
@@ -126,24 +128,26 @@ def _forget(folder: str) -> None:
     importlib.invalidate_caches()
 
 
-def _program(workflow: Workflow[Any, Any], caller: Caller, executor: Executor) -> Program:
+def _program(workflow: Workflow[Any, Any], caller_of: CallerOf, executor: Executor) -> Program:
     return Program(
-        workflow.name, workflow.version, partial(_begin, workflow, converter(workflow.input_type()), caller, executor)
+        workflow.name,
+        workflow.version,
+        partial(_begin, workflow, converter(workflow.input_type()), caller_of, executor),
     )
 
 
 async def _begin(
     workflow: Workflow[Any, Any],
     convert: Any,
-    caller: Caller,
+    caller_of: CallerOf,
     executor: Executor,
     machine: Machine,
-    run_id: bytes,  # noqa: ARG001 - of a fork that is replayed the machine knows which it is
+    run_id: bytes,
     start: StartBody,
 ) -> Any:
     given = start.get("input")
     if convert is not None:
         given = convert(given)
-    context = Context(machine, start.get("corr_id") or "", caller, executor)
+    context = Context(machine, start.get("corr_id") or "", caller_of(run_id, start), executor)
     value = await workflow.function(context, given)
     return plain(value)

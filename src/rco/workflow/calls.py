@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from rco.model.effect import Answer, Attempt, RetryPolicy
 from rco.model.target import CallRequest, Repeat
 
-__all__ = ["Caller"]
+__all__ = ["Caller", "CallerOf"]
 
 
 class Caller(Protocol):
@@ -21,3 +21,7 @@ class Caller(Protocol):
     def fallback(self, request: CallRequest) -> dict[str, Any] | None: ...
 
     def attempt(self, request: CallRequest, attempt: Attempt) -> Awaitable[Answer]: ...
+
+
+CallerOf = Callable[[bytes, dict[str, Any]], Caller]
+"""Who calls for the run of this identity that began with this START body."""

@@ -108,7 +108,7 @@ async def test_silence_allows_nothing_after_a_second_and_an_answer_ends_it(offic
     await feed.read()
     authority = office.authority
     token = authority.mint(("run:start:fulfil", "call:*"), namespace="default", ttl_s=60)
-    rights = authority.rights(authority.grant(token, START, b"r" * 16, ("call:*",)), b"r" * 16)
+    rights = authority.rights(authority.proved(token).grant(START, b"r" * 16, ("call:*",)), b"r" * 16)
     call = Ask(kind="call", name="payments", method="GET", segments=("x",))
     office.clock.at_s += 0.999
     authority.check(token, START)
@@ -162,7 +162,7 @@ async def test_each_kind_ends_tokens_and_the_rights_of_runs(office, table, feed,
     authority = office.authority
     token = authority.mint(("run:start:fulfil", "call:*"), namespace="default", ttl_s=60)
     other = authority.mint(("run:start:fulfil",), namespace="other", ttl_s=60)
-    rights = authority.rights(authority.grant(token, START, b"r" * 16), b"r" * 16)
+    rights = authority.rights(authority.proved(token).grant(START, b"r" * 16), b"r" * 16)
     table.put(kind, name or token.id, epoch=1 if kind is RevokedKind.EPOCH else 0)
     await feed.read()
     with pytest.raises(Refused) as refused:

@@ -12,6 +12,7 @@ from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.model.event import Event
 from rco.model.subscription import Subscription
+from rco.operations.clearance import OPEN
 from rco.operations.receive import openings
 from rco.router.table import RoutingTable
 from rco.telemetry.metrics import Metrics
@@ -28,7 +29,12 @@ def desk(problem: Exception) -> Any:
     clock = SystemClock()
     table = RoutingTable.build([Subscription(name="s", workflow="w", type="paid")])
     return SimpleNamespace(
-        engine=SimpleNamespace(prepare=prepare), router=table, metrics=Metrics(), clock=clock, ids=Ids(clock)
+        engine=SimpleNamespace(prepare=prepare),
+        router=table,
+        metrics=Metrics(),
+        clock=clock,
+        ids=Ids(clock),
+        clearance=OPEN,
     )
 
 
