@@ -270,7 +270,7 @@ class Service:
         metrics.gauge(signals.READY).watch(lambda: not health.missing())
         api = control_api(
             lambda: self._desk,
-            Access(keeper.reader, clock),
+            Access(keeper.reader, clock, None if self._granting is None else self._granting.authority),
             body_limit_bytes=settings.limits.body_limit_bytes,
             read_timeout_s=settings.server.read_timeout_s,
         )

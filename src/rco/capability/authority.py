@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from rco.capability.caveat import Moment, caveat, check, lasting
+from rco.capability.caveat import Moment, caveat, check, lasting, namespace_of, without_purpose
 from rco.capability.grant import holds_seal, sealed
 from rco.capability.keyring import Key, Keyring
 from rco.capability.revoked import Revoked
@@ -136,9 +136,22 @@ class Proved:
     def __init__(self, authority: Authority, key: Key, token: Token) -> None:
         self._authority, self._key, self.id, self._caveats = authority, key, token.id, token.caveats
 
+    @property
+    def namespace(self) -> str:
+        """The namespace that it is for."""
+        return namespace_of(self._caveats)
+
     def check(self, ask: Ask) -> None:
         """Pass when every caveat holds for ``ask``. Raises ``Refused``: ``EXPIRED_TOKEN`` or ``SCOPE_MISMATCH``."""
         check(self._caveats, ask, self._authority.moment(ask.namespace))
+
+    def check_life(self) -> None:
+        """Pass when it is meant for this service and this time, whatever it is for. Raises as ``check``."""
+        check(
+            without_purpose(self._caveats),
+            Ask(kind="", namespace=self.namespace),
+            self._authority.moment(self.namespace),
+        )
 
     def grant(self, ask: Ask, run_id: bytes, *narrowed: tuple[str, ...]) -> dict[str, Any]:
         """What the run ``run_id`` that the token starts holds from then on: the token's rights, further narrowed to

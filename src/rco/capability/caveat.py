@@ -27,10 +27,11 @@ import msgspec
 from rco.capability.scope import Ask, Scope, covers, parse_scopes
 from rco.errors import Reason, Refused
 
-__all__ = ["Moment", "caveat", "check", "lasting"]
+__all__ = ["Moment", "caveat", "check", "lasting", "namespace_of", "without_purpose"]
 
 _PRESENTING = frozenset({"exp", "nbf", "corr", "body"})
 """Caveats that say when and with what a token may be presented; the others say what it allows."""
+_PURPOSE = frozenset({"act", "corr", "body"})
 _KNOWN = frozenset({"act", "exp", "nbf", "ns", "aud", "epoch", "corr", "body"})
 _FORM = re.compile(rb"([a-z]{1,16})=([\x20-\x7e]{0,2040})")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
@@ -80,6 +81,16 @@ def caveat(name: str, value: str | int) -> bytes:
     if _parsed(raw)[1] is None:
         raise ValueError(f"{name}={str(value)[:64]!r} is not a caveat; see docs/reference/capabilities.md")
     return raw
+
+
+def namespace_of(caveats: Iterable[bytes]) -> str:
+    """The namespace of the first ``ns``; the usual one where there is none. Whether it holds is for ``check``."""
+    return next((str(value) for name, value in map(_parsed, caveats) if name == "ns" and value), "default")
+
+
+def without_purpose(caveats: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Those that say when and where, without those that say what for."""
+    return tuple(raw for raw in caveats if _parsed(raw)[0] not in _PURPOSE)
 
 
 def lasting(caveats: Iterable[bytes]) -> tuple[bytes, ...]:

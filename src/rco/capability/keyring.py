@@ -9,6 +9,7 @@ in which a ring is written down.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -25,12 +26,15 @@ SEAL_CONTEXT = "rco 2026-11 run grant seal v1"
 _HEX = frozenset("0123456789abcdef")
 
 
+Stage = Literal["waiting", "minting", "accepting", "retired"]
+
+
 class KeyState(msgspec.Struct, frozen=True, kw_only=True):
     """A key without its secret, as lists show it. ``state``: waiting, minting, accepting, retired."""
 
     kid: str
     version: int
-    state: str
+    state: Stage
     created_at: str
     mint_from: str
     accept_until: str | None
@@ -102,7 +106,7 @@ class Keyring:
         ]
 
 
-def _state(key: Key, minting: Key | None, now_us: int) -> str:
+def _state(key: Key, minting: Key | None, now_us: int) -> Stage:
     if not key.accepts(now_us):
         return "retired"
     if key.mint_from_us > now_us:

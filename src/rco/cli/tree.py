@@ -37,6 +37,8 @@ def make_app() -> App:
         ("rco.cli.events:app", "events", "Look at accepted events, and replay them."),
         ("rco.cli.letters:app", "letters", "Look at dead letters, and replay them."),
         ("rco.cli.targets:app", "targets", "Look at the downstream APIs that may be called."),
+        ("rco.cli.capability:app", "capability", "Mint, inspect, narrow and revoke capabilities."),
+        ("rco.cli.keys:app", "keys", "Rotate and list the root keys of capabilities, on this machine."),
         ("rco.cli.audit:app", "audit", "Export evidence, and verify it without a service."),
         ("rco.cli.doctor:doctor", "doctor", "Say what is wrong with a deployment, and what to do about it."),
         ("rco.cli.bench:bench", "bench", "Measure your machine with your database, and say what binds."),

@@ -18,13 +18,21 @@ from rco.model.wire import (
     BulkPreview,
     BulkView,
     CancelAsk,
+    CapabilityView,
+    CheckAsk,
     EventPage,
     EventView,
     ForkRun,
+    KeyPage,
     LetterPage,
+    MintAsk,
+    Minted,
     NodeInfo,
     PauseAsk,
     Replayed,
+    RevocationPage,
+    RevocationView,
+    RevokeAsk,
     RunPage,
     RunSelection,
     RunView,
@@ -178,6 +186,28 @@ class Client:
         return await self._post(f"/v1/dead-letters/{_part(letter_id)}/replay", Replayed)
 
     # -- the rest --------------------------------------------------------------------------------------------------
+
+    async def mint(self, ask: MintAsk) -> Minted:
+        """Mint a capability. Its token is in this answer and nowhere else."""
+        return await self._post("/v1/capabilities", Minted, ask)
+
+    async def check_capability(self, ask: CheckAsk) -> CapabilityView:
+        """What a token says, and whether it is good there now."""
+        return await self._post("/v1/capabilities/check", CapabilityView, ask)
+
+    async def revoke(self, ask: RevokeAsk) -> RevocationView:
+        """Revoke by id, key or namespace. By id and key it may be repeated."""
+        return await self._post("/v1/capabilities/revocations", RevocationView, ask)
+
+    async def revocations(self, *, after: int = 0, limit: int = 100) -> RevocationPage:
+        """One page of revocations, oldest first; ``after`` is the ``next`` of the page before."""
+        return await self._get(
+            "/v1/capabilities/revocations", RevocationPage, {"after": str(after), "limit": str(limit)}
+        )
+
+    async def keys(self) -> KeyPage:
+        """The root keys of the node that answers, without their secrets."""
+        return await self._get("/v1/capabilities/keys", KeyPage)
 
     async def targets(self) -> TargetPage:
         """Every declared target and its state on the node that answers."""

@@ -34,6 +34,8 @@ class Verb(StrEnum):
     NODE = "node"
     RECONCILE = "reconcile"
     TRIM = "trim"
+    MINT = "mint"
+    REVOKE = "revoke"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,6 +12,8 @@ import hmac
 import os
 from pathlib import Path
 
+from rco.capability.authority import Authority, Proved
+from rco.capability.token import TEXT_PREFIX, parse, shown_id
 from rco.errors import Forbidden, Reason, Refused
 from rco.kit.clock import Clock
 from rco.kit.digest import digest, keyed_digest
@@ -19,7 +21,7 @@ from rco.kit.ids import Ids
 from rco.model.principal import Principal, Role
 from rco.store.contract.reader import Principals
 
-__all__ = ["ADMIN_ID", "Access", "ensure_admin", "mint_token", "require", "token_digest"]
+__all__ = ["ADMIN_ID", "Access", "Bearer", "ensure_admin", "mint_token", "require", "token_digest"]
 
 ADMIN_ID = "admin"
 TOKEN_BYTES_MAX = 512
@@ -30,8 +32,22 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 _CONTEXT = digest(b"rco control api token v1")
 
 
+class Bearer(Principal, frozen=True, kw_only=True):
+    """Somebody who shows a capability instead of a token of their own. Has no role: only what the capability says.
+
+    ``proved`` is the capability, whose tag was found right; it is good for the request that brought it.
+    """
+
+    proved: Proved
+
+
 def require(principal: Principal, role: Role) -> None:
     """Pass when ``principal`` holds ``role`` or a higher one. Raises ``Forbidden`` else."""
+    if isinstance(principal, Bearer):
+        raise Forbidden(
+            "a capability opens only what its scopes name, and this is none of it.",
+            cure=f"Use the token of a principal with the role {role.value}.",
+        )
     if _RANK[principal.role] < _RANK[role]:
         raise Forbidden(
             f"{principal.name!r} is {principal.role.value}; this needs {role.value}.",
@@ -56,10 +72,11 @@ class Access:
     on this node. What was not found is not remembered: a guesser fills nothing.
     """
 
-    __slots__ = ("_clock", "_known", "_principals")
+    __slots__ = ("_authority", "_clock", "_known", "_principals")
 
-    def __init__(self, principals: Principals, clock: Clock) -> None:
-        self._principals, self._clock = principals, clock
+    def __init__(self, principals: Principals, clock: Clock, authority: Authority | None = None) -> None:
+        """``authority`` proves capabilities that are shown instead of tokens; without it there are none."""
+        self._principals, self._clock, self._authority = principals, clock, authority
         self._known: dict[bytes, tuple[float, bytes, Principal]] = {}
 
     async def principal(self, authorization: str | None) -> Principal:
@@ -70,6 +87,16 @@ class Access:
         if not authorization:
             raise Refused(Reason.UNAUTH, "token_missing", "A bearer token is needed.")
         scheme, _, token = authorization.partition(" ")
+        if self._authority is not None and scheme.lower() == "bearer" and token.startswith(TEXT_PREFIX):
+            proved = self._authority.proved(parse(token))
+            shown = shown_id(proved.id)
+            return Bearer(
+                principal_id=f"capability:{shown}",
+                name=f"capability {shown}",
+                role=Role.VIEWER,
+                namespace=proved.namespace,
+                proved=proved,
+            )
         if scheme.lower() != "bearer" or not token or len(token) > TOKEN_BYTES_MAX or not token.isascii():
             raise Refused(Reason.UNAUTH, "token_malformed", "The Authorization header is not a bearer token.")
         sought = token_digest(token)

@@ -31,6 +31,9 @@ WRITES = [route for route in ROUTES if route[0] == "POST"]
 BODIES = {
     "runs": {"workflow": "greet"},
     "signal": {"name": "x"},
+    "capabilities": {"scopes": ["write:put"]},
+    "check": {"token": "rcap1_"},
+    "revocations": {"kind": "id", "name": "cap_1", "reason": "r"},
     "settle": {"key": "k", "verdict": "failed", "reason": "r"},
     "bulk": {"action": "retry", "where": {"state": "failed"}},
     "preview": {"state": "failed"},

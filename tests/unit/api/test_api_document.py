@@ -7,7 +7,7 @@ from pathlib import Path
 
 from litestar.handlers import HTTPRouteHandler
 
-from rco.server.api import audit, bulk, dead_letters, events, node, runs, targets
+from rco.server.api import audit, bulk, capabilities, dead_letters, events, node, runs, targets
 from rco.server.api.app import document
 from rco.server.health import Health
 
@@ -19,7 +19,11 @@ REFRESH = (
 
 
 def handlers() -> list[HTTPRouteHandler]:
-    return [handler for module in (runs, bulk, events, dead_letters, targets, audit, node) for handler in module.ROUTES]
+    return [
+        handler
+        for module in (runs, bulk, events, dead_letters, targets, audit, node, capabilities)
+        for handler in module.ROUTES
+    ]
 
 
 def test_it_is_current() -> None:

@@ -11,9 +11,10 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from rco.errors import RcoError, Reason, Refused
+from rco.kit.digest import content_address
 from rco.kit.ids import well_formed_corr_id
 from rco.model.wire import Problem
-from rco.operations.access import Access
+from rco.operations.access import Access, Bearer
 from rco.operations.desk import Desk
 from rco.server.api.faults import Fault, fault_of
 from rco.telemetry.signals import INTEROP_AUTH_FAILURES
@@ -68,6 +69,7 @@ class Guard:
         try:
             scope["user"] = await self._access.principal(headers.get(b"authorization"))
             body = await self._body(receive, headers) if scope["method"] in _WITH_BODY else None
+            scope["body_b3"] = content_address(body) if body and isinstance(scope["user"], Bearer) else ""
         except RcoError as error:
             fault = fault_of(error)
             desk = self._desk()

@@ -44,7 +44,8 @@ _SAME = {200: ResponseSpec(StartedRun, description="The key stands for this run 
 
 @post("/v1/runs", tags=["runs"], operation_id="startRun", responses={**ERRORS, **_SAME})
 async def start_run(request: Ask, data: JSONBody[StartRun]) -> Response[StartedRun]:
-    """Start a run. 201: opened; 200: the key stands for this run already; 409: for another request."""
+    """Start a run, as an operator or with a capability for it. 201: opened; 200: the key stands for this run already;
+    409: for another request."""
     desk, principal, corr_id, trace = asked(request)
     ask = StartAsk(
         workflow=data.workflow,
@@ -55,7 +56,7 @@ async def start_run(request: Ask, data: JSONBody[StartRun]) -> Response[StartedR
         corr_id=corr_id,
         trace=trace,
     )
-    return _opened(await start(desk, principal, ask))
+    return _opened(await start(desk, principal, ask, str(request.scope.get("body_b3", ""))))
 
 
 @get("/v1/runs", tags=["runs"], operation_id="listRuns", responses=ERRORS)

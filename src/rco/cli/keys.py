@@ -1,0 +1,84 @@
+"""``rco keys``: the root keys that capabilities are minted with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from rco.cli.config import config_file
+from rco.cli.output import print_json, print_table, print_text
+from rco.errors import ConfigInvalid
+
+__all__ = ["app"]
+
+app = App(name="keys", help="Rotate and list the root keys of capabilities, on this machine.")
+_Flag = Annotated[bool, Parameter(negative="")]
+
+
+@app.command
+def rotate(*, config: Path | None = None, json: _Flag = False) -> None:
+    """Add a root key, and make the keyring if there is none. The new key mints after capability.lead; those before it
+    are taken capability.overlap longer. Running services take it up by themselves. With Vault, transit rotates.
+
+    Parameters
+    ----------
+    config
+        The configuration that names the keyring; rco-config.yaml here when not given, else defaults.
+    json
+        As JSON.
+    """
+    from rco.capability.keyfile import rotate as turn
+    from rco.capability.source import ring_path, transit_of
+    from rco.config import Secrets, load
+    from rco.kit.clock import SystemClock
+    from rco.kit.ids import Ids
+
+    settings = load(config_file(config), os.environ).settings
+    options, clock = settings.capability, SystemClock()
+    if options.keys == "vault":
+        ring, where = transit_of(options, settings.vault, Secrets(os.environ)).rotate(), settings.vault.address
+    elif options.keys.startswith("env:"):
+        raise ConfigInvalid(
+            "a keyring in the environment cannot be written", cure="Rotate it where it is kept.", key="capability.keys"
+        )
+    else:
+        path = ring_path(options, Path(settings.data_dir) / "keyring.json")
+        where = str(path)
+        ring = turn(path, ids=Ids(clock), now_us=clock.now_us(), lead_s=options.lead_s, overlap_s=options.overlap_s)
+    newest = ring.states(clock.now_us())[0]
+    if json:
+        print_json({"keyring": where, "added": newest})
+    else:
+        print_text(f"{where}: added {newest.kid}, mints from {newest.mint_from[:19]}Z")
+
+
+@app.command(name="list")
+def list_(*, config: Path | None = None, json: _Flag = False) -> None:
+    """List the root keys, without their secrets.
+
+    Parameters
+    ----------
+    config
+        The configuration that names the keyring; rco-config.yaml here when not given, else defaults.
+    json
+        As JSON.
+    """
+    from rco.capability.source import source_of
+    from rco.config import Secrets, load
+    from rco.kit.clock import SystemClock
+
+    settings = load(config_file(config), os.environ).settings
+    default = Path(settings.data_dir) / "keyring.json"
+    read = source_of(settings.capability, settings.vault, default, Secrets(os.environ))
+    states = read().states(SystemClock().now_us())
+    if json:
+        print_json({"items": states})
+        return
+    rows = [
+        (one.kid, one.version, one.state, one.created_at[:19], one.mint_from[:19], (one.accept_until or "")[:19])
+        for one in states
+    ]
+    print_table(("Key", "Version", "State", "Made", "Mints from", "Taken until"), rows, nothing="No keys.")
