@@ -22,6 +22,11 @@ check: setup ## format, lint, types, floors, unit tests: under a minute
 test: setup ## every test this machine can run
 	@$(BIN)/pytest -q
 
+test-npm: setup ## compare with the libraries that senders publish for npm; needs node
+	@cd oracles/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(BIN)/pytest -q oracles/npm
+.PHONY: test-npm
+
 sim: setup ## simulate SEEDS worlds (2000), from seed FIRST (0); for the night SEEDS=100000
 	@$(BIN)/python -m rco.testing.simulation --seed $(or $(FIRST),0) --seeds $(or $(SEEDS),2000) --jobs $(or $(JOBS),2)
 

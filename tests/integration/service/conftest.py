@@ -108,7 +108,10 @@ class World:
             providers={
                 "shop": ProviderSettings(
                     name="shop", kind="standard-webhooks", secrets=[SecretRef(secret_id="one", ref="env:SHOP")]
-                )
+                ),
+                "forge": ProviderSettings(
+                    name="forge", kind="github", secrets=[SecretRef(secret_id="one", ref="env:SHOP")]
+                ),
             },
             targets={
                 "stock": plain,
@@ -152,8 +155,9 @@ class World:
             "content-type": "application/json",
         }
 
-    async def post(self, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        async with self.session.post(f"{self.service.url}/webhooks/shop", data=body, headers=headers) as response:
+    async def post(self, body: bytes, headers: dict[str, str], provider: str = "shop") -> tuple[int, dict[str, Any]]:
+        url = f"{self.service.url}/webhooks/{provider}"
+        async with self.session.post(url, data=body, headers=headers) as response:
             return response.status, await response.json()
 
     async def send(self, id: str, type: str, data: Any) -> tuple[int, dict[str, Any]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from githubkit.webhooks import sign as github_sign
+from tests.integration.service.conftest import SECRET
 
 from rco.kit.ids import id_text
 from rco.model.journal import Kind
@@ -62,6 +64,25 @@ async def test_fifty_copies_at_once_have_one_effect_before_and_after_a_restart(w
     assert (status, told["duplicate"], told["corr_id"]) == (202, True, first[0]["corr_id"])
     assert len(await world.rows()) == 1
     assert len(world.downstream.seen) == 1
+
+
+async def test_a_repeat_with_another_delivery_id_is_a_repeat_also_after_a_restart(world: Any) -> None:
+    """What GitHub signs is the body alone: the identity beside it is anybody's to edit."""
+    body = b'{"action":"opened","number":7}'
+    headers = {"x-github-event": "pull_request", "x-hub-signature-256": github_sign(SECRET, body, "sha256")}
+    headers["content-type"] = "application/json"
+
+    def delivered(number: int) -> dict[str, str]:
+        return {**headers, "x-github-delivery": f"72d3162e-cc78-11e3-81ab-{number:012d}"}
+
+    answers = await asyncio.gather(*(world.post(body, delivered(number), "forge") for number in range(20)))
+    assert {status for status, _ in answers} == {202}
+    (first,) = [told["corr_id"] for _, told in answers if not told.get("duplicate")]
+    await world.again()
+    status, told = await world.post(body, delivered(99), "forge")
+    assert (status, told["duplicate"], told["corr_id"]) == (202, True, first)
+    verbs = [one for one in await world.decisions() if one["verb"] == "accept" and one.get("reason") != "duplicate"]
+    assert len(verbs) == 1
 
 
 async def test_one_key_of_the_authors_own_is_one_run(world: Any) -> None:
