@@ -122,8 +122,7 @@ def cases() -> list[dict[str, Any]]:
                     _signed(CONFIRMATION),
                     {"handshake": "subscription_confirmation", "status": 200, "body": "{}"},
                     fields=CONFIRMATION,
-                )
-                | {"fetched": [SUBSCRIBE]},
+                ),
             ],
             bad=[
                 bad("not JSON", headers, "Hello world!", "MALFORMED", 400, "json_invalid"),

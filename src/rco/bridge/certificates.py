@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from rco.bridge.contract import Errand
 from rco.errors import Reason, Refused, Unreachable
 from rco.kit.bucket import TokenBucket
@@ -120,7 +122,7 @@ class Certificates:
             if code != 200:
                 raise ValueError(f"the address answers {code}")
             trusted = accept(body)
-        except ValueError:
+        except (ValueError, UnsupportedAlgorithm):
             _put(self._failed, url, now + FAILURE_KEPT_S)
             return Refused(Reason.UNAUTH, "cert_refused", status=status)
         _put(self._kept, url, (trusted, now + KEPT_S))
