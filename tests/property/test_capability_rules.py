@@ -211,7 +211,7 @@ def test_no_made_up_grant_gives_a_right(grant, ask):
 def test_a_run_holds_no_more_than_the_token_that_started_it(given_scopes, narrowed, ask):
     office = Office(key())
     start = Ask(kind="run:start", name="fulfil")
-    token = office.authority.mint(("run:start:fulfil", *given_scopes), namespace="default", ttl_s=60)
+    token = office.authority.mint(("run:start:fulfil", *given_scopes), namespace="default", ttl_s=60).token
     try:
         grant = office.authority.proved(token).grant(start, b"r" * 16, tuple(narrowed))
     except Misuse:

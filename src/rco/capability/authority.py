@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -46,9 +47,9 @@ class Authority:
 
     # -- tokens ----------------------------------------------------------------------------------------------------
 
-    def mint(self, scopes: tuple[str, ...], *, namespace: str, ttl_s: float, corr_id: str = "", b3: str = "") -> Token:
+    def mint(self, scopes: tuple[str, ...], *, namespace: str, ttl_s: float, corr_id: str = "", b3: str = "") -> Proved:
         """A new capability for ``scopes`` in ``namespace`` that ends ``ttl_s`` from now; bound to a correlation id and
-        to a body when these are given.
+        to a body when these are given. Its tag was made here this moment, so it counts as proved.
 
         Raises ``Misuse`` for scopes or a life that cannot be, ``StoreError`` when no key may be used now.
         """
@@ -62,20 +63,15 @@ class Authority:
         if key is None:
             raise StoreError("no root key mints now.", cure="rco keys rotate adds one.")
         try:
-            caveats = [
-                caveat("ns", namespace),
-                caveat("aud", self.audience),
-                caveat("epoch", self.revoked.epoch(namespace)),
-                _act(scopes),
-                caveat("exp", int(now_us / MICROS + ttl_s)),
-            ]
+            caveats = _standing(namespace, self.audience, self.revoked.epoch(namespace), scopes)
+            caveats += (caveat("exp", int(now_us / MICROS + ttl_s)),)
             if corr_id:
-                caveats.append(caveat("corr", corr_id))
+                caveats += (caveat("corr", corr_id),)
             if b3:
-                caveats.append(caveat("body", b3))
+                caveats += (caveat("body", b3),)
         except ValueError as problem:
             raise Misuse(f"{problem}.", cure="See docs/reference/capabilities.md.") from None
-        return minted(key.rk, key.kid, f"cap_{self._ids.token(16)}", tuple(caveats))
+        return Proved(self, key, minted(key.rk, key.kid, f"cap_{self._ids.token(16)}", caveats))
 
     def check(self, token: Token, ask: Ask) -> None:
         """Pass when ``token`` allows ``ask`` now. Raises as ``proved`` and ``Proved.check`` do."""
@@ -131,10 +127,14 @@ class Authority:
 class Proved:
     """A token whose tag was proved a moment ago. Not for keeping: it is not looked up again what was revoked."""
 
-    __slots__ = ("_authority", "_caveats", "_key", "id")
+    __slots__ = ("_authority", "_caveats", "_key", "token")
 
     def __init__(self, authority: Authority, key: Key, token: Token) -> None:
-        self._authority, self._key, self.id, self._caveats = authority, key, token.id, token.caveats
+        self._authority, self._key, self.token, self._caveats = authority, key, token, token.caveats
+
+    @property
+    def id(self) -> str:
+        return self.token.id
 
     @property
     def namespace(self) -> str:
@@ -163,6 +163,12 @@ class Proved:
         self.check(ask)
         more = tuple(_act(scopes) for scopes in narrowed)
         return sealed(self._key, self.id, run_id, lasting(self._caveats) + more)
+
+
+@lru_cache(maxsize=1024)
+def _standing(namespace: str, audience: str, epoch: int, scopes: tuple[str, ...]) -> tuple[bytes, ...]:
+    """The caveats that come again with each token for the same."""
+    return (caveat("ns", namespace), caveat("aud", audience), caveat("epoch", epoch), _act(scopes))
 
 
 def _act(scopes: tuple[str, ...]) -> bytes:

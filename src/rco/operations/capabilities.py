@@ -41,9 +41,10 @@ async def mint(desk: Desk, principal: Principal, ask: MintAsk) -> Minted:
     require(principal, Role.ADMIN)
     granting = enforcing(desk.clearance)
     ttl_s, now_us = ask.ttl_ms / 1000, desk.clock.now_us()
-    token = granting.mint(
+    proved = granting.mint(
         tuple(ask.scopes), namespace=principal.namespace, ttl_s=ttl_s, corr_id=ask.corr_id, b3=ask.body
     )
+    token = proved.token
     facts: dict[str, str | int | bool] = {"kid": token.kid, "ttl_s": int(ttl_s), "scopes": " ".join(ask.scopes)[:500]}
     await _record(desk, principal, Verb.MINT, shown_id(token.id), "minted", facts)
     expires_us = int(now_us / MICROS + ttl_s) * MICROS

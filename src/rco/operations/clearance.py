@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
-from rco.capability.authority import Refusal
+from rco.capability.authority import Proved, Refusal
 from rco.capability.office import Office
 from rco.capability.scope import Ask, covers, parse_scopes, scopes_text
-from rco.capability.token import Token, shown_id
+from rco.capability.token import shown_id
 from rco.egress.client import Egress
 from rco.egress.held import Held
 from rco.egress.permit import Permit
@@ -99,12 +99,12 @@ class Granting:
         self._metrics = metrics
         self._issued = lru_cache(maxsize=256)(self._counters)
 
-    def mint(self, scopes: tuple[str, ...], *, namespace: str, ttl_s: float, corr_id: str = "", b3: str = "") -> Token:
+    def mint(self, scopes: tuple[str, ...], *, namespace: str, ttl_s: float, corr_id: str = "", b3: str = "") -> Proved:
         """As ``Authority.mint``, and counted."""
-        token = self.authority.mint(scopes, namespace=namespace, ttl_s=ttl_s, corr_id=corr_id, b3=b3)
+        proved = self.authority.mint(scopes, namespace=namespace, ttl_s=ttl_s, corr_id=corr_id, b3=b3)
         for counter in self._issued(scopes):
             counter.add()
-        return token
+        return proved
 
     def _counters(self, scopes: tuple[str, ...]) -> list[Counter]:
         kinds = {scope.partition(":")[0] for scope in scopes}
@@ -115,16 +115,15 @@ class Granting:
         origin = f"run:{emitter}" if emitter else f"provider:{event.origin}"
         b3 = content_address(event.data)
         scopes = self.policy.scopes((origin,))
-        token = self.mint(scopes, namespace=event.namespace, ttl_s=self.ttl_s, corr_id=event.corr_id, b3=b3)
-        return _OfEvent(self, event, origin, token, b3)
+        proved = self.mint(scopes, namespace=event.namespace, ttl_s=self.ttl_s, corr_id=event.corr_id, b3=b3)
+        return _OfEvent(self, event, origin, proved, b3)
 
     def principal(self, principal: Principal, workflow: str, corr_id: str) -> GrantFor | None:
         origins = (f"principal:{principal.principal_id}", f"role:{principal.role.value}")
         start = f"run:start:{workflow}"
         calls = _calls(self.policy.scopes(origins))
-        token = self.mint((start, *calls), namespace=principal.namespace, ttl_s=self.ttl_s, corr_id=corr_id)
+        proved = self.mint((start, *calls), namespace=principal.namespace, ttl_s=self.ttl_s, corr_id=corr_id)
         ask = Ask(kind="run:start", name=workflow, namespace=principal.namespace, corr_id=corr_id)
-        proved = self.authority.proved(token)
         return lambda run_id: proved.grant(ask, run_id, calls)
 
     def again(self, grant: Any, run_id: bytes) -> GrantFor | None:
@@ -175,14 +174,14 @@ class _Counted:
 
 
 class _OfEvent:
-    """The capability of one event. It is proved once, and lives no longer than the request that brought the event."""
+    """The capability of one event. It lives no longer than the request that brought the event."""
 
     __slots__ = ("_b3", "_event", "_granting", "_origin", "_proved", "facts")
 
-    def __init__(self, granting: Granting, event: Event, origin: str, token: Token, b3: str) -> None:
+    def __init__(self, granting: Granting, event: Event, origin: str, proved: Proved, b3: str) -> None:
         self._granting, self._event, self._origin, self._b3 = granting, event, origin, b3
-        self._proved = granting.authority.proved(token)
-        self.facts: Facts = {"capability": shown_id(token.id), "kid": token.kid}
+        self._proved = proved
+        self.facts: Facts = {"capability": shown_id(proved.id), "kid": proved.token.kid}
 
     def _ask(self, kind: str, name: str) -> Ask:
         event = self._event

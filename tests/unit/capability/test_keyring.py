@@ -107,11 +107,11 @@ def test_two_who_rotate_at_a_time_both_add_their_keys(tmp_path):
 
 def test_tokens_live_through_a_rotation_and_end_with_their_keys(tmp_path):
     office = Office(key("k1", accept_until_s=NOW_S + 120), key("k2", OTHER, mint_from_s=NOW_S + 10), life_max_s=3600)
-    old = office.authority.mint(("run:start:fulfil", "call:stock"), namespace="default", ttl_s=3600)
+    old = office.authority.mint(("run:start:fulfil", "call:stock"), namespace="default", ttl_s=3600).token
     grant = office.authority.proved(old).grant(START, b"r" * 16)
     assert old.kid == "k1"
     office.after(10)
-    new = office.authority.mint(("run:start:fulfil",), namespace="default", ttl_s=60)
+    new = office.authority.mint(("run:start:fulfil",), namespace="default", ttl_s=60).token
     assert new.kid == "k2"
     office.authority.check(old, START)
     office.after(110)
@@ -130,7 +130,7 @@ def test_tokens_live_through_a_rotation_and_end_with_their_keys(tmp_path):
 
 def test_one_run_cannot_have_another_ones_rights():
     office = Office()
-    token = office.authority.mint(("run:start:fulfil", "call:stock"), namespace="default", ttl_s=60)
+    token = office.authority.mint(("run:start:fulfil", "call:stock"), namespace="default", ttl_s=60).token
     grant = office.authority.proved(token).grant(START, b"r" * 16)
     call = Ask(kind="call", name="stock", method="GET")
     assert office.authority.rights(grant, b"r" * 16).refusal(call) is None
@@ -150,7 +150,7 @@ def test_one_run_cannot_have_another_ones_rights():
 
 def test_a_grant_and_its_key_show_no_secret():
     office = Office()
-    token = office.authority.mint(("run:start:fulfil",), namespace="default", ttl_s=60)
+    token = office.authority.mint(("run:start:fulfil",), namespace="default", ttl_s=60).token
     grant = office.authority.proved(token).grant(START, b"r" * 16)
     said = repr(token) + repr(grant) + repr(office.ring.find("k1")) + str(office.ring.states(NOW_US))
     held = office.ring.find("k1")

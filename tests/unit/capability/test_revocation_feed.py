@@ -107,7 +107,7 @@ async def test_a_head_without_its_entry_is_a_gap(table, feed):
 async def test_silence_allows_nothing_after_a_second_and_an_answer_ends_it(office, table, feed):
     await feed.read()
     authority = office.authority
-    token = authority.mint(("run:start:fulfil", "call:*"), namespace="default", ttl_s=60)
+    token = authority.mint(("run:start:fulfil", "call:*"), namespace="default", ttl_s=60).token
     rights = authority.rights(authority.proved(token).grant(START, b"r" * 16, ("call:*",)), b"r" * 16)
     call = Ask(kind="call", name="payments", method="GET", segments=("x",))
     office.clock.at_s += 0.999
@@ -160,8 +160,8 @@ async def test_nothing_is_known_before_the_first_answer():
 async def test_each_kind_ends_tokens_and_the_rights_of_runs(office, table, feed, kind, name):
     await feed.read()
     authority = office.authority
-    token = authority.mint(("run:start:fulfil", "call:*"), namespace="default", ttl_s=60)
-    other = authority.mint(("run:start:fulfil",), namespace="other", ttl_s=60)
+    token = authority.mint(("run:start:fulfil", "call:*"), namespace="default", ttl_s=60).token
+    other = authority.mint(("run:start:fulfil",), namespace="other", ttl_s=60).token
     rights = authority.rights(authority.proved(token).grant(START, b"r" * 16), b"r" * 16)
     table.put(kind, name or token.id, epoch=1 if kind is RevokedKind.EPOCH else 0)
     await feed.read()
@@ -176,7 +176,7 @@ async def test_each_kind_ends_tokens_and_the_rights_of_runs(office, table, feed,
         authority.check(other, elsewhere)
     if kind is RevokedKind.EPOCH:
         # What is minted from now on carries the new epoch.
-        authority.check(authority.mint(("run:start:fulfil",), namespace="default", ttl_s=60), START)
+        authority.check(authority.mint(("run:start:fulfil",), namespace="default", ttl_s=60).token, START)
     if kind is RevokedKind.KID:
         with pytest.raises(StoreError, match="no root key"):
             authority.mint(("run:start:fulfil",), namespace="default", ttl_s=60)
