@@ -75,7 +75,10 @@ class _Reading:
         match record.kind:
             case Kind.START:
                 actor = body.get("actor") or ""
-                self.add("start", record, "done", f"{body.get('workflow', '')} by {actor}" if actor else "")
+                held = body.get("grant")
+                # The id and no more of it: by this it is revoked.
+                shown = f", holds {held.get('id', '')}" if isinstance(held, dict) else ""
+                self.add("start", record, "done", f"{body.get('workflow', '')} by {actor}{shown}" if actor else "")
                 self.moved[""] = record.at_us
             case Kind.STEP_INTENT:
                 self.step(record).attempts = int(body or 1)

@@ -52,6 +52,10 @@ async def test_a_run_calls_what_its_event_was_granted_and_nothing_else(governed:
     assert accepted["facts"]["kid"] == "k1"
     assert {one["facts"]["capability"] for one in calls} <= {accepted["facts"]["capability"], ""}
     assert accepted["corr_id"] == told["corr_id"]
+    # Who looks at the run sees by which id its rights can be revoked.
+    held = (await governed.client.run(run_id)).timeline[0].note.rpartition("holds ")[2]
+    assert held.startswith(accepted["facts"]["capability"].removesuffix("..."))
+    assert len(held) == 36
 
 
 async def test_no_secret_of_a_capability_is_kept_anywhere(governed: Any, capsys: Any) -> None:
