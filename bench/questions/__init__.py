@@ -18,6 +18,7 @@ NAMES = (
     "one_step",
     "fan_out",
     "timers",
+    "schedules",
     "signals",
     "webhooks",
     "calls",

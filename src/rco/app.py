@@ -22,7 +22,7 @@ from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
 from rco.bridge.certificates import Certificates
 from rco.capability.office import Office
 from rco.capability.source import source_of
-from rco.config.check import check_address
+from rco.config.check import calendars_of, check_address
 from rco.config.explain import diff
 from rco.config.secrets import Secrets, kept_key
 from rco.config.settings import Settings
@@ -37,6 +37,7 @@ from rco.expr.jq import Expression
 from rco.kit import memory
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
+from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.operations.access import Access, ensure_admin
@@ -44,9 +45,14 @@ from rco.operations.bulk_run import bulk_program
 from rco.operations.clearance import OPEN, Granting
 from rco.operations.desk import Desk
 from rco.operations.observe import observe, observe_history
+from rco.operations.observe_schedules import observe_schedules
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted, receive
+from rco.operations.schedule_declared import check_declared, keep_declared
 from rco.router.table import RoutingTable
+from rco.scheduler.quota import Quota
+from rco.scheduler.rules import rules_of
+from rco.scheduler.scheduler import Scheduler
 from rco.server.api.app import control_api
 from rco.server.asgi import Root
 from rco.server.health import Health
@@ -171,8 +177,22 @@ class Service:
             inherit=as_it_is if self._granting is None else self._granting.authority.inherited,
         )
         keeper.on_mail(engine.wake)
+        calendars = calendars_of(settings)
+        scheduler = Scheduler(
+            engine,
+            keeper.writer,
+            keeper.reader,
+            keeper.ownership,
+            clock=clock,
+            ids=ids,
+            options=settings.scheduler,
+            calendars=calendars,
+            rules=rules_of(calendars),
+        )
         self._desk = Desk(
             engine=engine,
+            scheduler=scheduler,
+            quota=Quota(keeper.reader, clock, settings.scheduler.schedules_limit),
             writer=keeper.writer,
             reader=keeper.reader,
             router=self._table(settings, self._application),
@@ -187,6 +207,8 @@ class Service:
         )
         observe(engine, keeper.writer, self.metrics, clock, self.log)
         observe_history(keeper, self.metrics, self.log)
+        observe_schedules(scheduler, self.metrics, self.log)
+        check_declared(self._desk, settings.schedules)
         self.metrics.gauge(signals.INFO, version=__version__).set(1)
         keeper.writer.note(
             Decision(
@@ -203,6 +225,11 @@ class Service:
         self._turnstile = turnstile
         await engine.start()
         self._stops.append(partial(engine.stop, settings.server.drain_timeout_s))
+        await scheduler.start()
+        self._stops.append(scheduler.stop)
+        self._declared: asyncio.Task[None] | None = None
+        self._declare(settings)
+        self._stops.append(lambda: stop_task(self._declared))
         await self._listen(settings, turnstile, keeper)
         memory.settle()
         self.log.info("service.started", url=self.url, version=__version__)
@@ -307,6 +334,7 @@ class Service:
             application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
             routes = self._routes(settings)
             table = self._table(settings, application)
+            calendars = calendars_of(settings)
             self._egress.reload(settings.targets.values())
         except RcoError:
             self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="refused").add()
@@ -327,8 +355,16 @@ class Service:
             )
         self.settings, self._application = settings, application
         await self._desk.engine.reload(self._programs(application))
+        self._desk.scheduler.reload(calendars, rules_of(calendars))
+        self._declare(settings)
         self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="ok").add()
         self.log.info("service.reloaded")
+
+    def _declare(self, settings: Settings) -> None:
+        """Bring the store to the schedules that are declared, in the background: shards may be still to come."""
+        if self._declared is not None:
+            self._declared.cancel()
+        self._declared = asyncio.get_running_loop().create_task(keep_declared(self._desk, settings.schedules))
 
     def _shut(self) -> None:
         self._ingress.drain()

@@ -19,10 +19,17 @@ from rco.engine.parking import Parking
 from rco.engine.pausing import Pausing
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
+from rco.kit.ids import Ids
 from rco.model.effect import Answer, EffectFailed
 from rco.model.journal import Kind, Record
 from rco.model.run import Outcome
 from rco.model.target import Repeat
+from rco.scheduler import commit
+from rco.scheduler import decide as deciding
+from rco.scheduler import scheduler as looking
+from rco.scheduler.commit import Commit
+from rco.scheduler.scheduler import Scheduler
+from rco.scheduler.ticks import Ticks
 from rco.testing import tables
 from rco.testing.database import ModelDatabase
 from rco.testing.plan import draw
@@ -308,6 +315,58 @@ def believe_absence_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(probe_module, "_rest", lambda grace_s, *rest: made(0.0, *rest))
 
 
+def tick_without_revision(patch: pytest.MonkeyPatch) -> None:
+    """A schedule is written whatever it was decided on, and its starts have keys of their own."""
+
+    def whatever(schedules: Any, writes: Any) -> Any:
+        return schedules | {write.row.schedule_id: write.row for write in writes}
+
+    patch.setattr(tables, "changed_schedules", whatever)
+    patch.setattr(tables, "fence", lambda *_: None)
+    patch.setattr(commit, "start_key", lambda _, due: f"schedule:{Ids().ulid()}:{due.tick_us}")
+
+
+def advance_without_the_start(patch: pytest.MonkeyPatch) -> None:
+    """The start is not in the commit of the advance, but follows it."""
+    send = Commit.send
+
+    def apart(self: Commit, made: Any, done: Any, failed: Any) -> None:
+        alone = msgspec.structs.replace(made, starts=[], fires=[])
+
+        def then(outcome: Any) -> None:
+            done(outcome)
+            if outcome.status == "accepted":
+                for _, opening in made.starts:
+                    changes = self._writer.changes(opening.row.run_id[15])
+                    changes.opened.append(opening.row)
+                    changes.opened_segments.append((opening.row.run_id, opening.segment))
+                    changes.then.append((self._engine.begin, (opening,)))
+
+        send(self, alone, then, failed)
+
+    patch.setattr(Commit, "send", apart)
+
+
+def forget_the_fresh_shards(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Scheduler, "_gained", lambda *_: None)
+
+
+def late_at_once(patch: pytest.MonkeyPatch) -> None:
+    """A take-over counts as an outage for the catch-up policy."""
+    patch.setattr(deciding, "LATE_US", 1_000_000)
+
+
+def early_ticks(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ticks, "fire_us", lambda _, __, tick_us: tick_us - 200_000)
+
+
+def nobody_is_in_the_way(patch: pytest.MonkeyPatch) -> None:
+    decide = deciding.decide
+    patch.setattr(
+        looking, "decide", lambda one, ticks, now, _, batch: decide(one, ticks, now, lambda run: False, batch)
+    )
+
+
 PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (arm_before_commit, "durable", {}),
     (no_fence, "epochs", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
@@ -342,6 +401,12 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (fork_with_another_input, "forks", {"fork": 1.0}),
     (believe_absence_at_once, "probes", {"slow": 0.4}),
     (park_before_reading, "idle", {"nodes": 1}),
+    (tick_without_revision, "ticks", {"nodes": 3, "schedules": 3}),
+    (advance_without_the_start, "ticks", {"schedules": 3}),
+    (forget_the_fresh_shards, "ticks", {"nodes": 3, "schedules": 3}),
+    (late_at_once, "ticks", {"schedules": 3}),
+    (early_ticks, "ticks", {"schedules": 3}),
+    (nobody_is_in_the_way, "ticks", {"schedules": 3}),
 ]
 
 

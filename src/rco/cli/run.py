@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import msgspec
 from cyclopts import App, Parameter
 
 from rco.cli.bulk import bulk, progress
 from rco.cli.exits import Exit
+from rco.cli.given import JsonText, duration_s, json_value
 from rco.cli.output import print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.cli.show_run import STYLES, print_run, watch_run
 from rco.client import Client
-from rco.errors import ConfigInvalid
-from rco.kit.units import parse_duration_s
 from rco.model.wire import ForkRun, RunView, SettleAsk, StartedRun, State
 
 __all__ = ["app"]
@@ -24,8 +20,6 @@ __all__ = ["app"]
 app = App(name="run", help="Start, watch and steer runs.")
 app.command(bulk)
 app.command(progress)
-INPUT_BYTES_MAX = 1 << 20
-_Json = Annotated[str, Parameter(allow_leading_hyphen=True)]
 _ROUND_S = 30.0
 
 
@@ -33,7 +27,7 @@ _ROUND_S = 30.0
 def start(
     workflow: str,
     *,
-    input: _Json = "null",
+    input: JsonText = "null",
     key: str | None = None,
     wait: str | None = None,
     link: Link = LINK,
@@ -51,8 +45,8 @@ def start(
     wait
         Wait for the run to close, at most this long (e.g. 30s), and show it.
     """
-    value = _json(input, "--input")
-    limit_s = _duration(wait, "--wait") if wait is not None else 0.0
+    value = json_value(input, "--input")
+    limit_s = duration_s(wait, "--wait") if wait is not None else 0.0
 
     async def put(client: Client) -> int:
         started = await client.start(workflow, value, key=key)
@@ -136,7 +130,9 @@ def watch(run_id: str, *, link: Link = LINK) -> int:
 
 
 @app.command
-def signal(run_id: str, name: str, *, value: _Json = "null", message_id: str | None = None, link: Link = LINK) -> None:
+def signal(
+    run_id: str, name: str, *, value: JsonText = "null", message_id: str | None = None, link: Link = LINK
+) -> None:
     """Send a signal to a run.
 
     Parameters
@@ -150,7 +146,7 @@ def signal(run_id: str, name: str, *, value: _Json = "null", message_id: str | N
     message_id
         A second signal with the same message id has no effect.
     """
-    given = _json(value, "--value")
+    given = json_value(value, "--value")
     accepted = ask(link, lambda client: client.signal(run_id, name, given, message_id=message_id))
     _say(accepted, "accepted" if accepted.accepted else "was taken before", link.json)
 
@@ -292,7 +288,7 @@ def settle(
     verdict: Literal["done", "failed", "again"],
     *,
     reason: str,
-    value: _Json = "null",
+    value: JsonText = "null",
     link: Link = LINK,
 ) -> None:
     """Say what became of a step that is in doubt.
@@ -310,7 +306,7 @@ def settle(
     value
         The step's result as JSON, when it was done; @FILE reads a file, - reads standard input.
     """
-    given = SettleAsk(key=step, verdict=verdict, value=_json(value, "--value"), reason=reason)
+    given = SettleAsk(key=step, verdict=verdict, value=json_value(value, "--value"), reason=reason)
     accepted = ask(link, lambda client: client.settle(run_id, given))
     _say(accepted, "settled", link.json)
 
@@ -338,32 +334,3 @@ def _closed(run: RunView, json: bool) -> int:
     else:
         print_run(run)
     return Exit.OK if run.state == "completed" else Exit.FAILED
-
-
-def _duration(text: str, option: str) -> float:
-    try:
-        return parse_duration_s(text)
-    except ValueError as error:
-        raise ConfigInvalid(str(error), key=option) from None
-
-
-def _json(text: str, option: str) -> Any:
-    """The value of a JSON argument. Raises ``ConfigInvalid`` that names the option and shows no part of the value."""
-    try:
-        if text == "-":
-            raw = sys.stdin.buffer.read(INPUT_BYTES_MAX + 1)
-        elif text.startswith("@"):
-            with Path(text[1:]).open("rb") as file:
-                raw = file.read(INPUT_BYTES_MAX + 1)
-        else:
-            raw = text.encode(errors="surrogateescape")
-    except OSError as error:
-        raise ConfigInvalid(f"{text[1:]} cannot be read: {error.strerror}", key=option) from None
-    if len(raw) > INPUT_BYTES_MAX:
-        raise ConfigInvalid(
-            f"over {INPUT_BYTES_MAX} bytes", cure="Store it elsewhere and send a reference.", key=option
-        )
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ConfigInvalid(f"not JSON: {error}", cure="""Quote strings, e.g. '"text"'.""", key=option) from None

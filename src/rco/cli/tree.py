@@ -34,6 +34,7 @@ def make_app() -> App:
         ("rco.cli.serve:serve", "serve", "Run a service from a configuration."),
         ("rco.cli.migrate:migrate", "migrate", "Bring a database to this release's schema."),
         ("rco.cli.run:app", "run", "Start, watch and steer runs."),
+        ("rco.cli.schedule:app", "schedule", "Start workflows by the clock."),
         ("rco.cli.events:app", "events", "Look at accepted events, and replay them."),
         ("rco.cli.letters:app", "letters", "Look at dead letters, and replay them."),
         ("rco.cli.targets:app", "targets", "Look at the downstream APIs that may be called."),

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from rco.client.answers import decode, error_of
+from rco.client.schedules import Schedules
 from rco.errors import Unreachable
 from rco.model.wire import (
     Accepted,
@@ -63,6 +64,7 @@ class Client:
         self._token = token
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self.schedules = Schedules(self._ask)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -261,6 +263,19 @@ class Client:
     async def _post(self, path: str, kind: type[T], body: msgspec.Struct | None = None) -> T:
         return decode(await self._request("POST", path, body=msgspec.json.encode(body) if body else None), kind)
 
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        params: Mapping[str, str | None] | None = None,
+        body: msgspec.Struct | None = None,
+    ) -> T:
+        sent = msgspec.json.encode(body) if body is not None else None
+        answer = await self._request(method, path, params=_given(params or {}), body=sent)
+        return decode(answer or b"null", kind)
+
     async def _request(
         self,
         method: str,
@@ -277,7 +292,7 @@ class Client:
                 f"{self._url}{path}",
                 params=params,
                 data=body,
-                headers={"Content-Type": "application/json"} if method == "POST" else None,
+                headers={"Content-Type": "application/json"} if method != "GET" else None,
                 timeout=aiohttp.ClientTimeout(total=timeout_s or self._timeout_s),
                 # A redirect would carry the token to whoever it names.
                 allow_redirects=False,

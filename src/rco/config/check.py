@@ -5,23 +5,27 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from datetime import date
 from urllib.parse import urlsplit
 
 import msgspec
 
 from rco.bridge.providers import check_provider
 from rco.capability import options as capability
-from rco.config.bind import file_key
+from rco.config.bind import NAME, file_key
 from rco.config.settings import ServerSettings, Settings
 from rco.egress.rules import Rules
-from rco.errors import ConfigInvalid
+from rco.errors import ConfigInvalid, Misuse
 from rco.expr.jq import Expression
+from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
 from rco.model.target import Credential, Rule, Target
 from rco.operations.policy import rule_problem
+from rco.scheduler.commit import input_of
+from rco.scheduler.ticks import Calendars, Ticks
 from rco.store.options import faults
 
-__all__ = ["check_address", "check_settings"]
+__all__ = ["calendars_of", "check_address", "check_settings"]
 
 Report = Callable[[str, str, str], None]
 """``(key, message, cure)``"""
@@ -62,6 +66,10 @@ def check_settings(settings: Settings, report: Report) -> None:
         _expression(provider.subject, f"providers.{name}.subject", report)
     for name, target in settings.targets.items():
         _target(target, f"targets.{name}", report)
+    _schedules(settings, report)
+    for field in msgspec.structs.fields(settings.scheduler):
+        if getattr(settings.scheduler, field.name) <= 0:
+            report(f"scheduler.{file_key(field.name)}", "must be above 0", "")
     seen: dict[str, int] = {}
     for index, subscription in enumerate(settings.subscriptions):
         key = f"subscriptions[{index}]"
@@ -86,6 +94,33 @@ def _grants(settings: Settings, report: Report) -> None:
             target = scope.split(":")[1] if scope.startswith("call:") else "*"
             if not target.endswith("*") and target not in settings.targets:
                 report(f"grants[{index}].scopes", f"{scope!r} names a target that is not declared", "Declare it.")
+
+
+def calendars_of(settings: Settings) -> dict[str, frozenset[date]]:
+    """The calendars as sets of dates. Raises ``ValueError`` for a date that is none."""
+    return {name: frozenset(date.fromisoformat(text) for text in texts) for name, texts in settings.calendars.items()}
+
+
+def _schedules(settings: Settings, report: Report) -> None:
+    for name in settings.calendars:
+        if not NAME.fullmatch(name):
+            report(f"calendars.{name}", "is not a name", "Use a-z, 0-9, _ and -, at most 63 of them.")
+    calendars: Calendars = {}
+    try:
+        calendars = calendars_of(settings)
+    except ValueError as error:
+        report("calendars", str(error), "Write dates as 2026-12-25.")
+        return
+    for name, spec in settings.schedules.items():
+        _schedule(spec, f"schedules.{name}", calendars, report)
+
+
+def _schedule(spec: ScheduleSpec, key: str, calendars: Calendars, report: Report) -> None:
+    try:
+        input_of(spec, 0)
+        Ticks(spec, calendars)
+    except Misuse as problem:
+        report(key, problem.message, problem.cure)
 
 
 def _as_written(key: str) -> str:

@@ -15,12 +15,13 @@ from rco.config.check import check_settings
 from rco.config.settings import Settings
 from rco.config.source import SOURCE_BYTES_MAX, Node, parse_yaml, plain_scalar
 from rco.errors import ConfigInvalid
+from rco.model.schedule import ScheduleSpec
 from rco.model.target import Target
 
 __all__ = ["PREFIX", "SECTIONS", "Loaded", "load", "problems"]
 
 PREFIX = "RCO_"
-NAMED: dict[str, type] = {"providers": ProviderSettings, "targets": Target}
+NAMED: dict[str, type] = {"providers": ProviderSettings, "targets": Target, "schedules": ScheduleSpec}
 """Sections whose keys are names that the operator chose."""
 SECTIONS = tuple(
     name

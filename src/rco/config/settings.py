@@ -15,8 +15,10 @@ from rco.bridge.contract import ProviderSettings
 from rco.capability.options import CapabilityOptions, VaultOptions
 from rco.engine.options import EngineOptions
 from rco.model.grant_rule import GrantRule
+from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
 from rco.model.target import Target
+from rco.scheduler.options import SchedulerOptions
 from rco.store.options import StoreOptions
 
 __all__ = [
@@ -91,3 +93,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, Target] = {}
     subscriptions: list[Subscription] = []
     grants: list[GrantRule] = []
+    scheduler: SchedulerOptions = SchedulerOptions()
+    schedules: dict[str, ScheduleSpec] = {}
+    """Schedules that exist for as long as they stand here."""
+    calendars: dict[str, list[str]] = {}
+    """Named lists of dates (``2026-12-25``) that schedules may leave out or keep to."""

@@ -193,13 +193,18 @@ class Engine:
         call changes nothing; only a restart takes it back."""
         self._openings.draining = True
 
+    @property
+    def room(self) -> int:
+        """How many more runs may be open in memory."""
+        return self._options.open_runs_limit - len(self._owner.live)
+
     def admit(self, count: int = 1) -> None:
         """Raise ``Overloaded`` when there is no room for ``count`` more runs."""
         self._openings.admit(count)
 
-    def prepare(self, ask: StartAsk, *, claimed: bool = False) -> Opening:
+    def prepare(self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None) -> Opening:
         """What opening a run writes, for an admission of the caller's own. Pass it to ``begin`` after the commit."""
-        return self._openings.prepare(ask, claimed=claimed)
+        return self._openings.prepare(ask, claimed=claimed, run_id=run_id)
 
     def begin(self, opening: Opening) -> None:
         """Run an opened run's code. The opening must be committed."""

@@ -64,16 +64,17 @@ class Openings:
                 cure="Slow down, or look at the store's disk.",
             )
 
-    def prepare(self, ask: StartAsk, *, claimed: bool = False) -> Opening:
+    def prepare(self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None) -> Opening:
         """What opening this run writes.
 
-        ``claimed``: the caller's own claim already makes the start unique, so no start key is written. Raises
-        ``NotFound`` for an unknown workflow and ``Misuse`` for an input that has no plain form or is too large.
+        ``run_id``: an identity that was promised, of a shard owned here; else a new one. ``claimed``: the caller's own
+        claim already makes the start unique, so no start key is written. Raises ``NotFound`` for an unknown workflow
+        and ``Misuse`` for an input that has no plain form or is too large.
         """
         owner = self._owner
         program = self._programs.get(ask.workflow)
         now = owner.clock.now_us()
-        run_id = owner.new_run_id()
+        run_id = run_id or owner.new_run_id()
         start = {
             "workflow": ask.workflow,
             "version": program.version,

@@ -36,6 +36,7 @@ class Verb(StrEnum):
     TRIM = "trim"
     MINT = "mint"
     REVOKE = "revoke"
+    SCHEDULE = "schedule"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -56,11 +56,11 @@ class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     input: Any = None
     tick_field: Annotated[str, Meta(max_length=100)] = ""
     """Field of the input, which must then be an object or nothing, that is given the tick's time."""
-    cron: Annotated[list[str], Meta(max_length=TIMINGS_MAX)] = []
+    cron: list[str] = []
     every_s: Annotated[float, Meta(ge=1, le=366 * 86_400)] | None = None
     """Ticks this far apart, counted from ``start_at`` when it is given, else from the epoch; no clock change moves
     them."""
-    at: Annotated[list[str], Meta(max_length=AT_MAX)] = []
+    at: list[str] = []
     """Single times, RFC 3339; without an offset they are local to ``zone``."""
     zone: Annotated[str, Meta(max_length=64)] = "UTC"
     skipped: Literal["auto", "after", "skip"] = "auto"
@@ -69,9 +69,9 @@ class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """No tick before this time."""
     end_at: str | None = None
     """No tick after this time."""
-    exclude: Annotated[list[str], Meta(max_length=DATES_MAX)] = []
+    exclude: list[str] = []
     """Local dates (``2026-12-25``) and names of calendars on which nothing is started."""
-    only: Annotated[list[str], Meta(max_length=DATES_MAX)] = []
+    only: list[str] = []
     """When given: the only dates, and calendars with the only dates, on which anything is started."""
     jitter_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     """Each tick is started up to this much later, and before the next one: always the same for one tick."""

@@ -11,6 +11,8 @@ from rco.engine.engine import Engine
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.operations.clearance import OPEN, Clearance
+from rco.scheduler.quota import Quota
+from rco.scheduler.scheduler import Scheduler
 from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Writer
 from rco.telemetry.logs import Log
@@ -31,6 +33,8 @@ class Desk:
     """
 
     engine: Engine
+    scheduler: Scheduler
+    quota: Quota
     writer: Writer
     reader: Reader
     router: Any

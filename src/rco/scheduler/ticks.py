@@ -13,7 +13,7 @@ from rco.errors import Misuse
 from rco.kit.clock import MICROS, parse_iso
 from rco.kit.cron import Cron, parse_cron
 from rco.kit.zone import Repeated, Skipped, instants, load_zone, local_date, steady_midnight
-from rco.model.schedule import ScheduleSpec
+from rco.model.schedule import AT_MAX, DATES_MAX, TIMINGS_MAX, ScheduleSpec
 
 __all__ = ["Calendars", "Ticks"]
 
@@ -40,6 +40,13 @@ class Ticks:
     def __init__(self, spec: ScheduleSpec, calendars: Calendars) -> None:
         if not (spec.cron or spec.every_s or spec.at):
             raise Misuse("the schedule names no time.", cure="Give cron, every or at.")
+        for name, count, limit in (
+            ("cron expressions", len(spec.cron), TIMINGS_MAX),
+            ("single times", len(spec.at), AT_MAX),
+            ("dates", len(spec.exclude) + len(spec.only), DATES_MAX),
+        ):
+            if count > limit:
+                raise Misuse(f"the schedule has {count} {name}; the limit is {limit}.", cure="Make several of it.")
         try:
             zone = self._zone = load_zone(spec.zone)
             self._start_us = parse_iso(spec.start_at) if spec.start_at else -1

@@ -42,6 +42,7 @@ FIELDS: dict[str, str] = ALWAYS | {
     "target": "name of the target",
     "limit": "which limit held",
     "subscription": "name of the subscription",
+    "schedule": "name of the schedule",
     "namespace": "tenant",
     "type": "type of a CloudEvent",
     "mode": "mode of a run",

@@ -63,6 +63,21 @@ REPLAYS = _counter(
 )
 COMPENSATIONS = _counter("rco_compensations_total", "Compensations run, by outcome (ok, failed).", "outcome")
 
+# Schedules.
+SCHEDULE_STARTS = _counter("rco_schedule_starts_total", "Runs started by schedules.")
+SCHEDULE_PASSED = _counter(
+    "rco_schedule_passed_total",
+    "Ticks that were not started, by reason (overlap, buffer full, superseded, missed, already started).",
+    "reason",
+)
+SCHEDULE_LATENESS = _histogram(
+    "rco_schedule_lateness_seconds", "How long after its time a tick's start was committed.", _LATENESS_S
+)
+SCHEDULE_TROUBLE = _counter(
+    "rco_schedule_trouble_total", "Times a schedule could not be looked at, or a due start not be made."
+)
+SCHEDULES_HELD = _gauge("rco_schedules_held", "Schedules in memory: due within the window, or waiting for a run.")
+
 # The writer.
 COMMIT_DURATION = _histogram("rco_commit_seconds", "Time of one commit, from begin to durable.", _COMMIT_S)
 COMMIT_RECORDS = _counter("rco_commit_records_total", "Journal records and rows committed.")

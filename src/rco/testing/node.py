@@ -12,6 +12,8 @@ from rco.engine.engine import Engine
 from rco.engine.program import Programs
 from rco.kit.ids import Ids
 from rco.model.event import Event
+from rco.scheduler.options import SchedulerOptions
+from rco.scheduler.scheduler import Scheduler
 from rco.testing.clocks import DriftingClock
 from rco.testing.loop import Actor, InPlace, VirtualLoop
 from rco.testing.plan import Plan
@@ -59,6 +61,7 @@ class Node:
         self.life = 0
         self.actor: Actor
         self.engine: Engine | None = None
+        self.scheduler: Scheduler | None = None
         self.keeper: ModelKeeper | None = None
         self.on_end: Callable[[Node], None] = lambda _: None
         """Called when the node stops by itself, for its restart."""
@@ -110,6 +113,18 @@ class Node:
         )
         keeper.on_mail(engine.wake)
         await engine.start()
+        if plan.schedules:
+            self.scheduler = Scheduler(
+                engine,
+                keeper.writer,
+                keeper.reader,
+                keeper.ownership,
+                clock=self.clock,
+                ids=Ids(self.clock, self._random.randbytes),
+                options=SchedulerOptions(window_s=plan.options.timer_window_s, poll_s=plan.leases.poll_s),
+                rules="simulation",
+            )
+            await self.scheduler.start()
         self.engine = engine
         self._told(f"{self.alias} is up")
 
@@ -125,7 +140,7 @@ class Node:
         self._ended()
 
     def _ended(self) -> None:
-        self.engine = None
+        self.engine = self.scheduler = None
         self._network.detach(self.alias)
         self._network.cut.discard(self.alias)
         if self._plan.nodes == 1:
@@ -133,12 +148,14 @@ class Node:
 
     def stop(self) -> None:
         """Stop it as an operator would: drain, hand over, end."""
-        engine, keeper = self.engine, self.keeper
+        engine, keeper, scheduler = self.engine, self.keeper, self.scheduler
         if engine is None or keeper is None:
             return
         self.engine = None
 
         async def down() -> None:
+            if scheduler is not None:
+                await scheduler.stop()
             await engine.stop(self._plan.upstream_timeout_s)
             await keeper.stop()
             self._told(f"{self.alias} has stopped")

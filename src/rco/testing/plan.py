@@ -59,6 +59,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settle_again: float
     pause: float = 0.0
     """How often a run is paused for a while by somebody."""
+    schedules: int = 0
+    """Schedules that there are when the world begins."""
     fork: float = 0.0
     """How often a run is forked at some step."""
     """How often a person who finds nothing done has a call in doubt made again instead of failed."""
@@ -134,4 +136,5 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         settle_again=random.random(),
         pause=random.choice((0.0, 0.3, 0.8)),
         fork=random.choice((0.0, 0.5, 1.0)),
+        schedules=random.choice((0, 0, 1, 3)),
     )

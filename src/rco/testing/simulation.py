@@ -26,6 +26,7 @@ from rco.testing.fate import Fate
 from rco.testing.loop import Exhausted, VirtualLoop
 from rco.testing.node import Node
 from rco.testing.plan import Plan, draw
+from rco.testing.schedules import schedules_of
 from rco.testing.upstream import Upstream
 from rco.testing.wire import Network
 
@@ -63,6 +64,7 @@ class World:
         world = self.loop.world
         self.trace: list[str] = []
         self.database = ModelDatabase(ChainSealer(), lambda: world.now_s)
+        self.database.tables.schedules = {row.schedule_id: row for row in schedules_of(plan)}
         self.network = Network(self.loop, self.database, plan, part("network"))
         self.upstream = Upstream(self.loop, plan, part("upstream"), self._witness)
         self.nodes = [
@@ -128,7 +130,9 @@ class World:
         self.clients.calm = True
 
     def _ended(self) -> bool:
-        return not self.database.tables.runs and self.clients.finished
+        tables = self.database.tables
+        ticking = any(row.due_us is not None for row in tables.schedules.values())
+        return not (tables.runs or ticking) and self.clients.finished
 
 
 def simulate(seed: int, *, plan: Plan | None = None, keep_trace: bool = False) -> Verdict:

@@ -27,13 +27,17 @@ ROUTES = [
     if path.startswith("/v1")
     for method in item
 ]
-WRITES = [route for route in ROUTES if route[0] == "POST"]
+# A preview is asked with a body and writes nothing.
+WRITES = [route for route in ROUTES if route[0] != "GET" and not route[1].endswith("/preview")]
 BODIES = {
     "runs": {"workflow": "greet"},
     "signal": {"name": "x"},
     "capabilities": {"scopes": ["write:put"]},
     "check": {"token": "rcap1_"},
     "revocations": {"kind": "id", "name": "cap_1", "reason": "r"},
+    "schedules": {"name": "s", "spec": {"workflow": "greet", "every_s": 60}},
+    "{name}": {"workflow": "greet", "every_s": 60},
+    "backfill": {"after": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"},
     "settle": {"key": "k", "verdict": "failed", "reason": "r"},
     "bulk": {"action": "retry", "where": {"state": "failed"}},
     "preview": {"state": "failed"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from litestar.handlers import HTTPRouteHandler
 
-from rco.server.api import audit, bulk, capabilities, dead_letters, events, node, runs, targets
+from rco.server.api import audit, bulk, capabilities, dead_letters, events, node, runs, schedules, targets
 from rco.server.api.app import document
 from rco.server.health import Health
 
@@ -21,7 +21,7 @@ REFRESH = (
 def handlers() -> list[HTTPRouteHandler]:
     return [
         handler
-        for module in (runs, bulk, events, dead_letters, targets, audit, node, capabilities)
+        for module in (runs, schedules, bulk, events, dead_letters, targets, audit, node, capabilities)
         for handler in module.ROUTES
     ]
 
@@ -45,7 +45,7 @@ def test_it_lists_every_route() -> None:
 
 
 def test_every_handler_is_among_the_routes() -> None:
-    for module in (runs, bulk, events, dead_letters, targets, audit, node):
+    for module in (runs, schedules, bulk, events, dead_letters, targets, audit, node):
         found = [one for one in vars(module).values() if isinstance(one, HTTPRouteHandler)]
         assert sorted(map(id, found)) == sorted(map(id, module.ROUTES)), module.__name__
 

@@ -16,6 +16,7 @@ from rco.testing.checks import (
     ownership,
     pauses,
     signals,
+    ticks,
     timers,
     undo,
 )
@@ -48,6 +49,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "idle": idle.commits,
     "pauses": pauses.still,
     "forks": forks.alike,
+    "ticks": ticks.once,
 }
 """Every rule by its name."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from rco.verify.case import Case, Run
+from rco.verify.rules.ticks import Ticks
 from rco.verify.verdict import Findings, Result, RuleVerdict
 
 __all__ = ["Starts"]
@@ -19,6 +20,7 @@ class Starts:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._found = Findings()
+        self._ticks = Ticks(self._found)
         self._workflow: dict[str, str] = {}
         self._open: set[str] = set()
         self._begun: dict[str, Counter[str]] = defaultdict(Counter)
@@ -26,6 +28,7 @@ class Starts:
 
     def take(self, run: Run) -> None:
         line, found = run.line, self._found
+        self._ticks.take(run)
         if line.id in self._workflow:
             found.add(f"{run.name} stands in the export twice")
         self._workflow[line.id] = line.workflow
@@ -57,11 +60,14 @@ class Starts:
         if case.options.settled:
             for run_id in sorted(self._open):
                 found.add(f"run {run_id} of {self._workflow[run_id]} is still open, and nothing more is to come")
+        ticks = f", {self._ticks.count} ticks" if self._ticks.count else ""
         if case.client is None:
-            return found.verdict("a", TITLE, Result.UNKNOWN, f"{len(self._workflow)} runs looked at, no client log")
+            return found.verdict(
+                "a", TITLE, Result.UNKNOWN, f"{len(self._workflow)} runs looked at{ticks}, no client log"
+            )
         starts = self._starts()
         deliveries = self._deliveries()
-        evidence = f"{starts} acknowledged starts, {deliveries} deliveries, {len(self._workflow)} runs"
+        evidence = f"{starts} acknowledged starts, {deliveries} deliveries, {len(self._workflow)} runs{ticks}"
         if self._open and not case.options.settled:
             evidence += f"; {len(self._open)} still open (--settled demands that none is)"
         nothing = not starts and not deliveries

@@ -1,0 +1,109 @@
+"""No tick is started twice, early, or not at all against its policy; where overlaps are not allowed there are none."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from rco.kit.clock import MICROS, iso
+from rco.kit.ids import id_text
+from rco.model.journal import Kind
+from rco.testing.checks.history import History, Run
+from rco.testing.clocks import EPOCH_US
+from rco.testing.schedules import CALM_S, schedules_of
+
+__all__ = ["once"]
+
+
+def once(history: History) -> Iterator[str]:
+    """Each tick has one run, or a decision that it was passed over for an overlap.
+
+    A node is replaced within less than the time after which a tick counts as late, so the catch-up policy never has a
+    say here, whatever it is.
+    """
+    passed: Counter[tuple[str, str]] = Counter()
+    for one in _decisions(history):
+        if one.get("verb") == "schedule" and not one.get("allow", True):
+            facts = one["facts"]
+            passed[facts["schedule"], facts["tick"]] += facts.get("count", 1)
+            if one["reason"] != "passed over: overlap":
+                yield f"schedule {one['subject']}: tick {facts['tick']} was {one['reason']}"
+    runs: dict[str, list[tuple[str, Run]]] = defaultdict(list)
+    for run in history.runs.values():
+        if run.row.key is not None and run.row.key.startswith("schedule:"):
+            _, schedule_id, tick = run.row.key.split(":", 2)
+            runs[schedule_id].append((tick, run))
+    for row in schedules_of(history.plan):
+        schedule_id = id_text(row.schedule_id)
+        spec = _spec(row.body)
+        yield from _each(history, row.name, schedule_id, spec, runs.pop(schedule_id, []), passed)
+        if spec["overlap"] != "allow":
+            overlap = _overlap(history, schedule_id)
+            if overlap:
+                yield f"schedule {row.name} ({spec['overlap']}): {overlap}"
+    for schedule_id in runs:
+        yield f"there are runs of a schedule {schedule_id} that nobody made"
+
+
+def _each(
+    history: History,
+    name: str,
+    schedule_id: str,
+    spec: dict[str, Any],
+    runs: list[tuple[str, Run]],
+    passed: Counter[tuple[str, str]],
+) -> Iterator[str]:
+    started = Counter(tick for tick, _ in runs)
+    wanted = _ticks(history, float(spec["every_s"]))
+    for tick in started.keys() - wanted.keys():
+        yield f"schedule {name}: {tick} is none of its ticks, and has a run"
+    for tick, run in runs:
+        if tick in wanted and run.row.opened_us < wanted[tick]:
+            yield f"schedule {name}: tick {tick} was started {wanted[tick] - run.row.opened_us} us early"
+    for tick in wanted:
+        count = started[tick] + passed[schedule_id, tick]
+        if count != 1:
+            yield (
+                f"schedule {name} ({spec['overlap']}): tick {tick} was started {started[tick]} times and passed over"
+                f" {passed[schedule_id, tick]} times"
+            )
+        if passed[schedule_id, tick] and spec["overlap"] in ("allow", "buffer_all"):
+            yield f"schedule {name} ({spec['overlap']}): tick {tick} was passed over"
+
+
+def _ticks(history: History, every_s: float) -> dict[str, int]:
+    """Worked out here once more: multiples of the interval, from the world's beginning to the schedule's end."""
+    every_us = round(every_s * MICROS)
+    end_us = EPOCH_US + round((history.plan.troubled_s + CALM_S) * MICROS)
+    first = EPOCH_US // every_us * every_us + every_us
+    return {iso(at): at for at in range(first, end_us + 1, every_us)}
+
+
+def _overlap(history: History, schedule_id: str) -> str:
+    """Two runs of one schedule that were open at the same time, by the commits of their first and last records."""
+    spans: list[tuple[float, float]] = []
+    for run in history.runs.values():
+        if run.row.key is not None and run.row.key.startswith(f"schedule:{schedule_id}:"):
+            ended = run.at_s[-1] if run.records[-1].kind == Kind.CLOSE else float("inf")
+            spans.append((run.at_s[0], ended))
+    spans.sort()
+    for before, after in pairwise(spans):
+        if after[0] < before[1]:
+            return f"a run was opened at {after[0]:.3f} s while one was open until {before[1]:.3f} s"
+    return ""
+
+
+def _spec(body: bytes) -> dict[str, Any]:
+    spec: dict[str, Any] = msgspec.msgpack.decode(body)[0]
+    return {"overlap": "skip", **spec}
+
+
+def _decisions(history: History) -> Iterator[dict[str, Any]]:
+    for chain in history.tables.chains.values():
+        for seal in chain:
+            if seal.decisions != b"[]":
+                yield from msgspec.json.decode(seal.decisions)
