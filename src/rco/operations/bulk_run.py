@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -22,9 +23,10 @@ from rco.kit.canonical import fingerprint
 from rco.kit.clock import MICROS
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
-from rco.model.effect import Answer, Attempt, RetryPolicy
-from rco.model.principal import Principal
+from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
+from rco.model.principal import Principal, Role
 from rco.model.target import Repeat
+from rco.operations.access import require
 from rco.operations.cancel import cancel
 from rco.operations.desk import Desk
 from rco.operations.fork import fork
@@ -39,7 +41,7 @@ PAGE = 200
 PAGE_S = 1.0
 """How much of a paced bulk is one step: as long it may take until a pause is heard."""
 AT_A_TIME = 32
-CATCH_UP_US = 250_000
+CATCH_UP_US = 100_000
 ERRORS_MAX = 20
 Command = Callable[[Desk, Principal, bytes, str], Awaitable[Any]]
 
@@ -214,8 +216,14 @@ class _Work:
             if f"principal:{principal.principal_id}" == self._actor:
                 if principal.namespace != self._spec.where.namespace:
                     break
-                return principal
-        raise Forbidden(f"{self._actor!r} may not do this any more.", cure="Start it again as somebody who may.")
+                with suppress(Forbidden):
+                    require(principal, Role.OPERATOR)
+                    return principal
+        raise EffectFailed(
+            f"{self._actor} may not do this any more. Start it again as somebody who may.",
+            kind="Forbidden",
+            retryable=False,
+        )
 
     def _decision(self, desk: Desk, at: BulkAt, reason: str) -> Decision:
         spec, where = self._spec, self._spec.where
@@ -257,7 +265,7 @@ class _Pace:
         if self._rate_per_s is None:
             return
         now_us = self._clock.now_us()
-        self.due_us = max(self.due_us, now_us - CATCH_UP_US)
+        self.due_us = max(self.due_us, now_us - CATCH_UP_US) if self.due_us else now_us
         if self.due_us > now_us:
             await asyncio.sleep((self.due_us - now_us) / MICROS)
         self.due_us += round(MICROS / self._rate_per_s)

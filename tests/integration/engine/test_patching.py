@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from rco.engine.program import Programs
+from rco.engine.rehearsing import rehearse
 from rco.model.journal import Kind
 from rco.model.run import Mode, Outcome
 from rco.workflow import Context, workflow
@@ -30,11 +34,11 @@ def new():
     async def ship(ctx: Context, given: str) -> list[str]:
         first = await ctx.step(do, f"{given} pack", name="pack")
         await ctx.signal("go")
-        when = ctx.now().isoformat()
         if await ctx.patched("courier"):
             await ctx.step(do, f"{given} call", name="call")
             sent = await ctx.step(do, f"{given} by courier", name="send")
         else:
+            when = ctx.now().isoformat()
             sent = await ctx.step(do, f"{given} by post {when}", name="send")
         last = await ctx.signal("end")
         assert await ctx.patched("courier") == sent.endswith("courier")
@@ -149,3 +153,40 @@ async def test_a_cancel_in_the_old_way_undoes_what_the_old_way_did(node) -> None
     await node.cancel(again)
     assert (await node.end(again)).outcome is Outcome.CANCELLED
     assert did == ["first", "undo old"] * 2
+
+
+async def test_cancelled_before_anything_followed_it_had_passed_the_place(node) -> None:
+    did.clear()
+    begun = asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        await asyncio.sleep(3600)
+
+    async def undo(ctx: Context, what: str) -> None:
+        await ctx.step(do, f"undo {what}")
+
+    @workflow
+    async def trip(ctx: Context, given: None) -> None:
+        await ctx.step(do, "first", name="first")
+        ctx.compensate(undo, "old")
+        await ctx.step(hang)
+
+    before = trip
+
+    @workflow  # type: ignore[no-redef]
+    async def trip(ctx: Context, given: None) -> None:
+        await ctx.step(do, "first", name="first")
+        if not await ctx.patched("no undo"):
+            ctx.compensate(undo, "old")
+            await ctx.step(hang)
+
+    await node.start(before)
+    run_id = await node.open("trip")
+    await begun.wait()
+    await node.cancel(run_id)
+    assert (await node.end(run_id)).outcome is Outcome.CANCELLED
+    await node.again(trip)
+    row, records = await node.keeper.reader.run(run_id), await node.journal(run_id)
+    fit = rehearse(Programs(node.programs()), row, records)
+    assert fit.fits, fit

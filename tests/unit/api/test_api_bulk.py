@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from rco.errors import Forbidden, NotFound, Refused
+from rco.model.principal import Principal, Role
 from rco.model.wire import BulkAsk, BulkView, RunSelection
+from rco.operations.access import token_digest
 
 FAILED = RunSelection(state="failed")
 
@@ -96,6 +98,23 @@ async def test_paused_and_resumed_in_the_middle_it_goes_on(served) -> None:
     at = await ended(served, started.id)
     assert (at.done, at.failed) == (count, 0)
     assert len((await served.viewer.runs(state="cancelled", limit=100)).items) == count
+
+
+async def test_grants_that_are_taken_away_stop_it(served) -> None:
+    for number in range(30):
+        await served.operator.start("ask", number)
+    where = RunSelection(state="running", workflow="ask")
+    started = await served.operator.bulk(BulkAsk(action="cancel", where=where, rate_per_s=10))
+    async with asyncio.timeout(30):
+        while not (await served.viewer.bulk_at(started.id)).done:
+            await asyncio.sleep(0.02)
+    demoted = Principal(principal_id="operator", name="operator", role=Role.VIEWER)
+    await served.service._desk.reader.add_principal(demoted, token_digest("another"))
+    at = await ended(served, started.id)
+    assert at.state == "failed"
+    assert at.done < 30
+    assert at.error is not None
+    assert "may not do this any more" in at.error["message"]
 
 
 async def test_who_may(served) -> None:
