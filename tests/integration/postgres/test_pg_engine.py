@@ -14,6 +14,7 @@ import pytest
 from rco.engine.ask import StartAsk
 from rco.engine.emitting import Started
 from rco.engine.engine import Engine
+from rco.engine.forking import ForkAsk
 from rco.engine.options import EngineOptions
 from rco.engine.program import Programs
 from rco.kit.ids import Ids
@@ -144,3 +145,47 @@ async def test_runs_go_on_through_a_planned_hand_over(serve: Any) -> None:
         finished = await two.engine.result(run_id, 30)
         assert (finished.outcome, finished.value) == (Outcome.COMPLETED, 2)
     assert sorted(step for _, step in RAN).count(2) >= len(opened)
+
+
+async def in_mode(serving: Any, run_id: bytes, mode: Mode) -> None:
+    async with asyncio.timeout(30):
+        while (await serving.node.reader.run(run_id)).mode is not mode:
+            await asyncio.sleep(0.01)
+
+
+async def test_paused_from_another_node_and_resumed_after_its_owner_died(serve: Any, kill: Any) -> None:
+    one, two = await serve("a"), await serve("b")
+    await two.node.until(lambda: bool(two.node.ownership.shards()))
+    run_id = await one.open("listens", "p")
+    await in_mode(one, run_id, Mode.PARKED)
+    assert not two.node.ownership.owns(shard_of(run_id))
+    await two.engine.pause(run_id, "why", "test", Decision(verb=Verb.PAUSE, at_us=1))
+    await in_mode(two, run_id, Mode.PAUSED)
+    await two.engine.signal(run_id, "go", "kept", "m", Decision(verb=Verb.SIGNAL, at_us=1))
+    kill(one.node)
+    await two.node.until(lambda: len(two.node.ownership.shards()) == 256)
+    assert await two.engine.result(run_id, 0.5) is None
+    await two.engine.resume(run_id, "go", "test", Decision(verb=Verb.RESUME, at_us=1))
+    finished = await two.engine.result(run_id, 30)
+    assert (finished.outcome, finished.value) == (Outcome.COMPLETED, [2, "kept"])
+
+
+async def test_forked_and_reset_from_another_node(serve: Any) -> None:
+    one, two = await serve("a"), await serve("b")
+    await two.node.until(lambda: bool(two.node.ownership.shards()))
+    run_id = await one.open("listens", "f")
+    await in_mode(one, run_id, Mode.PARKED)
+    row = await two.node.reader.run(run_id)
+    assert not two.node.ownership.owns(shard_of(run_id))
+    fork = (await two.engine.fork(row, ForkAsk(step="signal go"))).run_id
+    new = (await two.engine.reset(row, ForkAsk(step="signal go"), Decision(verb=Verb.RESET, at_us=1))).run_id
+    finished = await one.engine.result(run_id, 30)
+    assert (finished.outcome, finished.value["message"]) == (Outcome.TERMINATED, "reset to step signal go")
+    assert sorted(await two.node.reader.forks("default", run_id, 9)) == sorted([fork, new])
+    for at, went_on in enumerate((fork, new)):
+        assert two.node.ownership.owns(shard_of(went_on))
+        await one.engine.signal(went_on, "go", at, "m", Decision(verb=Verb.SIGNAL, at_us=1))
+        finished = await one.engine.result(went_on, 30)
+        assert (finished.outcome, finished.value) == (Outcome.COMPLETED, [2, at])
+    # The first step was done once, by the run that they are forks of.
+    assert [at for what, at in RAN if what == "f"].count(1) == 1
