@@ -27,6 +27,7 @@ NAMES = (
     "idle",
     "open_runs",
     "parked",
+    "control",
     "start",
 )
 

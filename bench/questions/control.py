@@ -1,0 +1,99 @@
+"""Ten thousand parked runs: rehearsed on the code there is, then cancelled, then retried, all at once and at a rate."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from bench.figure import Asked, Measured, Reach
+from bench.question import BOTH, Question, Round
+from bench.service import LIMITS, Service, send
+from rco.client import Client
+from rco.measure.rig import durability
+from rco.model.wire import BulkAsk, BulkView, RunSelection, State
+
+__all__ = ["QUESTION"]
+
+_PARKED = "run WHERE mode = 1"
+_APP = Path(__file__).parent.parent / "app.py"
+_RATE = 500.0
+
+
+async def _ask(round: Round) -> list[Measured]:
+    count = round.count(10_000, least=64)
+    async with round.place() as place, Service(round.folder / "node", place) as service:
+        load = await send(service.port, type="invoice.due", prefix="rest", connections=64, count=count)
+        assert load.statuses == {202: count}, load.statuses
+        await service.until(_PARKED, count)
+        rehearsed_s = await _rehearse(place.where)
+        token = (round.folder / "node" / "data" / "admin.token").read_text().strip()
+        async with Client(f"http://127.0.0.1:{service.port}", token) as client:
+            await _bulk(client, BulkAsk(action="cancel", where=_of("waiting")), count)
+            # Each was told, and closes when its compensations have run.
+            await service.until("closed_run WHERE outcome = 'cancelled'", count)
+            retried_s = await _bulk(client, BulkAsk(action="retry", where=_of("cancelled")), count)
+            # The slots between the first and the last: n commands have n - 1 gaps.
+            paced_s = await _bulk(client, BulkAsk(action="retry", where=_of("cancelled"), rate_per_s=_RATE), count)
+        told = durability(place)
+    settings = {**told, "limits": LIMITS, "runs": count}
+    off = abs(count / paced_s / _RATE - 1) * 100
+    return [
+        Measured(name="rehearsed-parked", value=rehearsed_s, settings=settings),
+        Measured(name="bulk-retry", value=retried_s, settings=settings),
+        Measured(name="bulk-rate", value=off, settings={**settings, "rate_per_s": _RATE}),
+    ]
+
+
+async def _rehearse(where: str) -> float:
+    """The whole command, with the start of its process."""
+    begun = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rco", "replay", "--store", where, "--app", str(_APP), "--open"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out
+    return time.perf_counter() - begun
+
+
+def _of(state: State) -> RunSelection:
+    return RunSelection(state=state, workflow="rest")
+
+
+async def _bulk(client: Client, ask: BulkAsk, count: int) -> float:
+    """Seconds from the preview to the end of the bulk."""
+    begun = time.perf_counter()
+    found = await client.preview_bulk(ask.where)
+    assert found.count == count, found.count
+    started = await client.bulk(ask)
+    at: BulkView = await client.bulk_at(started.id)
+    while at.closed_at is None:
+        await asyncio.sleep(0.02)
+        at = await client.bulk_at(started.id)
+    took_s = time.perf_counter() - begun
+    assert (at.done, at.failed, at.ended) == (count, 0, "done"), at
+    return took_s
+
+
+QUESTION = Question(
+    asked=(
+        Asked(
+            name="rehearsed-parked",
+            text="`rco replay` of 10 000 parked runs",
+            unit="s",
+            reach=Reach(20, at_most=True),
+        ),
+        Asked(
+            name="bulk-retry",
+            text="bulk retry of 10 000 runs, with preview",
+            unit="s",
+            reach=Reach(30, at_most=True),
+        ),
+        Asked(name="bulk-rate", text="… at 500/s: how far off the rate is", unit="%", reach=Reach(5, at_most=True)),
+    ),
+    ask=_ask,
+    stores=BOTH,
+    rounds_max=1,
+)
