@@ -199,7 +199,8 @@ class Forking:
         ]
 
     def _begin(self, outcome: Admitted, run_id: bytes) -> None:
-        if outcome.status == "accepted":
+        # A node that stops leaves it to the next owner.
+        if outcome.status == "accepted" and not self._owner.draining:
             self._loading.wake(run_id)
 
 
