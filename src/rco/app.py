@@ -40,9 +40,10 @@ from rco.kit.ids import Ids
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
+from rco.model.schedule import Schedule
 from rco.operations.access import Access, ensure_admin
 from rco.operations.bulk_run import bulk_program
-from rco.operations.clearance import OPEN, Granting
+from rco.operations.clearance import OPEN, GrantFor, Granting
 from rco.operations.desk import Desk
 from rco.operations.observe import observe, observe_history
 from rco.operations.observe_schedules import observe_schedules
@@ -188,6 +189,7 @@ class Service:
             options=settings.scheduler,
             calendars=calendars,
             rules=rules_of(calendars),
+            clear=self._clear_schedule,
         )
         self._desk = Desk(
             engine=engine,
@@ -365,6 +367,10 @@ class Service:
         if self._declared is not None:
             self._declared.cancel()
         self._declared = asyncio.get_running_loop().create_task(keep_declared(self._desk, settings.schedules))
+
+    def _clear_schedule(self, schedule: Schedule, corr_id: str) -> GrantFor | None:
+        clearance = self._granting or OPEN
+        return clearance.schedule(schedule.name, schedule.namespace, schedule.spec.workflow, corr_id)
 
     def _shut(self) -> None:
         self._ingress.drain()

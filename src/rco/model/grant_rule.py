@@ -12,8 +12,8 @@ class GrantRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     ``to`` names origins, each exactly or by its beginning when it ends in ``*``: ``provider:NAME`` (its verified
     events), ``run:WORKFLOW`` (events that its runs emit), ``principal:ID`` and ``role:ROLE`` (runs that they start),
-    ``before`` (runs that began before capabilities were enforced). ``subscription`` narrows the rule to what that
-    subscription starts.
+    ``schedule:NAME`` (runs that it starts), ``before`` (runs that began before capabilities were enforced).
+    ``subscription`` narrows the rule to what that subscription starts.
     """
 
     to: list[str]

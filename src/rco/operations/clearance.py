@@ -60,6 +60,10 @@ class Clearance(Protocol):
         """The grant of a run that somebody starts by name. Their role has allowed the start itself."""
         ...
 
+    def schedule(self, name: str, namespace: str, workflow: str, corr_id: str) -> GrantFor | None:
+        """The grant of a run that a schedule starts. Who made the schedule was allowed to."""
+        ...
+
     def again(self, grant: Any, run_id: bytes) -> GrantFor | None:
         """The grant of a run that is started in the place of ``run_id``, which holds ``grant``: the same rights."""
         ...
@@ -80,6 +84,9 @@ class Open:
         return self
 
     def principal(self, principal: Principal, workflow: str, corr_id: str) -> GrantFor | None:  # noqa: ARG002
+        return None
+
+    def schedule(self, name: str, namespace: str, workflow: str, corr_id: str) -> GrantFor | None:  # noqa: ARG002
         return None
 
     def again(self, grant: Any, run_id: bytes) -> GrantFor | None:  # noqa: ARG002
@@ -120,10 +127,16 @@ class Granting:
 
     def principal(self, principal: Principal, workflow: str, corr_id: str) -> GrantFor | None:
         origins = (f"principal:{principal.principal_id}", f"role:{principal.role.value}")
+        return self._begins(origins, principal.namespace, workflow, corr_id)
+
+    def schedule(self, name: str, namespace: str, workflow: str, corr_id: str) -> GrantFor | None:
+        return self._begins((f"schedule:{name}",), namespace, workflow, corr_id)
+
+    def _begins(self, origins: tuple[str, ...], namespace: str, workflow: str, corr_id: str) -> GrantFor:
         start = f"run:start:{workflow}"
         calls = _calls(self.policy.scopes(origins))
-        proved = self.mint((start, *calls), namespace=principal.namespace, ttl_s=self.ttl_s, corr_id=corr_id)
-        ask = Ask(kind="run:start", name=workflow, namespace=principal.namespace, corr_id=corr_id)
+        proved = self.mint((start, *calls), namespace=namespace, ttl_s=self.ttl_s, corr_id=corr_id)
+        ask = Ask(kind="run:start", name=workflow, namespace=namespace, corr_id=corr_id)
         return lambda run_id: proved.grant(ask, run_id, calls)
 
     def again(self, grant: Any, run_id: bytes) -> GrantFor | None:

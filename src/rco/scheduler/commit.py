@@ -25,7 +25,10 @@ from rco.store.contract.changes import Admission, Admitted
 from rco.store.contract.schedules import ScheduleRow, ScheduleWrite
 from rco.store.contract.writer import Writer
 
-__all__ = ["Commit", "Made", "input_of", "start_key"]
+__all__ = ["Clear", "Commit", "Made", "input_of", "start_key"]
+
+Clear = Callable[[Schedule, str], Callable[[bytes], Any] | None]
+"""From a schedule and a correlation id to the grant of the run that it starts; see ``StartAsk.grant_for``."""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -63,8 +66,9 @@ def input_of(spec: ScheduleSpec, tick_us: int) -> Any:
 class Commit:
     """Makes and sends commits."""
 
-    def __init__(self, engine: Engine, writer: Writer, clock: Clock, ids: Ids) -> None:
+    def __init__(self, engine: Engine, writer: Writer, clock: Clock, ids: Ids, clear: Clear) -> None:
         self._engine, self._writer, self._clock, self._ids = engine, writer, clock, ids
+        self._clear = clear
 
     def make(self, entry: Entry, ticks: Ticks, verdict: Verdict, rules: str) -> Made | None:
         """What ``verdict`` leads to; ``None`` when nothing is to be written.
@@ -126,13 +130,15 @@ class Commit:
         changes.records += 1
 
     def _open(self, schedule: Schedule, due: Due) -> Opening:
+        corr_id = self._ids.ulid()
         ask = StartAsk(
             workflow=schedule.spec.workflow,
             input=input_of(schedule.spec, due.tick_us),
             key=start_key(schedule.schedule_id, due),
             namespace=schedule.namespace,
             actor=due.actor or f"schedule:{schedule.name}",
-            corr_id=self._ids.ulid(),
+            corr_id=corr_id,
+            grant_for=self._clear(schedule, corr_id),
         )
         # On the schedule's own shard: who owns it hears of the closing, and one fence covers both.
         run_id = due.run_id or self._ids.uuid7(shard_of(schedule.schedule_id))

@@ -27,7 +27,7 @@ from rco.kit.zone import ZONE_RULES
 from rco.model.run import Mode, shard_of
 from rco.model.schedule import Schedule
 from rco.scheduler.body import schedule_of
-from rco.scheduler.commit import Commit, Made
+from rco.scheduler.commit import Clear, Commit, Made
 from rco.scheduler.decide import BATCH, Verdict, decide
 from rco.scheduler.entry import WORK_US, Entry
 from rco.scheduler.making_room import MakingRoom
@@ -70,13 +70,14 @@ class Scheduler:
         options: SchedulerOptions | None = None,
         calendars: Calendars | None = None,
         rules: str = ZONE_RULES,
+        clear: Clear | None = None,
     ) -> None:
         self._engine, self._reader, self._ownership = engine, reader, ownership
         self._clock, self._options = clock, options or SchedulerOptions()
         self.calendars: Calendars = calendars or {}
         self.rules = rules
         """Under which due times are worked out. Change it with ``reload``."""
-        self._commit = Commit(engine, writer, clock, ids)
+        self._commit = Commit(engine, writer, clock, ids, clear or _holds_nothing)
         self._room = MakingRoom(engine, reader, clock)
         self._entries: dict[bytes, Entry] = {}
         self._runs: dict[bytes, bytes] = {}
@@ -455,3 +456,7 @@ class Scheduler:
         if entry.waits and not self._stopping:
             entry.at_us = WORK_US
             self._arm(entry)
+
+
+def _holds_nothing(_: Schedule, __: str) -> None:
+    """Capabilities are not enforced."""

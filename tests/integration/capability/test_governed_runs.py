@@ -15,6 +15,7 @@ from rco.config.settings import Settings
 from rco.errors import ConfigInvalid
 from rco.kit.ids import id_bytes
 from rco.model.grant_rule import GrantRule
+from rco.model.schedule import ScheduleSpec
 from rco.model.wire import ForkRun
 from rco.store.contract.revocations import Revocation, RevokedKind
 
@@ -119,6 +120,21 @@ async def test_an_operators_run_gets_what_the_rules_give_the_principal(governed:
         answer = await governed.end(run_id)
         assert answer == wanted or answer["refused"] == "cap_act"
     assert paths(governed) == [("GET", "/desk/1")]
+
+
+async def test_a_scheduled_run_gets_what_the_rules_give_its_schedule(governed: Any) -> None:
+    rule = GrantRule(to=["schedule:nightly"], scopes=["call:stock:GET:/night/**"])
+    governed.rules = [*RULES, rule]
+    await governed.service.reload(governed.settings())
+    for name, path in (("nightly", "/night/1"), ("nightly2", "/night/2"), ("nightly3", "/desk/1")):
+        given = {"method": "GET", "path": path}
+        await governed.client.schedules.create(name, ScheduleSpec(workflow="asks", input=given, every_s=86_400))
+        run_id = (await governed.client.schedules.trigger(name)).run_id
+        while not any(one.id == run_id for one in (await governed.client.runs()).items):
+            await asyncio.sleep(0.01)
+        answer = await governed.end(run_id)
+        assert answer == {"status": 200} if name == "nightly" else answer["refused"] == "cap_act", (name, answer)
+    assert paths(governed) == [("GET", "/night/1")]
 
 
 async def test_a_child_holds_what_its_parent_holds(governed: Any) -> None:
