@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,12 @@ from rco.engine.emitting import Started
 from rco.engine.engine import Engine
 from rco.engine.options import EngineOptions
 from rco.engine.program import Programs
+from rco.errors import Conflict
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, decode_segment
-from rco.model.run import Mode
+from rco.model.run import Mode, Outcome
 from rco.store import migrate
 from rco.store.sqlite.keeper import SqliteKeeper
 from rco.workflow import Context, workflow
@@ -74,7 +77,7 @@ class Node:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.closed: dict[str, asyncio.Event] = {"parent": asyncio.Event(), "child": asyncio.Event()}
+        self.closed: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def open(self) -> None:
         clock = SystemClock()
@@ -206,3 +209,66 @@ async def test_a_run_that_parks_between_its_journal_and_its_replay_stays_parked(
     # In memory and parked at once, its records would be written under a row that says it sleeps.
     assert node.engine.stats().open_in_memory == 0
     assert (await node.keeper.reader.run(run_id)).mode is Mode.PARKED
+
+
+async def test_a_run_that_wakes_while_it_is_terminated_closes_once(lives: Any) -> None:
+    run_id = await opened(await lives(), "two_naps")
+    node = await lives()
+    await node.engine.start()
+    await node.signal(run_id)
+    while (row := await node.keeper.reader.run(run_id)).mode is not Mode.PARKED:
+        await asyncio.sleep(0.005)
+    decision = Decision(verb=Verb.CANCEL, at_us=1)
+
+    async def meanwhile(name: str, arguments: tuple[Any, ...], _: Any) -> None:
+        if name == "journal" and arguments == (run_id,):
+            node.reader.hold = None
+            await node.engine.cancel(run_id, "asked to", "somebody", decision)
+            await node.engine.result(run_id, 30)
+
+    node.reader.hold = meanwhile
+    with pytest.raises(Conflict):
+        await node.engine.terminate(row, "enough", decision)
+    assert (await node.kinds(run_id)).count(Kind.CLOSE) == 1
+    assert (await node.keeper.reader.run(run_id)).outcome is Outcome.CANCELLED
+
+
+async def test_a_run_that_is_closing_is_not_closed_again_by_force(lives: Any) -> None:
+    run_id = await opened(await lives(), "two_naps")
+    node = await lives()
+    await node.engine.start()
+    row = await node.keeper.reader.run(run_id)
+    decision = Decision(verb=Verb.CANCEL, at_us=1)
+    await node.engine.cancel(run_id, "asked to", "somebody", decision)
+    # Closed in memory, and not yet in the database.
+    with suppress(Conflict):
+        await node.engine.terminate(row, "enough", decision)
+    await node.engine.result(run_id, 30)
+    assert (await node.kinds(run_id)).count(Kind.CLOSE) == 1
+
+
+async def test_nothing_loads_a_run_that_is_being_terminated(lives: Any) -> None:
+    run_id = await opened(await lives(), "two_naps")
+    node = await lives()
+    await node.engine.start()
+    await node.signal(run_id)
+    while (row := await node.keeper.reader.run(run_id)).mode is not Mode.PARKED:
+        await asyncio.sleep(0.005)
+    decision = Decision(verb=Verb.CANCEL, at_us=1)
+    read = asyncio.Event()
+
+    async def hold(name: str, arguments: tuple[Any, ...], _: Any) -> None:
+        if name == "messages" and arguments == (run_id,):
+            read.set()
+
+    node.reader.hold = hold
+    ending = asyncio.ensure_future(node.engine.terminate(row, "enough", decision))
+    while not node.engine._owner.live.get(run_id):
+        await asyncio.sleep(0)
+    node.engine.wake(run_id)
+    await asyncio.gather(ending, read.wait())
+    while node.engine.stats().loading:
+        await asyncio.sleep(0.001)
+    assert (await node.kinds(run_id))[-1] is Kind.CLOSE
+    assert (await node.keeper.reader.run(run_id)).outcome is Outcome.TERMINATED
+    assert node.engine.stats().open_in_memory == 0

@@ -137,9 +137,10 @@ class Ending:
                     )
                 owner.evict(live)
                 return live.seq, live.parent, live.parent_key
+            tenure = owner.tenure(shard_of(row.run_id))
             with owner.departures() as gone:
                 segments = await self._reader.journal(row.run_id)
-            if row.run_id in gone or row.run_id in owner.live:
+            if row.run_id in gone or row.run_id in owner.live or owner.tenure(shard_of(row.run_id)) != tenure:
                 continue
             records = [record for segment in segments for record in decode_segment(segment.data)]
             if records and records[-1].kind == Kind.CLOSE:

@@ -15,6 +15,7 @@ from rco.engine.effects import Effects
 from rco.engine.emitting import Emitting, Starts
 from rco.engine.ending import Ending, Finished
 from rco.engine.forking import ForkAsk, Forking
+from rco.engine.insisting import Insisting
 from rco.engine.live import Live
 from rco.engine.loading import Loading
 from rco.engine.opening import Opening, Openings
@@ -30,6 +31,7 @@ from rco.engine.waiting import Waits
 from rco.errors import Conflict, NotFound, Overloaded
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids, id_text
+from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
 from rco.model.message import Message
 from rco.model.run import Mode, RunRow, shard_of
@@ -60,6 +62,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     replayed: int
     blocked: int
     refused: int
+    reads_failed: int
     backlog: int
 
 
@@ -105,15 +108,17 @@ class Engine:
             }
         )
         self._ending = Ending(owner, reader)
-        self._loading = Loading(owner, reader, programs, self._waits, self._effects)
+        self._insisting = Insisting(owner.loop)
+        self._loading = Loading(owner, reader, programs, self._waits, self._effects, self._insisting)
+        self._openings.on_overtaken = self._loading.wake
         self._forking = Forking(owner, reader, programs, self._loading, self.submit, inherit)
-        self._parking = Parking(owner, reader, self._loading.wake)
+        self._parking = Parking(owner, reader, self._loading.wake, self._insisting)
         self._loading.on_terminate = self._terminate_asked
         self._stopping = False
         self._alone = ownership.shards() is None
         writer.on_flush(self._flushed)
         ownership.on_gained(self._gained)
-        self._gaining: set[asyncio.Task[int]] = set()
+        self._gaining: set[asyncio.Task[None]] = set()
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -131,8 +136,9 @@ class Engine:
         self._stopping = True
         self._owner.drain()
         await self._drained(drain_timeout_s)
+        self._insisting.end()
         for task in list(self._gaining):
-            await asyncio.wait([task])
+            await stop_task(task)
         await self._parking.stop()
         await self._loading.stop()
         for live in list(self._owner.live.values()):
@@ -153,9 +159,12 @@ class Engine:
 
     def _gained(self, shards: Shards) -> None:
         if not self._stopping:
-            task = self._owner.loop.create_task(self._loading.recover(shards))
+            task = self._owner.loop.create_task(self._recover(shards))
             self._gaining.add(task)
             task.add_done_callback(self._gaining.discard)
+
+    async def _recover(self, shards: Shards) -> None:
+        await self._insisting.ask("Loading the runs of a shard", lambda: self._loading.recover(shards))
 
     async def _terminate_asked(self, row: RunRow, message: Message) -> None:
         reason = msgspec.msgpack.decode(message.body, type=str)
@@ -401,6 +410,7 @@ class Engine:
             replayed=self._loading.replayed,
             blocked=self._loading.blocked,
             refused=self._openings.refused,
+            reads_failed=self._insisting.failed,
             backlog=self._writer.backlog,
         )
 

@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any
 
 from rco.engine.effects import Effects
+from rco.engine.insisting import Insisting
 from rco.engine.live import Live
 from rco.engine.machine import Machine
 from rco.engine.owner import Owner
 from rco.engine.pausing import Pausing, is_paused
 from rco.engine.program import Programs
 from rco.engine.waiting import Waits
-from rco.errors import CodeChanged
+from rco.errors import CodeChanged, StoreError
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record, decode_segment
 from rco.model.message import Message
@@ -86,8 +87,17 @@ async def _refuse(row: RunRow, message: Message) -> None:
 class Loading:
     """Loads runs, a bounded number at a time, each once."""
 
-    def __init__(self, owner: Owner, reader: Reader, programs: Programs, waits: Waits, effects: Effects) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        reader: Reader,
+        programs: Programs,
+        waits: Waits,
+        effects: Effects,
+        insisting: Insisting,
+    ) -> None:
         self._owner = owner
+        self._insisting = insisting
         self._pausing = Pausing(owner, effects, self.wake)
         waits.on_pause = self._pausing.pause
         self._reader = reader
@@ -125,7 +135,13 @@ class Loading:
     async def _load(self, run_id: bytes) -> None:
         async with self._gate:
             with self._owner.departures() as gone:
-                if not await self._read(run_id, gone):
+                read = await self._insisting.ask(
+                    "Loading a run",
+                    partial(self._read, run_id, gone),
+                    passing=StoreError,
+                    wanted=lambda: self._owner.ownership.owns(shard_of(run_id)),
+                )
+                if not read:
                     # It was in memory meanwhile and left it: what was read is old.
                     self._again.add(run_id)
 

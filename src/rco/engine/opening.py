@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -42,6 +43,8 @@ class Openings:
         self._owner = owner
         self._programs = programs
         self.refused = 0
+        self.on_overtaken: Callable[[bytes], None] = _left
+        """Called with a run whose shard left this node and came back between the commit and its answer."""
         self.draining = False
         """No new run is admitted any more; those that are open go on, with the children they open."""
 
@@ -125,10 +128,14 @@ class Openings:
 
     def begin(self, opening: Opening) -> None:
         """The opening is committed: take the run into memory and run its code. A shard that was handed over between
-        the commit and its answer takes the run along: its next owner loads it."""
+        the commit and its answer takes the run along: its next owner loads it. When that is this node again, it may
+        have looked for what to load before the commit, so the run is loaded by itself."""
         owner, row = self._owner, opening.row
         shard = shard_of(row.run_id)
-        if not owner.ownership.owns(shard) or owner.tenure(shard) != opening.tenure:
+        if not owner.ownership.owns(shard):
+            return
+        if owner.tenure(shard) != opening.tenure:
+            self.on_overtaken(row.run_id)
             return
         program = self._programs.find(row.workflow)
         machine = Machine(row.run_id)
@@ -142,3 +149,7 @@ class Openings:
         start = opening.start
         machine.begin(lambda machine: program.begin(machine, row.run_id, start), row.opened_us)
         owner.drive(live)
+
+
+def _left(_: bytes) -> None:
+    """Until the engine says who loads runs."""

@@ -268,7 +268,7 @@ class Owner:
         )
         for listener in self.on_close:
             listener(live, outcome, value)
-        changes.then.append((self._closed, (live, outcome, value)))
+        changes.then.append((self.closed, (live, outcome, value)))
 
     @contextmanager
     def departures(self) -> Iterator[set[bytes]]:
@@ -286,7 +286,8 @@ class Owner:
         for gone in self._watching:
             gone.add(run_id)
 
-    def _closed(self, live: Live, outcome: Outcome, value: Any) -> None:
+    def closed(self, live: Live, outcome: Outcome, value: Any) -> None:
+        """The commit that closed it stands: let go of it and tell who wants to know."""
         self._departs(live.run_id)
         for listener in self.on_closed:
             listener(live, outcome, value)

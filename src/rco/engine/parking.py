@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from rco.engine.insisting import Insisting
 from rco.engine.live import Live
 from rco.engine.operation import ChildRun, Timer, Wait
 from rco.engine.owner import Owner
@@ -27,8 +28,9 @@ their way into memory, which each look wakes once more, are not read over and ov
 class Parking:
     """Parks idle runs, and watches the due times of parked ones."""
 
-    def __init__(self, owner: Owner, reader: Reader, wake: Callable[[bytes], None]) -> None:
+    def __init__(self, owner: Owner, reader: Reader, wake: Callable[[bytes], None], insisting: Insisting) -> None:
         self._owner = owner
+        self._insisting = insisting
         self._reader = reader
         self._wake = wake
         self._idle: dict[bytes, Live] = {}
@@ -118,10 +120,14 @@ class Parking:
         """Arm the timers of parked runs that fall due within the window; what is far stays a row."""
         owner = self._owner
         window_us = round(owner.options.timer_window_s * MICROS)
-        while True:
+
+        async def look() -> tuple[int, list[tuple[int, bytes]]]:
             horizon = owner.clock.now_us() + window_us
             self._gained.clear()
-            due = await self._reader.due(horizon, DUE_PAGE, owner.ownership.shards())
+            return horizon, await self._reader.due(horizon, DUE_PAGE, owner.ownership.shards())
+
+        while True:
+            horizon, due = await self._insisting.ask("Looking for timers that are due", look)
             for due_us, run_id in due:
                 self._arm(due_us, run_id)
             # A full page means there are more: the next look is when the last of this page is due.

@@ -53,6 +53,7 @@ class Observer:
         self._size = metrics.counter(signals.COMMIT_SIZE)
         self._commit_s = metrics.histogram(signals.COMMIT_DURATION)
         self._lateness_s = metrics.histogram(signals.TIMER_LATENESS)
+        self._reads_failed = metrics.counter(signals.READS_FAILED)
         self._refused = metrics.counter(signals.RUNS_REFUSED)
         self._decisions = metrics.counter(signals.INTEROP_AUDIT_EMITTED, sink="store")
         self._queue_dropped = metrics.counter(signals.INTEROP_QUEUE_DROPPED, queue="audit")
@@ -90,6 +91,7 @@ class Observer:
         self._replayed.add(now.replayed - last.replayed)
         self._blocked.add(now.blocked - last.blocked)
         self._refused.add(now.refused - last.refused)
+        self._reads_failed.add(now.reads_failed - last.reads_failed)
         dropped = self._writer.notes_dropped
         self._dropped.add(dropped - self._dropped_before)
         self._queue_dropped.add(dropped - self._dropped_before)

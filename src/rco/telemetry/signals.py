@@ -77,6 +77,9 @@ SCHEDULE_TROUBLE = _counter(
     "rco_schedule_trouble_total", "Times a schedule could not be looked at, or a due start not be made."
 )
 SCHEDULES_HELD = _gauge("rco_schedules_held", "Schedules in memory: due within the window, or waiting for a run.")
+READS_FAILED = _counter(
+    "rco_engine_reads_failed_total", "Reads of runs, timers and shards taken over that failed and are made again."
+)
 
 # The writer.
 COMMIT_DURATION = _histogram("rco_commit_seconds", "Time of one commit, from begin to durable.", _COMMIT_S)

@@ -17,6 +17,7 @@ from rco.engine.engine import Engine
 from rco.engine.forking import ForkAsk
 from rco.engine.options import EngineOptions
 from rco.engine.program import Programs
+from rco.errors import StoreError
 from rco.kit.ids import Ids
 from rco.model.decision import Decision, Verb
 from rco.model.run import Mode, Outcome, shard_of
@@ -45,16 +46,36 @@ async def listens(ctx: Context, name: str) -> Any:
     return [await ctx.step(note, name, 2), first]
 
 
+class Forgetful:
+    """A reader whose next answers to the questions in ``fails`` are errors, so many of each."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self.fails: dict[str, int] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        ask = getattr(self._reader, name)
+
+        async def asked(*arguments: Any) -> Any:
+            if self.fails.get(name, 0) > 0:
+                self.fails[name] -= 1
+                raise StoreError("away")
+            return await ask(*arguments)
+
+        return asked
+
+
 class Serving:
     """A keeper with an engine on it."""
 
     def __init__(self, node: Any) -> None:
         self.node = node
+        self.reader = Forgetful(node.reader)
         self.executor = ThreadPoolExecutor(2)
         programs = Application("test", ".", [naps, listens]).programs(None, self.executor)
         self.engine = Engine(
             node.writer,
-            node.reader,
+            self.reader,  # type: ignore[arg-type]
             Programs(programs),
             lambda _: Started([], []),
             clock=node.clock,
@@ -189,3 +210,40 @@ async def test_forked_and_reset_from_another_node(serve: Any) -> None:
         assert (finished.outcome, finished.value) == (Outcome.COMPLETED, [2, at])
     # The first step was done once, by the run that they are forks of.
     assert [at for what, at in RAN if what == "f"].count(1) == 1
+
+
+async def test_runs_are_taken_over_although_reading_them_fails_at_first(serve: Any, kill: Any) -> None:
+    """The database is away for longer than a read waits, at the moment of a take-over."""
+    one, two = await serve("a"), await serve("b")
+    await two.node.until(lambda: bool(two.node.ownership.shards()))
+    waiting = await one.open("listens", "l")
+    napping = await one.open("naps", {"name": "n", "s": 2.5})
+    while (await two.node.reader.count_open())[Mode.PARKED] < 1:
+        await asyncio.sleep(0.01)
+    two.reader.fails = {"open_runs": 2, "due": 2, "messages": 2, "journal": 1}
+    kill(one.node)
+    await two.node.until(lambda: len(two.node.ownership.shards()) == 256)
+    await two.engine.signal(waiting, "go", "now", "m", Decision(verb=Verb.SIGNAL, at_us=1))
+    assert (await two.engine.result(waiting, 30)).value == [2, "now"]
+    assert (await two.engine.result(napping, 30)).value == 2
+    assert not any(two.reader.fails.values())
+    # Nobody has to guess that it did.
+    assert two.engine.stats().reads_failed == 7
+
+
+async def test_a_run_whose_shard_went_and_came_back_before_its_commit_was_answered_begins(serve: Any) -> None:
+    one = await serve("a")
+    opening = one.engine.prepare(StartAsk(workflow="naps", input={"name": "n", "s": 0.0}))
+    shard = shard_of(opening.row.run_id)
+
+    def opened(changes: Any) -> None:
+        changes.opened.append(opening.row)
+        changes.opened_segments.append((opening.row.run_id, opening.segment))
+
+    # Who loaded the shard when it came back had looked before this commit.
+    one.node.ownership.again(frozenset({shard}))
+    while one.engine._gaining:
+        await asyncio.sleep(0)
+    await one.node.commit(opened, shard)
+    one.engine.begin(opening)
+    assert (await one.engine.result(opening.row.run_id, 30)).outcome is Outcome.COMPLETED
