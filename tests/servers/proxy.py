@@ -62,6 +62,8 @@ class Proxy:
         with contextlib.suppress(OSError, _ClosedOneWay):
             while data := await reader.read(1 << 16):
                 await self._hold()
+                if pair.mute:
+                    continue
                 if self.swallow and self.swallow in data:
                     self.swallow = b""
                     pair.swallows = True
@@ -80,6 +82,8 @@ class Proxy:
             while data := await reader.read(1 << 16):
                 await self.passing.wait()
                 await self._hold()
+                if pair.mute:
+                    continue
                 if pair.swallows:
                     # The server has done it, and nobody hears so.
                     self.swallowed += 1
@@ -99,6 +103,12 @@ class Proxy:
         for pair in self._pairs:
             pair.abort()
         self._pairs.clear()
+
+    def mute(self) -> None:
+        """The connections there are carry nothing any more, and nobody is told; new ones work. As behind a firewall
+        that has forgotten them."""
+        for pair in self._pairs:
+            pair.mute = True
 
     def half_close(self) -> None:
         """Say on every connection that one side says no more; the other may go on."""
@@ -122,7 +132,7 @@ class _Pair:
 
     def __init__(self, node: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.node, self.server = node, server
-        self.swallows = False
+        self.swallows = self.mute = False
 
     def abort(self) -> None:
         self.node.transport.abort()

@@ -152,6 +152,11 @@ class Collector:
         collected = max(changes.records, len(changes.drafts) + len(changes.messages)) + len(changes.admissions)
         return collected + self._in_flight_rows
 
+    @property
+    def collects(self) -> bool:
+        """Whether rows wait for their transaction to be handed over."""
+        return _has_rows(self._collecting)
+
     # -- hand-over -------------------------------------------------------------------------------------------------
 
     def _schedule(self) -> None:

@@ -251,3 +251,33 @@ async def test_mail_that_came_while_nobody_owned_the_run_is_told_to_who_takes_it
     assert (await two.admit(messages=[two.message(run_id)])).status == "accepted"
     await two.until(lambda: two.ownership.shards() == ALL)
     await two.until(lambda: run_id in two.mail)
+
+
+async def test_what_was_added_before_a_shard_was_lost_is_not_written_when_it_has_come_back(
+    make_node: Any, postgres_server: Any, postgres_database: str
+) -> None:
+    """As after an outage: collected under one epoch, lost, given back under a later one, and only then sent."""
+    node = make_node("a")
+    await node.keeper.start()
+    run_id, other = await node.open(0), await node.open(2)
+    epoch = node.ownership.epochs[0]
+    for place, busy in (("collecting", False), ("behind a flush", True)):
+        # Nothing is handed over before this turn of the loop ends.
+        if busy:
+            first = asyncio.ensure_future(node.commit(lambda c: c.drafts.append(draft_of(other, 1)), 2))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        late = asyncio.ensure_future(node.commit(lambda c: c.drafts.append(draft_of(run_id, 1)), 0))
+        await asyncio.sleep(0)
+        node.ownership.lose(frozenset({0}))
+        epoch += 1
+        postgres_server.query(postgres_database, "UPDATE lease SET epoch = $1 WHERE shard = 0", epoch)
+        node.ownership.gain({0: epoch})
+        with pytest.raises(Fenced):
+            await late
+        if busy:
+            await first
+        assert [s.first_seq for s in await node.reader.journal(run_id)] == [0], place
+    # What comes later is of the new tenure.
+    await node.commit(lambda c: c.drafts.append(draft_of(run_id, 1)), 0)
+    assert node.failures == []

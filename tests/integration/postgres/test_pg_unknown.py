@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
+from tests.integration.postgres.conftest import SHORT
 from tests.servers.proxy import Proxy
 
 from rco.store.contract.changes import Claim
@@ -105,4 +107,26 @@ async def test_a_server_that_crashes_and_comes_back_has_every_commit(
     assert len(told) == 240
     for run_id in told:
         assert await node.reader.run(run_id) is not None
+    assert node.failures == []
+
+
+async def test_connections_that_have_fallen_silent_are_given_up_for_new_ones(
+    cut: Proxy, make_node: Any, postgres_server: Any, postgres_database: str
+) -> None:
+    """Nobody says that they are gone. The patience that reads may have is no measure for a heartbeat."""
+    options = msgspec.structs.replace(SHORT, answer_timeout_s=3600.0)
+    node = make_node("a", options, dsn=postgres_server.dsn(postgres_database, cut.port))
+    await node.keeper.start()
+    await node.open(0)
+    # One of the reader's own, too.
+    assert await node.reader.messages(b"") == []
+    cut.mute()
+    before_s = node.clock.monotonic()
+    assert await node.reader.messages(b"") == []
+    # By flush, heartbeat, and look for messages alike.
+    run_id = await node.open(0)
+    while node.ownership.act_until_s < before_s + options.ttl_s:
+        await asyncio.sleep(0.02)
+    await node.admit(messages=[node.message(run_id)])
+    await node.until(lambda: run_id in node.mail)
     assert node.failures == []

@@ -7,12 +7,24 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 
 from rco.errors import SchemaOutdated, StoreError
 from rco.kit.clock import Clock
 from rco.store.postgres.options import PostgresOptions
 
-__all__ = ["Connection", "Line", "Pool", "Row", "connect", "is_passing", "is_unique_violation", "open_pool", "state_of"]
+__all__ = [
+    "Connection",
+    "Line",
+    "Pool",
+    "Row",
+    "answering_within",
+    "connect",
+    "is_passing",
+    "is_unique_violation",
+    "open_pool",
+    "state_of",
+]
 
 Connection = Any
 """An asyncpg connection. Its own types are too wide to be of use here."""
@@ -54,6 +66,15 @@ def _settings(options: PostgresOptions) -> dict[str, Any]:
         # Behind a transaction pooler the next statement may meet another server, which never saw it prepared.
         "statement_cache_size": 0 if options.pooler else 256,
     }
+
+
+def answering_within(options: PostgresOptions, limit_s: float) -> PostgresOptions:
+    """The same, with a connection taken for lost after ``limit_s`` without an answer, or earlier."""
+    return msgspec.structs.replace(
+        options,
+        answer_timeout_s=min(options.answer_timeout_s, limit_s),
+        connect_timeout_s=min(options.connect_timeout_s, limit_s),
+    )
 
 
 async def connect(dsn: str, options: PostgresOptions) -> Connection:
@@ -146,7 +167,8 @@ async def fetch(connection: Connection, options: PostgresOptions, sql: str, valu
         found: list[Row] = await connection.fetch(sql, *values)
         return found
     # Preparing and executing are two exchanges; only within a transaction do they meet the same server.
-    async with connection.transaction():
+    # Its end, too, is an exchange that a silent connection never answers.
+    async with asyncio.timeout(2 * options.answer_timeout_s), connection.transaction():
         return list(await connection.fetch(sql, *values))
 
 

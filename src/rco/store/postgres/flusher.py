@@ -14,7 +14,7 @@ from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import Held
 from rco.store.postgres.admit import look_up
-from rco.store.postgres.connection import Connection, Line, fetch, is_passing, state_of
+from rco.store.postgres.connection import Connection, Line, answering_within, fetch, is_passing, state_of
 from rco.store.postgres.evidence import rewound_decision
 from rco.store.postgres.flush import Chain, Prepared, ShardsLost, prepare
 from rco.store.postgres.options import PostgresOptions
@@ -74,11 +74,18 @@ class Flusher:
         self._chain = Chain(f"{identity.node}/{index}", 0, _GENESIS)
         self._pinned = frozenset(range(index, SHARDS, options.flushers))
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue()
-        self._line = Line(dsn, options)
+        # A connection that has fallen silent is given up after the time of a lease; the same is sent again on another,
+        # and recognised if it stands.
+        self._line = Line(dsn, answering_within(options, options.ttl_s))
         self._tried: dict[bytes, Prepared] = {}
         """What was sent as the next link and may have been committed, by the link's hash."""
         self._told: dict[int, int] = {}
         """Epochs of the shards that the chain names."""
+        self._lost_in_flight: set[int] = set()
+        """Shards that were lost since the batch in flight was begun to be collected: what it holds of theirs is from
+        before, also when they have come back under another epoch."""
+        self._lost_collecting: set[int] = set()
+        """The same of the batch being collected."""
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self.looks: Looks | None = None
@@ -88,7 +95,8 @@ class Flusher:
         """Told how many claims a commit gave."""
         self.on_rewound: Callable[[Rewind], Awaitable[None]] = _nobody
         """Called when the chain stands behind what this node wrote, before anything is let go of."""
-        self.collector = Collector(self._queue.put_nowait, listeners, options.notes_limit)
+        self.collector = Collector(self._take, listeners, options.notes_limit)
+        ownership.on_lost(self._shards_lost)
 
     @property
     def head(self) -> tuple[str, int]:
@@ -113,6 +121,15 @@ class Flusher:
         self._queue.put_nowait(None)
         await asyncio.wait([self._task])
         await self._line.close()
+
+    def _take(self, batch: Batch) -> None:
+        self._lost_in_flight, self._lost_collecting = self._lost_collecting, set()
+        self._queue.put_nowait(batch)
+
+    def _shards_lost(self, shards: frozenset[int]) -> None:
+        self._lost_in_flight |= shards
+        if self.collector.collects:
+            self._lost_collecting |= shards
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -148,6 +165,7 @@ class Flusher:
         except Exception as why:  # noqa: BLE001 - likewise
             self._on_end(_permanent(why))
             return
+        self._lost_collecting = set()
         self.collector.dropped(batch, error)
         self._ownership.again(self._pinned)
 
@@ -196,7 +214,9 @@ class Flusher:
             held = await look_up(connection, self._options, changes, self._clock.now_us())
         else:
             held = Held({}, {}, set())
-        identity = self._identity
+        identity, epochs = self._identity, self._ownership.epochs
+        if self._lost_in_flight:
+            epochs = {shard: epoch for shard, epoch in epochs.items() if shard not in self._lost_in_flight}
         return prepare(
             batch,
             held,
@@ -204,7 +224,7 @@ class Flusher:
             node=identity.node,
             boot_id=identity.boot_id,
             epoch=identity.epoch,
-            epochs=self._ownership.epochs,
+            epochs=epochs,
             since_us=self._ownership.since_us,
             told=self._told,
             sealer=self._sealer,

@@ -17,7 +17,7 @@ import msgspec
 from rco.errors import Fenced, StoreError, StoreLocked
 from rco.kit.clock import Clock
 from rco.kit.lifecycle import stop_task
-from rco.store.postgres.connection import Line, is_passing, patiently
+from rco.store.postgres.connection import Line, answering_within, is_passing, patiently
 from rco.store.postgres.flusher import Identity
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.ownership import NodeOwnership, winner
@@ -29,6 +29,7 @@ _BEAT = "SELECT own, names, alive_s, drains, owners, epochs, heads FROM rco_beat
 _TAKE = "SELECT shard, epoch FROM rco_take($1, $2, $3)"
 _RELEASE = "SELECT rco_release($1, $2, $3, $4)"
 _SOON_S = 0.02
+_SILENT_S = 2.0
 _MOMENT_S, _GRACE_S = 0.05, 0.5
 
 
@@ -64,7 +65,9 @@ class Leases:
         self._identity, self._ownership = identity, ownership
         self._clock, self._options = clock, options
         self._drained, self._on_end = drained, on_end
-        self._line = Line(dsn, options)
+        # Two attempts fit into a lease, unless it is very short: a connection that has fallen silent costs one of them,
+        # not the lease.
+        self._line = Line(dsn, answering_within(options, max(_SILENT_S, (options.ttl_s - options.margin_s) / 2)))
         self._poke = asyncio.Event()
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None

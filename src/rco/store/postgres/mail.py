@@ -15,7 +15,7 @@ from typing import Any
 from rco.kit.lifecycle import stop_task
 from rco.model.run import shard_of
 from rco.store.contract.ownership import Shards
-from rco.store.postgres.connection import Connection, Line
+from rco.store.postgres.connection import Connection, Line, answering_within
 from rco.store.postgres.flusher import Identity
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.ownership import NodeOwnership
@@ -40,7 +40,7 @@ class Mail:
     def __init__(self, dsn: str, *, identity: Identity, ownership: NodeOwnership, options: PostgresOptions) -> None:
         self._identity, self._ownership, self._options = identity, ownership, options
         self._listens = not options.pooler or bool(options.direct_dsn)
-        self._line = Line(options.direct_dsn or dsn, options, self._prepare)
+        self._line = Line(options.direct_dsn or dsn, answering_within(options, options.ttl_s), self._prepare)
         self._held = False
         self._listeners: list[Callable[[bytes], None]] = []
         self._tasks: list[asyncio.Task[None]] = []

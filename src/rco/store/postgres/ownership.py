@@ -35,6 +35,7 @@ class NodeOwnership:
         self._gained: list[Callable[[Shards], None]] = []
         self._leaving: list[Callable[[Shards], None]] = []
         self._renewed: list[Callable[[], None]] = []
+        self._lost: list[Callable[[Shards], None]] = []
 
     # -- asked by the engine ---------------------------------------------------------------------------------------
 
@@ -64,6 +65,10 @@ class NodeOwnership:
     def on_renewed(self, listener: Callable[[], None]) -> None:
         self._renewed.append(listener)
 
+    def on_lost(self, listener: Callable[[Shards], None]) -> None:
+        """Call ``listener`` when nothing may be written any more for shards, before they can come back."""
+        self._lost.append(listener)
+
     # -- told by the leases ----------------------------------------------------------------------------------------
 
     def gain(self, epochs: dict[int, int]) -> None:
@@ -88,6 +93,8 @@ class NodeOwnership:
         for shard in shards:
             self.epochs.pop(shard, None)
             self.since_us.pop(shard, None)
+        for listener in self._lost:
+            listener(shards)
 
     def again(self, shards: Shards) -> None:
         """What memory holds of these shards never reached the store: let go of it, and load what is owned anew."""

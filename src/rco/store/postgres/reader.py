@@ -19,22 +19,29 @@ from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
 from rco.store.postgres import read_evidence, read_intake, read_runs, revocations, schedules
-from rco.store.postgres.connection import Pool, fetch, is_unique_violation, open_pool, patiently
+from rco.store.postgres.connection import Pool, answering_within, fetch, is_unique_violation, open_pool, patiently
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain
 
 __all__ = ["PostgresReader"]
 
 
+_SILENT_S = 5.0
+
+
 class PostgresReader:
     """Implements ``rco.store.contract.reader.Reader``.
 
-    A page holds at most ``options.read_limit`` rows, whatever was asked for. A read that meets a lost connection is
-    tried again for ``options.connect_timeout_s``. After ``stop`` every read raises ``StoreError``.
+    A page holds at most ``options.read_limit`` rows, whatever was asked for. A read that meets a lost connection, or a
+    silent one, is tried again for ``options.connect_timeout_s``, at least once. After ``stop`` every read raises
+    ``StoreError``.
     """
 
     def __init__(self, dsn: str, *, clock: Clock, options: PostgresOptions) -> None:
-        self._dsn, self._clock, self._options = dsn, clock, options
+        self._dsn, self._clock = dsn, clock
+        # A connection is silent, not slow, when it has said nothing for as long as this: every read is a page.
+        self._options = answering_within(options, max(options.ttl_s, _SILENT_S))
+        self._patience_s = max(options.connect_timeout_s, 2 * self._options.answer_timeout_s)
         self._pool: Pool | None = None
 
     async def begin(self) -> None:
@@ -55,10 +62,19 @@ class PostgresReader:
         async def once() -> list[Any]:
             if self._pool is None:
                 raise StoreError("The database is not open for reading.", cure="Call the keeper's start().")
-            async with self._pool.acquire() as connection:
+            pool = self._pool
+            connection = await pool.acquire()
+            try:
                 return await fetch(connection, self._options, sql, values)
+            except TimeoutError:
+                # Given back as it is, it would be waited for without end; and what silenced it silenced the others.
+                connection.terminate()
+                await pool.expire_connections()
+                raise
+            finally:
+                await pool.release(connection)
 
-        return await patiently(once, self._clock, self._options, self._options.connect_timeout_s)
+        return await patiently(once, self._clock, self._options, self._patience_s)
 
     def _bounded(self, limit: int) -> int:
         return max(0, min(limit, self._options.read_limit))
