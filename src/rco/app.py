@@ -157,6 +157,7 @@ class Service:
             ids=ids,
             resolve_secret=self._secrets,
             metrics=self.metrics,
+            may_send=lambda: clock.monotonic() < keeper.ownership.act_until_s,
         )
         await self._egress.start()
         self._stops.append(self._egress.stop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiohttp import ClientError, ThreadedResolver
@@ -15,7 +15,7 @@ from rco.egress.breaker import Shut, Ticket
 from rco.egress.credentials import SecretMissing, SecretResolver, header_value
 from rco.egress.evidence import call_decision, shown_path
 from rco.egress.incoming import Unusable, error_body, plain_body, read_capped
-from rco.egress.lane import Lane
+from rco.egress.lane import Lane, NotOursToSend
 from rco.egress.limits import Crowded
 from rco.egress.meters import watch
 from rco.egress.outgoing import NotSendable
@@ -60,9 +60,13 @@ class Egress:
         opener: OpenSocket = open_socket,
         tls: ssl.SSLContext | None = None,
         request_limit_bytes: int = REQUEST_LIMIT_BYTES,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         """``resolver`` answers names (default: the system's), ``opener`` makes sockets that the guard has approved,
-        ``tls`` verifies servers (default: the system's certificates). Raises ``ConfigInvalid`` for a bad target."""
+        ``tls`` verifies servers (default: the system's certificates). ``may_send`` is asked again just before a request
+        is written to its connection: a process may have been stopped since the attempt began. Raises ``ConfigInvalid``
+        for a bad target."""
+        self._may_send = may_send
         self._clock, self._ids, self._resolve_secret, self._metrics = clock, ids, resolve_secret, metrics
         self._given_resolver, self._opener, self._tls = resolver, opener, tls
         self._request_limit_bytes = request_limit_bytes
@@ -195,7 +199,7 @@ class Egress:
         if isinstance(ticket, Shut):
             lane.meters.limited("breaker" if ticket.reason == "breaker_open" else ticket.reason)
             return shut(ticket, plan.what)
-        journey = Journey()
+        journey = Journey(self._may_send)
         entered = False
         try:
             async with asyncio.timeout(plan.timeout_s):
@@ -255,6 +259,9 @@ class Egress:
                     return await error_body(no, response, lane.redaction, secret, lane.target.max_response_bytes)
                 raw = await read_capped(response, lane.target.max_response_bytes)
                 kept = lane.redaction.headers(response.headers)
+        except NotOursToSend:
+            message = f"{plan.what}: this node's lease has run out; whoever owns the run makes the call"
+            return refused("lease_ran_out", message, retryable=True)
         except Unusable as error:
             return unusable(error.reason, str(error), status=status, repeat=plan.repeat, what=plan.what)
         except (ClientError, OSError, ValueError, RuntimeError) as error:

@@ -13,6 +13,7 @@ from collections import Counter
 from aiohttp import (
     ClientConnectionError,
     ClientConnectorError,
+    ClientError,
     ClientHandlerType,
     ClientOSError,
     ClientRequest,
@@ -24,7 +25,7 @@ from aiohttp import (
     ServerDisconnectedError,
     TCPConnector,
 )
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter
 from aiohttp.connector import Connection
 
 from rco.egress.addresses import parse_networks
@@ -42,7 +43,7 @@ from rco.kit.clock import Clock
 from rco.model.target import Target
 from rco.telemetry.metrics import Metrics
 
-__all__ = ["LINE_LIMIT", "ConnectionLost", "Lane"]
+__all__ = ["LINE_LIMIT", "ConnectionLost", "Lane", "NotOursToSend"]
 
 LINE_LIMIT = 1024
 """Callers that may wait for a permit of one target."""
@@ -58,12 +59,40 @@ class ConnectionLost(ClientConnectionError):
     """The connection ended before the answer did."""
 
 
+class NotOursToSend(ClientError):
+    """The hold on what the request is for has run out while a connection was waited for."""
+
+
 class _Request(ClientRequest):
-    """Marks the moment from which the other side may have seen something."""
+    """Marks the moment from which the other side may have seen something, and asks once more just before it.
+
+    With a body, head and body leave together in a task of their own, which may be a turn of the loop later.
+    """
 
     async def send(self, conn: Connection) -> ClientResponse:
-        JOURNEY.get().sent = True
+        if not self.body:
+            _leaves()
         return await super().send(conn)
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        if self.body:
+            try:
+                _leaves()
+            except NotOursToSend as error:
+                if conn.protocol is not None:
+                    # Whoever waits for the answer is told; the connection is closed with it.
+                    conn.protocol.set_exception(error)
+                return
+        await super().write_bytes(writer, conn, content_length)
+
+
+def _leaves() -> None:
+    journey = JOURNEY.get()
+    if not journey.may_send():
+        raise NotOursToSend
+    journey.sent = True
 
 
 async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

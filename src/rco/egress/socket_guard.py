@@ -37,9 +37,11 @@ The list of the Fetch standard (https://fetch.spec.whatwg.org/#port-blocking).
 class Journey:
     """How far one attempt has come: what its failure means depends on it."""
 
-    __slots__ = ("refused", "sent")
+    __slots__ = ("may_send", "refused", "sent")
 
-    def __init__(self) -> None:
+    def __init__(self, may_send: Callable[[], bool] = lambda: True) -> None:
+        self.may_send = may_send
+        """Asked when there is a connection, just before the request is written to it."""
         self.sent = False
         """A connection was there and the request was being written to it."""
         self.refused = ""

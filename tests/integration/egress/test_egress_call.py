@@ -11,7 +11,7 @@ from rco.errors import ConfigInvalid
 from rco.kit.backoff import Backoff
 from rco.kit.digest import content_address
 from rco.model.effect import Attempt, RetryPolicy
-from rco.model.target import Credential, Fallback, Repeat, Rule
+from rco.model.target import CallRequest, Credential, Fallback, Repeat, Rule
 
 BODY = b'{"id": 7, "token": "t0ps3cret", "echo": "' + SECRET.encode() + b'"}'
 
@@ -333,3 +333,23 @@ async def test_stop_does_not_wait_for_names_or_tokens(rig: Rig) -> None:
     await egress.stop()
     assert [(await call).ambiguous for call in (resolving, taking, sleeping)] == [False] * 3
     assert (await sleeping).data["reason"] == "stopped"
+
+
+@pytest.mark.parametrize("request_", [ask(method="GET"), ask(json={"a": 1})], ids=["without a body", "with a body"])
+async def test_nothing_is_written_when_the_lease_ran_out_while_a_connection_was_waited_for(
+    rig: Rig, request_: CallRequest
+) -> None:
+    """As after SIGSTOP in the middle of connecting: the attempt began in time, and the request would leave too late."""
+    server = await rig.serve(reply())
+    held = [True]
+    target = rig.target(server, allow=(Rule(methods=("GET", "POST"), path="/**"),))
+    egress = await rig.egress(target, may_send=lambda: held[0])
+    await good(egress, request_)
+    held[0] = False
+    refused = await bad(egress, request_)
+    assert (refused.data["reason"], refused.ambiguous, refused.retryable) == ("lease_ran_out", False, True)
+    # The connection was there, kept from before.
+    assert (server.accepted, len(server.requests)) == (1, 1)
+    held[0] = True
+    await good(egress, request_)
+    assert len(server.requests) == 2
