@@ -6,6 +6,7 @@ import asyncio
 import random
 import shutil
 import socket
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Cluster:
         tenures.note(server, self.name)
         self._chance = random.Random(seed)
         self._names: dict[int, set[str]] = defaultdict(set)
+        self._resumed: list[tuple[str, int]] = []
         self.nodes: list[ServeWorld] = []
         for at in range(DOORS):
             home = folder / f"node{at}"
@@ -79,7 +81,10 @@ class Cluster:
         return leftovers.of_postgres(self.server, self.name)
 
     def tenures(self) -> tenures.Tenures | None:
-        return tenures.read(self.server, self.name, self._names)
+        found = tenures.read(self.server, self.name, self._names)
+        found.resumed = self._resumed
+        found.write(self.folder / "tenures.json")
+        return found
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -110,6 +115,11 @@ class Cluster:
     async def kill(self, *chosen: int) -> None:
         for number in chosen:
             await self.nodes[number].kill()
+
+    def go_on(self, number: int) -> None:
+        """Let a node that was paused go on."""
+        self._resumed.append((self.name_of(number), time.time_ns() // 1000))
+        self.nodes[number].go_on()
 
     async def stop(self) -> None:
         """End all as SIGTERM does."""

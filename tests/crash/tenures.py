@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.servers.postgres import PostgresServer
 
@@ -44,6 +46,13 @@ class Tenures:
     written: list[Written] = field(default_factory=list)
     changes: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     """For each shard, from when on it was whose."""
+    resumed: list[tuple[str, int]] = field(default_factory=list)
+    """Which node went on after a pause, and when."""
+
+    def write(self, path: Path) -> None:
+        """For a person."""
+        names = {port: sorted(nodes) for port, nodes in self.nodes_by_port.items()}
+        path.write_text(json.dumps({"nodes": names, "changes": self.changes}))
 
     def owner(self, shard: int, at_us: int) -> str:
         """Whose it was; empty for nobody's."""

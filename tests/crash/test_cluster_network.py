@@ -50,7 +50,7 @@ async def test_a_bad_network_before_the_database(far: Cluster, proxies: list[Pro
         for turn in range(FAULTS):
             number = chance.randrange(DOORS)
             proxy = proxies[number]
-            match turn % 6:
+            match turn % 7:
                 case 0:
                     proxy.cut()
                 case 1 | 2:
@@ -59,6 +59,8 @@ async def test_a_bad_network_before_the_database(far: Cluster, proxies: list[Pro
                 case 3:
                     proxy.half_close()
                 case 4:
+                    proxy.mute()
+                case 5:
                     proxy.delay_s = chance.uniform(0.02, 0.2)
                     await asyncio.sleep(chance.uniform(0.3, 0.8))
                     proxy.delay_s = 0.0

@@ -31,7 +31,7 @@ async def test_a_node_that_goes_on_after_its_lease_has_run_out(cluster: Cluster)
             await cluster.until_owned_by(*others)
             # What it sends when it goes on is told apart from what was on its way when it was stopped.
             await asyncio.sleep(1.5 * SLACK_US / 1e6)
-            cluster.nodes[victim].go_on()
+            cluster.go_on(victim)
             await cluster.until_owned_by(0, 1, 2)
     # It found out, let go of what it had lost, and lives on.
     assert [node.pid for node in cluster.nodes if not node.dead] == pids
