@@ -259,17 +259,15 @@ def rewrite_epochs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ModelDatabase, "beat", same)
 
 
-def park_before_reading(patch: pytest.MonkeyPatch) -> None:
-    earliest = Parking._earliest
+def wake_what_was_parked(patch: pytest.MonkeyPatch) -> None:
+    """A run that has nothing to do is loaded again as soon as it has left memory."""
+    parked = Parking._parked
 
-    def hasty(self: Parking, live: Any) -> Any:
-        read, live.read = live.read, True
-        try:
-            return earliest(self, live)
-        finally:
-            live.read = read
+    def restless(self: Parking, live: Any, due_us: int | None) -> None:
+        parked(self, live, due_us)
+        self._wake(live.run_id)
 
-    patch.setattr(Parking, "_earliest", hasty)
+    patch.setattr(Parking, "_parked", restless)
 
 
 def go_on_while_paused(patch: pytest.MonkeyPatch) -> None:
@@ -387,7 +385,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (no_intent, "once", {}),
     (repeat_what_may_not_be, "once", {"crashes": 4, "nodes": 1}),
     (ignore_start_keys, "starts", {"crashes": 4, "nodes": 1}),
-    (out_of_order, "order", {"nodes": 3}),
+    (out_of_order, "order", {"nodes": 3, "runs": 40}),
     (begin_again, "finished", {"nodes": 1}),
     (attempt_twice, "repeats", {"nodes": 1}),
     (take_loss_for_success, "effects", {"lose_before": 0.2}),
@@ -400,13 +398,13 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (forget_what_came_while_paused, "signals", {"pause": 0.8}),
     (fork_with_another_input, "forks", {"fork": 1.0}),
     (believe_absence_at_once, "probes", {"slow": 0.4}),
-    (park_before_reading, "idle", {"nodes": 1}),
     (tick_without_revision, "ticks", {"nodes": 3, "schedules": 3}),
     (advance_without_the_start, "ticks", {"schedules": 3}),
     (forget_the_fresh_shards, "ticks", {"nodes": 3, "schedules": 3}),
     (late_at_once, "ticks", {"schedules": 3}),
     (early_ticks, "ticks", {"schedules": 3}),
     (nobody_is_in_the_way, "ticks", {"schedules": 3}),
+    (wake_what_was_parked, "idle", {"nodes": 1, "options": EngineOptions(park_after_s=0.0)}),
 ]
 
 
