@@ -61,7 +61,7 @@ from rco.server.ingress import Ingress
 from rco.server.metrics import MetricsApp
 from rco.server.serving import Listener
 from rco.store.contract.keeper import Keeper
-from rco.store.opening import migrate_up, open_keeper
+from rco.store.opening import migrate_up, start_keeper
 from rco.telemetry import signals
 from rco.telemetry.logs import Level, Log, bridge_stdlib
 from rco.telemetry.metrics import Metrics
@@ -133,16 +133,14 @@ class Service:
         where = self._where()
         if self._migrating:
             await migrate_up(where)
-        node = f"{socket.gethostname()}-{os.getpid()}"
-        keeper = open_keeper(
+        keeper, node = await start_keeper(
             where,
             clock=clock,
             ids=ids,
             sealer=ChainSealer(),
-            node=node,
+            host=socket.gethostname(),
             options=msgspec.structs.replace(settings.store, direct_dsn=self._secrets.opened(settings.store.direct_dsn)),
         )
-        await keeper.start()
         self._stops.append(keeper.stop)
         self._keeper = keeper
         keeper.writer.on_failure(self._broken)

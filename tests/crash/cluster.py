@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-import socket
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -49,7 +48,7 @@ class Cluster:
             home = folder / f"node{at}"
             home.mkdir()
             path = dsns[at].format(database=self.name) if dsns else server.dsn(self.name)
-            store = {"path": path, **(QUICK if leases is None else leases)}
+            store = {"path": path, "node": self.name_of(at), **(QUICK if leases is None else leases)}
             self.nodes.append(ServeWorld(home, downstream, door=at, store=store))
 
     # -- what a customer and a verdict want ------------------------------------------------------------------------
@@ -109,8 +108,8 @@ class Cluster:
         await starting
 
     def name_of(self, number: int) -> str:
-        """Under which the node's present life stands in the database."""
-        return f"{socket.gethostname()}-{self.nodes[number].pid}"
+        """Under which the node stands in the database, in every life."""
+        return f"n{number}"
 
     async def kill(self, *chosen: int) -> None:
         for number in chosen:

@@ -32,11 +32,11 @@ async def test_a_killed_node_is_replaced(
         await cluster.start(1)
     tenures = cluster.tenures()
     assert tenures is not None
+    # Under its name the node lives again after that, and gives shards away once more when all end.
     taken_us = [
-        at_us
+        next(at_us for (_, owner), (at_us, _) in pairwise(changes) if owner == name and at_us > killed_us)
         for changes in tenures.changes.values()
-        for (_, owner), (at_us, _) in pairwise(changes)
-        if owner == name and at_us > killed_us
+        if any(owner == name and at_us > killed_us for (_, owner), (at_us, _) in pairwise(changes))
     ]
     took_s = (max(taken_us) - killed_us) / 1e6
     record_property("takeover_s", took_s)

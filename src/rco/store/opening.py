@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rco.errors import ConfigInvalid
+from rco.errors import ConfigInvalid, StoreLocked
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.store import migrate
@@ -26,7 +26,10 @@ __all__ = [
     "need_postgres",
     "open_keeper",
     "open_snapshot",
+    "start_keeper",
 ]
+
+_NODES_OF_A_HOST = 64
 
 
 def is_postgres(where: str) -> bool:
@@ -54,6 +57,30 @@ def open_keeper(
         node=node,
         options=postgres_options(options or StoreOptions()),
     )
+
+
+async def start_keeper(
+    where: str, *, clock: Clock, ids: Ids, sealer: Sealer, host: str, options: StoreOptions | None = None
+) -> tuple[Keeper, str]:
+    """The keeper of what lives at ``where``, started, and the name of its node: ``options.node``, or the first of
+    ``HOST``, ``HOST-2`` and so on under which nobody lives.
+
+    So a process that was killed and is started again finds its own name free, and its shards with it. Raises
+    ``StoreLocked`` when the name that was given is taken, and what ``open_keeper`` and ``Keeper.start`` raise.
+    """
+    options = options or StoreOptions()
+    names = [options.node] if options.node else [host, *(f"{host}-{at}" for at in range(2, _NODES_OF_A_HOST + 1))]
+    for name in names:
+        keeper = open_keeper(where, clock=clock, ids=ids, sealer=sealer, node=name, options=options)
+        try:
+            await keeper.start()
+        except StoreLocked:
+            # A file has one owner, whatever it is called.
+            if name == names[-1] or not is_postgres(where):
+                raise
+        else:
+            return keeper, name
+    raise AssertionError("the last name is tried or refused")
 
 
 def open_snapshot(where: str, options: StoreOptions | None = None) -> AbstractContextManager[Snapshot]:

@@ -12,6 +12,7 @@ __all__ = ["Fault", "StoreOptions", "faults"]
 
 Few = Annotated[int, Meta(ge=1, le=64)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
+NodeName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$", max_length=200)]
 Fault = tuple[str, str, str]
 """The field, what is wrong with it, and the cure."""
 
@@ -24,6 +25,10 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     0.5 and ``lease_margin_s`` 0.5 keep it under 3 s, for four times the heartbeats.
     """
 
+    node: NodeName = ""
+    """The name of this node, which no other living one may have. A node that was killed and is started again under its
+    name goes on with its shards at once; under another one it waits until its old lease has run out. Empty: the
+    host's name, or the first of `HOST-2`, `HOST-3` and so on that nobody lives under."""
     heartbeat_s: Seconds = 2.0
     """Between two renewals of this node's lease; at most a third of `lease_ttl`."""
     lease_ttl_s: Seconds = 8.0

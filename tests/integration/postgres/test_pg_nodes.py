@@ -9,8 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from rco.audit.chain import ChainSealer
 from rco.errors import Fenced, StoreLocked
+from rco.kit.clock import SystemClock
+from rco.kit.ids import Ids
 from rco.store.contract.changes import Changes, Draft
+from rco.store.opening import start_keeper
+from rco.store.options import StoreOptions
 from rco.store.postgres import PostgresOptions
 from rco.store.postgres.ownership import winner
 
@@ -174,6 +179,36 @@ async def test_no_two_processes_have_one_name(make_node: Any, kill: Callable[[An
     await third.keeper.start()
     assert third.ownership.shards() == ALL
     assert third.keeper.epoch == 2
+
+
+async def test_a_host_s_nodes_take_the_first_name_that_nobody_lives_under(
+    make_node: Any, kill: Callable[[Any], None], postgres_dsn: str
+) -> None:
+    async def start(**given: Any) -> tuple[Any, str]:
+        clock = SystemClock()
+        return await start_keeper(
+            postgres_dsn,
+            clock=clock,
+            ids=Ids(clock),
+            sealer=ChainSealer(),
+            host="h",
+            options=StoreOptions(lease_ttl_s=30, **given),
+        )
+
+    first = make_node("h", PostgresOptions(ttl_s=30))
+    await first.keeper.start()
+    second, name = await start()
+    assert name == "h-2"
+    with pytest.raises(StoreLocked, match="h-2"):
+        await start(node="h-2")
+    await second.stop()
+    # Long before its lease would have run out: killed and started again it is itself, and has its shards.
+    kill(first)
+    again, name = await start()
+    try:
+        assert (name, again.ownership.shards()) == ("h", ALL)
+    finally:
+        await again.stop()
 
 
 async def test_who_lost_its_name_writes_nothing_not_even_what_concerns_no_shard(

@@ -13,6 +13,7 @@ from rco.store.options import StoreOptions, faults
 from rco.store.postgres.options import PostgresOptions, postgres_options
 
 FAST = StoreOptions(
+    node="one",
     heartbeat_s=0.5,
     lease_ttl_s=2.0,
     lease_margin_s=0.4,
@@ -27,7 +28,7 @@ FAST = StoreOptions(
 def test_every_setting_reaches_the_keeper() -> None:
     clock = SystemClock()
     keeper = open_keeper(
-        "postgresql://nowhere/x", clock=clock, ids=Ids(clock), sealer=ChainSealer(), node="n", options=FAST
+        "postgresql://nowhere/x", clock=clock, ids=Ids(clock), sealer=ChainSealer(), node=FAST.node, options=FAST
     )
     assert keeper._options == PostgresOptions(  # type: ignore[attr-defined]
         heartbeat_s=0.5, ttl_s=2.0, margin_s=0.4, poll_s=0.3, flushers=3, readers=7, pooler=True,
