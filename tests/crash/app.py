@@ -103,9 +103,11 @@ async def gate(ctx: Context, given: dict[str, Any]) -> list[Any]:
 
 @workflow
 async def nap(ctx: Context, given: dict[str, Any]) -> str:
-    """Sleeps long enough to be parked, and is woken."""
+    """Sleeps long enough to be parked, and is woken. Every run of it begins with the code as it is, so in every life
+    it must be told that it is new."""
     await ctx.sleep(given["seconds"])
-    await effect(ctx, "napped", given["order"])
+    if await ctx.patched("naps are told"):
+        await effect(ctx, "napped", given["order"])
     return "awake"
 
 

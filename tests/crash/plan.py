@@ -16,7 +16,7 @@ POINTS = [
     *(f"commit.{point}" for point in _TRANSACTION),
     *(f"commit.{point}/{held}" for held in _HOLDS for point in ("before-commit", "after-commit")),
     *(f"commit.{point}/CLOSE" for point in ("inside", "before-seal", "sealed")),
-    *("callback", "callback/_committed", "callback/_closed", "callback/_parked", "callback/_flushed"),
+    *("callback", "callback/_committed", "callback/closed", "callback/_parked", "callback/_flushed"),
     *("callback/_begin_if", "callback/_deliver_if"),
     *("call.before/POST", "call.sent/POST", "call.answered/POST", "call.read/POST", "call.failed/POST"),
     *(f"engine.{point}" for point in ("attempt-begins/book", "attempt-done/book", "end-collected/book")),

@@ -180,7 +180,7 @@ def _transactions(trap: Trap) -> None:
 def _callbacks(trap: Trap) -> None:
     """``callback[/NAME]``: before one of what is called after a commit; those before it have run."""
     for owner, names in (
-        (Owner, ("_committed", "_closed")),
+        (Owner, ("_committed", "closed")),
         (Parking, ("_parked",)),
         (Engine, ("_begin_if", "_deliver_if", "_flushed")),
     ):
