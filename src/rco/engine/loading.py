@@ -232,11 +232,16 @@ class Loading:
         live.read = False
         owner.live[row.run_id] = live
         self.replayed += 1
-        if resume is not None or is_paused(records):
-            self._pausing.resume(live, resume)
-        elif row.mode is not Mode.HOT and row.mode is not Mode.IN_DOUBT:
-            owner.writer.changes(live.shard).moved.append(Moved(row.run_id, Mode.HOT))
-        owner.drive(live)
+        try:
+            if resume is not None or is_paused(records):
+                self._pausing.resume(live, resume)
+            elif row.mode is not Mode.HOT and row.mode is not Mode.IN_DOUBT:
+                owner.writer.changes(live.shard).moved.append(Moved(row.run_id, Mode.HOT))
+            owner.drive(live)
+        except BaseException:
+            # Where nothing can be written now, it would stand in memory as armed, and nothing of it was.
+            owner.evict(live)
+            raise
         return live
 
     def _block(self, row: RunRow, detail: dict[str, Any]) -> None:

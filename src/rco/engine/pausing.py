@@ -126,8 +126,8 @@ class Pausing:
         owner.writer.changes(live.shard).moved.append(moved)
 
     def _taken(self, live: Live, message: Message) -> None:
-        live.taken.add(message.message_id)
         self._owner.writer.changes(live.shard).taken.append((message.run_id, message.message_id))
+        live.taken.add(message.message_id)
 
     def forget(self, row: RunRow, message: Message) -> None:
         """The message says what is so already. Left to the next owner when the shard is not owned any more."""

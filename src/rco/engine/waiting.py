@@ -141,10 +141,10 @@ class Waits:
 
     def take_child(self, live: Live, op: ChildRun[Any], message_id: str, result: Any) -> None:
         """Record a child's result with its parent."""
-        self._note_taken(live, message_id)
         self._owner.append(
             live, Record(Kind.MESSAGE, op.key, self._owner.clock.now_us(), op.fp, [op.run_id, op.key, result])
         )
+        self._note_taken(live, message_id)
 
     def _note_taken(self, live: Live, message_id: str) -> None:
         live.taken.add(message_id)
@@ -155,15 +155,15 @@ class Waits:
     # -- commands that come as messages ----------------------------------------------------------------------------
 
     def _cancel(self, live: Live, message: Message) -> None:
-        live.taken.add(message.message_id)
         self._forget(live, message)
+        live.taken.add(message.message_id)
         body = {"message_id": message.message_id, **_unpack(message.body)}
         self._owner.append(live, Record(Kind.CANCEL, "", self._owner.clock.now_us(), b"", body))
         self._owner.drive(live)
 
     def _settle(self, live: Live, message: Message) -> None:
-        live.taken.add(message.message_id)
         self._forget(live, message)
+        live.taken.add(message.message_id)
         body = _unpack(message.body)
         op = live.machine.pending.get(message.name)
         if isinstance(op, Effect) and op.doubt:
