@@ -20,7 +20,7 @@ check: setup ## format, lint, types, floors, unit tests: under a minute
 	@scripts/check
 
 test: setup ## every test this machine can run
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n 2 --dist loadfile
 
 test-npm: setup ## compare with the libraries that senders publish for npm; needs node
 	@cd oracles/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -178,13 +178,15 @@ class Clients:
             self.tasks.append(self._loop.spawn(self.actor, self._pause(key, run_id, random)))
 
     async def _pause(self, key: str, run_id: bytes, random: Random) -> None:
-        """Set a run aside once or twice, and let it go on some time later."""
+        """Set a run aside once or twice, and let it go on some time later. Asked for once more, both are new requests:
+        the old one to go on may have come through and stand unread before the new one to pause."""
+        when = "again" if self.calm else ""
         for number in range(random.choice((1, 1, 2))):
             await asyncio.sleep(random.random() * random.choice((0.1, 3.0)))
-            if not await self._steer("pause", key, run_id, str(number)):
+            if not await self._steer("pause", key, run_id, f"{number}{when}"):
                 return
             await asyncio.sleep(random.random() * random.choice((0.1, 5.0)))
-            if not await self._steer("resume", key, run_id, str(number)):
+            if not await self._steer("resume", key, run_id, f"{number}{when}"):
                 return
 
     async def _steer(self, verb: str, key: str, run_id: bytes, message_id: str) -> bool:
