@@ -19,6 +19,7 @@ __all__ = ["QUESTION"]
 
 _DONE = "closed_run WHERE outcome = 'completed'"
 _OWNERS = "SELECT owner, count(*) FROM lease WHERE owner IS NOT NULL GROUP BY owner"
+_NAMES = "SELECT name, pid FROM node"
 _SHARDS = 256
 _LEASES = {"": {}, "-short": {"heartbeat": "0.5s", "lease_ttl": "2s", "lease_margin": "0.5s"}}
 """The defaults, and what ``StoreOptions`` names for a takeover within 3 s."""
@@ -41,7 +42,7 @@ async def _one(round: Round, folder: Path, which: str, lease: dict[str, str]) ->
         Service(folder / "two", place, ledger, lease) as two,
     ):
         await _until(place, lambda owners: len(owners) == 2 and min(owners.values()) > _SHARDS // 4)
-        doomed = next(name for name in await _owners(place) if name.endswith(f"-{one.pid}"))
+        doomed = next(str(row[0]) for row in await fetch(place, _NAMES) if row[1] == one.pid)
         load = await send(one.port, type="order.placed", prefix="o", connections=64, count=runs)
         assert load.statuses == {202: runs}, load.statuses
         await until_effects(ledger, runs * STEPS // 2)
