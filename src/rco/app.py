@@ -231,7 +231,17 @@ class Service:
         self._declared: asyncio.Task[None] | None = None
         self._declare(settings)
         self._stops.append(lambda: stop_task(self._declared))
-        await self._listen(settings, turnstile, keeper)
+        self._ingress = Ingress(
+            turnstile=turnstile,
+            receive=lambda delivery: receive(self._desk, delivery),
+            note=keeper.writer.note,
+            clock=clock,
+            ids=ids,
+            metrics=self.metrics,
+            log=self.log,
+            read_timeout_s=settings.server.read_timeout_s,
+        )
+        await self._listen(settings, keeper)
         memory.settle()
         self.log.info("service.started", url=self.url, version=__version__)
 
@@ -270,18 +280,8 @@ class Service:
                     )
                 )
 
-    async def _listen(self, settings: Settings, turnstile: Turnstile, keeper: Keeper) -> None:
+    async def _listen(self, settings: Settings, keeper: Keeper) -> None:
         clock, ids, metrics = self._clock, self._ids, self.metrics
-        self._ingress = Ingress(
-            turnstile=turnstile,
-            receive=lambda delivery: receive(self._desk, delivery),
-            note=keeper.writer.note,
-            clock=clock,
-            ids=ids,
-            metrics=metrics,
-            log=self.log,
-            read_timeout_s=settings.server.read_timeout_s,
-        )
         listeners: list[Listener] = []
         health = Health(
             checks={

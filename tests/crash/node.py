@@ -24,7 +24,6 @@ from tests.crash.traps import set_trap
 
 from rco.app import Service
 from rco.audit.export import export
-from rco.bridge.admission import Turnstile
 from rco.config import Settings, load
 from rco.engine.ask import StartAsk
 from rco.errors import Overloaded, RcoError, Unreachable
@@ -32,12 +31,9 @@ from rco.kit.ids import id_bytes, id_text
 from rco.model.principal import Principal, Role
 from rco.operations.cancel import cancel
 from rco.operations.inspect_runs import show_run
-from rco.operations.receive import receive
 from rco.operations.settle import settle
 from rco.operations.signal import signal as send_signal
 from rco.operations.start import start
-from rco.server.ingress import Ingress
-from rco.store.sqlite.keeper import SqliteKeeper
 from rco.workflow.application import Application, load_application
 
 __all__ = ["main"]
@@ -48,16 +44,7 @@ _WHO = Principal(principal_id="admin", name="administrator", role=Role.ADMIN)
 class Node(Service):
     """The service as it is wired for everybody, with another door."""
 
-    async def _listen(self, settings: Settings, turnstile: Turnstile, keeper: SqliteKeeper) -> None:
-        self._ingress = Ingress(
-            turnstile=turnstile,
-            receive=lambda delivery: receive(self._desk, delivery),
-            note=keeper.writer.note,
-            clock=self._clock,
-            ids=self._ids,
-            metrics=self.metrics,
-            log=self.log,
-        )
+    async def _listen(self, settings: Settings, keeper: Any) -> None:
         self.url = self.metrics_url = "unix"
         server = await asyncio.start_unix_server(self._talk, path=address(os.getpid()), limit=1 << 24)
 

@@ -15,12 +15,9 @@ from tests.guard.count import counting
 
 from rco.app import Service
 from rco.audit.chain import ChainSealer
-from rco.bridge.admission import Turnstile
 from rco.config import Settings, load
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
-from rco.operations.receive import receive
-from rco.server.ingress import Ingress
 from rco.store import migrate
 from rco.store.collector import Batch
 from rco.store.contract.changes import Changes, Draft
@@ -121,23 +118,13 @@ def journal_row() -> float:
 class _Doorless(Service):
     """The service as it is wired for everybody, asked without HTTP."""
 
-    ingress: Ingress
     on_closed: Callable[[], None]
 
     async def _start(self) -> None:
         await super()._start()
         self._desk.engine.on_closed(lambda *_: self.on_closed())
 
-    async def _listen(self, settings: Settings, turnstile: Turnstile, keeper: Any) -> None:
-        self.ingress = self._ingress = Ingress(
-            turnstile=turnstile,
-            receive=lambda delivery: receive(self._desk, delivery),
-            note=keeper.writer.note,
-            clock=self._clock,
-            ids=self._ids,
-            metrics=self.metrics,
-            log=self.log,
-        )
+    async def _listen(self, settings: Settings, keeper: Any) -> None:
         self.url = self.metrics_url = "none"
 
 
@@ -179,7 +166,7 @@ async def _accepted(service: _Doorless, scope: dict[str, Any], body: bytes) -> N
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await service.ingress(scope, read, send)
+    await service._ingress(scope, read, send)
     assert sent[0]["status"] == 202, sent
     await closed.wait()
 
