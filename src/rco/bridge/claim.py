@@ -29,3 +29,7 @@ class Claims:
     def of_bytes(self, signed: bytes) -> bytes:
         """For schemes that do not: over the signed bytes themselves, as all else can be edited by who replays."""
         return keyed_digest(_KEY, self._of_bytes + length_prefixed(signed))
+
+    def of_id_or_bytes(self, delivery_id: bytes, signed: bytes) -> bytes:
+        """For schemes that sign an identity with the rest where there is one: over ``signed`` when it is empty."""
+        return self.of_id(delivery_id) if delivery_id else self.of_bytes(signed)

@@ -110,7 +110,7 @@ class Discord:
             return Handshake(name="ping", secret_id=secret_id, reply=_NOTHING if self._events else _PONG)
         name, reply = _event(data) if self._events else _interaction(number)
         identity = "" if self._events else identity_in(data, "id")
-        claim = self._claims.of_id(identity.encode()) if identity else self._claims.of_bytes(body)
+        claim = self._claims.of_id_or_bytes(identity.encode(), body)
         delivery = self._forming.delivery(
             data=data,
             body=body,

@@ -127,7 +127,7 @@ class Rfc9421:
             check_window(expires * 1_000_000, now_us, 0.0, 1e12)
         data = decode_object(body)
         identity = b"" if self._id_header is None else found[self._id_header]
-        claim = self._claims.of_id(identity) if identity else self._claims.of_bytes(base)
+        claim = self._claims.of_id_or_bytes(identity, base)
         return self._forming.delivery(
             data=data,
             body=body,

@@ -82,7 +82,7 @@ class Slack:
         if not form and data.get("type") == "url_verification":
             return Handshake(name="url_verification", secret_id=secret_id, reply=_challenge(data))
         identity = identity_in(data, "event_id") or identity_in(data, "trigger_id")
-        claim = self._claims.of_id(identity.encode()) if identity else self._claims.of_bytes(b"%b:%b" % (stamp, body))
+        claim = self._claims.of_id_or_bytes(identity.encode(), b"%b:%b" % (stamp, body))
         return self._forming.delivery(
             data=data,
             body=body,

@@ -70,7 +70,7 @@ class Stripe:
         check_window(time_us, now_us, self._age_s, self._skew_s)
         data = decode_object(body)
         event_id = identity_in(data, "id")
-        claim = self._claims.of_id(event_id.encode()) if event_id else self._claims.of_bytes(body)
+        claim = self._claims.of_id_or_bytes(event_id.encode(), body)
         return self._forming.delivery(
             data=data,
             body=body,
