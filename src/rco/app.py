@@ -54,8 +54,9 @@ from rco.router.table import RoutingTable
 from rco.scheduler.quota import Quota
 from rco.scheduler.rules import rules_of
 from rco.scheduler.scheduler import Scheduler
-from rco.server.api.app import control_api
 from rco.server.asgi import Root
+from rco.server.deferred import Deferred
+from rco.server.framing import App
 from rco.server.health import Health
 from rco.server.ingress import Ingress
 from rco.server.metrics import MetricsApp
@@ -296,12 +297,9 @@ class Service:
             version={"version": __version__, "service": "rco"},
         )
         metrics.gauge(signals.READY).watch(lambda: not health.missing())
-        api = control_api(
-            lambda: self._desk,
-            Access(keeper.reader, clock, None if self._granting is None else self._granting.authority),
-            body_limit_bytes=settings.limits.body_limit_bytes,
-            read_timeout_s=settings.server.read_timeout_s,
-        )
+        access = Access(keeper.reader, clock, None if self._granting is None else self._granting.authority)
+        api = Deferred(partial(self._control_api, access, settings), ready=memory.settle, failed=self._broken)
+        self._stops.append(api.stop)
         root = Root(clock=clock, ids=ids, metrics=metrics, ingress=self._ingress, health=health, mounts={"/v1": api})
         for app, address in (
             (root, settings.server.bind_addr),
@@ -319,8 +317,20 @@ class Service:
             listeners.append(listener)
             await listener.start()
             self._stops.append(listener.stop)
+        await api.start()
         self.url = f"http://{listeners[0].host}:{listeners[0].port}"
         self.metrics_url = f"http://{listeners[1].host}:{listeners[1].port}"
+
+    def _control_api(self, access: Access, settings: Settings) -> App:
+        # Its framework takes as long to load as all the rest: not before the service is up.
+        from rco.server.api.app import control_api
+
+        return control_api(
+            lambda: self._desk,
+            access,
+            body_limit_bytes=settings.limits.body_limit_bytes,
+            read_timeout_s=settings.server.read_timeout_s,
+        )
 
     # -- changes ---------------------------------------------------------------------------------------------------
 

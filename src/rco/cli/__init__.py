@@ -9,6 +9,12 @@ def main() -> None:
     """The console script: run the command line of this process and exit with its status."""
     import sys
 
+    from rco.cli.front import front_page, wants_front
+
+    if wants_front(sys.argv[1:]):
+        sys.stdout.write(front_page())
+        return
+
     from rco.cli.entry import run
 
     sys.exit(run(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""``scripts/setup`` where ``venv`` is missing: it installs the package when it may, else it says what to type."""
+"""``scripts/setup``: which Python it takes, and that it installs ``venv`` when it may or says what to type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def machine(tmp_path: Path) -> Path:
     """A checkout, and a folder ``bin`` that stands in for a machine without ``venv``, ``sudo`` and uv."""
     checkout = tmp_path / "checkout"
     (checkout / "scripts").mkdir(parents=True)
-    for name in ("scripts/setup", "pyproject.toml", "requirements.lock"):
+    for name in ("scripts/setup", "scripts/packages.sh", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, checkout / name)
     (tmp_path / "bin").mkdir()
     real = Path(sys.executable).resolve()
@@ -41,7 +41,12 @@ def stub(machine: Path, name: str, code: str) -> None:
 
 
 def set_up(machine: Path) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": f"{machine}/bin:/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), "PIP_NO_INDEX": "1"}
+    environ = {
+        "PATH": f"{machine}/bin:/usr/bin:/bin",
+        "HOME": os.environ.get("HOME", "/"),
+        "PIP_NO_INDEX": "1",
+        "PYTHON": "python3.13",
+    }
     command = ["bash", "scripts/setup"]
     return subprocess.run(command, cwd=machine / "checkout", env=environ, capture_output=True, text=True, check=False)
 
@@ -73,6 +78,25 @@ def test_with_the_right_to_install_it_installs_the_package_of_this_python(machin
     assert [line.split()[-1] for line in asked] == [PACKAGE, "update", PACKAGE], done.stderr
     assert (machine / "checkout/.venv/bin/python").exists()
     assert not (machine / "checkout/.venv/.complete").exists()
+
+
+@pytest.mark.parametrize(
+    ("took", "chosen"),
+    [({"python3.13": 900, "python3.12": 700}, "python3.12"), ({"python3.13": 800, "python3.12": 700}, "python3.13")],
+)
+def test_another_python_is_taken_only_where_it_is_much_faster(machine: Path, took: dict[str, int], chosen: str) -> None:
+    for name, nanoseconds in took.items():
+        stub(
+            machine,
+            name,
+            f'case "$*" in *realpath*) echo {machine}/bin/{name};; *perf_counter*) echo {nanoseconds};;\n'
+            f'"-m venv"*) echo {name} >> {machine}/asked; exit 1;; *--version*) echo {name};; esac',
+        )
+    stub(machine, "id", "echo 1000")
+    environ = {"PATH": f"{machine}/bin:/usr/bin:/bin", "HOME": "/"}
+    command = ["bash", "scripts/setup"]
+    done = subprocess.run(command, cwd=machine / "checkout", env=environ, capture_output=True, text=True, check=False)
+    assert f"with {chosen}" in done.stdout, done.stderr
 
 
 def test_the_lock_names_no_host_and_pins_everything_by_hash() -> None:

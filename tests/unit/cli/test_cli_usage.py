@@ -11,6 +11,7 @@ import pytest
 
 from rco.cli.exits import MEANING, Exit, exit_of
 from rco.cli.reference import reference
+from rco.cli.tree import make_app
 from rco.errors import (
     ConfigInvalid,
     Conflict,
@@ -38,6 +39,17 @@ def test_help_lists_every_group_and_every_status(rco) -> None:
         assert f" {name} " in said.out
     for status, text in MEANING.items():
         assert f"{status.value}  {text.split()[0]}" in said.out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_the_front_page_lists_every_command_and_loads_no_parser(arguments: list[str]) -> None:
+    code = "import sys; from rco.cli import main; main(); print('cyclopts' in sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "False"
+    shown = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and "  " in line.strip()]
+    app = make_app()
+    assert {name for name in app if not name.startswith("-")} <= set(shown)
+    assert max(len(line) for line in done.stdout.splitlines()) <= 100
 
 
 @pytest.mark.parametrize("name", GROUPS)

@@ -1,0 +1,52 @@
+"""Every command: where it lives, its name, what it does. A new one is a line here and a file beside it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "Command"]
+
+
+class Command(NamedTuple):
+    """``where`` is imported only when the command is asked for; ``group`` is where the front page shows it."""
+
+    where: str
+    name: str
+    help: str
+    group: str
+
+
+_SERVICE, _WORK, _TRUST, _CARE = "The service", "What it does", "Trust and evidence", "Looking after it"
+
+COMMANDS = (
+    Command(
+        "rco.cli.serve:dev", "dev", "Run an application with defaults, and again whenever its code changes.", _SERVICE
+    ),
+    Command("rco.cli.serve:serve", "serve", "Run a service from a configuration.", _SERVICE),
+    Command("rco.cli.migrate:migrate", "migrate", "Bring a database to this release's schema.", _SERVICE),
+    Command(
+        "rco.cli.config:app", "config", "Check a configuration, and explain where each value comes from.", _SERVICE
+    ),
+    Command("rco.cli.demo:demo", "demo", "Run the main job end to end, from a checkout.", _SERVICE),
+    Command("rco.cli.version:version", "version", "Say which release this is.", _SERVICE),
+    Command("rco.cli.run:app", "run", "Start, watch and steer runs.", _WORK),
+    Command("rco.cli.schedule:app", "schedule", "Start workflows by the clock.", _WORK),
+    Command("rco.cli.events:app", "events", "Look at accepted events, and replay them.", _WORK),
+    Command("rco.cli.letters:app", "letters", "Look at dead letters, and replay them.", _WORK),
+    Command("rco.cli.targets:app", "targets", "Look at the downstream APIs that may be called.", _WORK),
+    Command(
+        "rco.cli.interop:app", "interop", "See which senders of webhooks are understood, and test an instance.", _WORK
+    ),
+    Command("rco.cli.capability:app", "capability", "Mint, inspect, narrow and revoke capabilities.", _TRUST),
+    Command("rco.cli.keys:app", "keys", "Rotate and list the root keys of capabilities, on this machine.", _TRUST),
+    Command("rco.cli.audit:app", "audit", "Export evidence, and verify it without a service.", _TRUST),
+    Command("rco.cli.verify:verify", "verify", "Check a deployment by its records: nine rules.", _TRUST),
+    Command("rco.cli.doctor:doctor", "doctor", "Say what is wrong with a deployment, and what to do about it.", _CARE),
+    Command("rco.cli.nodes:app", "node", "See which processes own the work, and take one out of service.", _CARE),
+    Command("rco.cli.store:app", "store", "Trim what is old out of a store, and accept what it lost.", _CARE),
+    Command("rco.cli.backup:backup", "backup", "Copy a database while a service uses it.", _CARE),
+    Command("rco.cli.backup:restore", "restore", "Put a backup in the place of a database.", _CARE),
+    Command("rco.cli.export:export", "export", "Export runs and journals, in a form that others can read.", _CARE),
+    Command("rco.cli.replay:replay", "replay", "Say whether recorded runs fit the code there is.", _CARE),
+    Command("rco.cli.bench:bench", "bench", "Measure your machine with your database, and say what binds.", _CARE),
+)
