@@ -55,6 +55,7 @@ from rco.scheduler.quota import Quota
 from rco.scheduler.rules import rules_of
 from rco.scheduler.scheduler import Scheduler
 from rco.server.asgi import Root
+from rco.server.caller import CallerOf
 from rco.server.deferred import Deferred
 from rco.server.framing import App
 from rco.server.health import Health
@@ -241,6 +242,9 @@ class Service:
             metrics=self.metrics,
             log=self.log,
             read_timeout_s=settings.server.read_timeout_s,
+            handler_timeout_s=settings.server.handler_timeout_s,
+            decompression=settings.decompression,
+            caller_of=CallerOf(settings.server.trusted_proxies),
         )
         await self._listen(settings, keeper)
         memory.settle()
@@ -425,4 +429,10 @@ def _level(settings: Settings) -> Level:
 
 def _limits(settings: Settings) -> AdmissionLimits:
     limits = settings.limits
-    return AdmissionLimits(rate_per_s=limits.max_rps, burst=limits.burst_rps, inflight=settings.server.max_conns)
+    return AdmissionLimits(
+        rate_per_s=limits.max_rps,
+        burst=limits.burst_rps,
+        caller_rate_per_s=limits.caller_rps,
+        caller_burst=limits.caller_burst,
+        inflight=settings.server.max_conns,
+    )

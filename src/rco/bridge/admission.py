@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from rco.bridge.callers import CallerBuckets
 from rco.bridge.certificates import Certificates
 from rco.bridge.contract import Expression, ProviderSettings, Verifier
 from rco.bridge.providers import build_verifier, check_provider
@@ -23,6 +24,9 @@ class AdmissionLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     rate_per_s: float = 500.0
     burst: int = 250
+    caller_rate_per_s: float | None = None
+    """For each caller's address, besides. Not given: callers are not told apart."""
+    caller_burst: int = 50
     inflight: int = 512
     """Requests between the turnstile and their answer."""
     held_bytes: int = 64 << 20
@@ -75,12 +79,15 @@ def open_routes(
 class Turnstile:
     """Counts requests in and out. Belongs to one loop; the default is to refuse."""
 
-    __slots__ = ("_bucket", "_limits", "_routes", "held_bytes", "inflight")
+    __slots__ = ("_bucket", "_limits", "_routes", "callers", "held_bytes", "inflight")
 
     def __init__(self, limits: AdmissionLimits, clock: Clock) -> None:
         self._limits = limits
         self._bucket = TokenBucket(limits.rate_per_s, limits.burst, clock)
         self._routes: dict[str, Route] = {}
+        self.callers: CallerBuckets | None = None
+        if limits.caller_rate_per_s is not None:
+            self.callers = CallerBuckets(limits.caller_rate_per_s, limits.caller_burst, clock)
         self.inflight = 0
         self.held_bytes = 0
 
@@ -91,6 +98,13 @@ class Turnstile:
     @property
     def routes(self) -> dict[str, Route]:
         return self._routes
+
+    def greet(self, caller: str) -> None:
+        """Count one request of a caller, whatever it asks for. Raises ``Refused`` (``RATE_LIMIT``, ``rate_caller``)."""
+        if self.callers is not None:
+            wait_s = self.callers.take(caller)
+            if wait_s:
+                raise Refused(Reason.RATE_LIMIT, "rate_caller", retry_after_s=wait_s)
 
     def enter(self, provider: str) -> Route:
         """Let one request in; ``leave`` must follow. Raises ``Refused`` and counts nothing:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from rco.bridge.decompression import Expand
 from rco.model.delivery import Delivery
 
 __all__ = [
@@ -120,17 +121,20 @@ class Verifier(Protocol):
     """Proves that a request was made by its provider. Same arguments, same answer; no I/O."""
 
     def verify(
-        self, headers: Headers, body: bytes, now_us: int, corr_id: str
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
     ) -> Delivery | Answered | Handshake | Errand:
         """The delivery that this request is, or what has to happen instead.
 
-        Order: signature over the exact bytes with every active secret, time window, strict decoding, event. The body
-        is not looked into before the signature holds, except by kinds whose signature stands in it or covers its
-        parts; those say so. Raises ``Refused`` and nothing else, whatever the input:
+        Order: signature over the exact bytes with every active secret, time window, ``expand`` where the body is
+        compressed, strict decoding, event. The body is not looked into before the signature holds, except by kinds
+        whose signature stands in it or covers its parts; those say so. Raises ``Refused`` and nothing else, whatever
+        the input:
 
         - ``UNAUTH`` with the provider's status: ``sig_missing``, ``sig_malformed``, ``sig_mismatch``, ``id_malformed``,
           ``ts_malformed``, ``no_active_secret``, ``cert_...``, ``topic_unknown``
         - ``POLICY_BLOCKED``: ``ts_stale``, ``ts_future``
+        - ``MEDIA_TYPE`` ``content_encoding``: a kind that signs parts of the body takes none that is compressed
+        - what ``expand`` raises
         - ``MALFORMED``: ``header_repeated``, ``sig_mixed``, ``json_...``, ``form_...``, ``type_...``, ``subject_...``
         """
         ...

@@ -12,6 +12,7 @@ import msgspec
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Headers, ProviderSettings
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, UNSIGNED_TIME_HORIZON_S, Forming, type_of
 from rco.bridge.kind import Materials
 from rco.bridge.rules import header_name, key_of
@@ -127,7 +128,9 @@ class Template:
             UNSIGNED_TIME_HORIZON_S if self._time_header is None else SIGNED_TIME_HORIZON_S,
         )
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, self._wanted)
@@ -155,12 +158,14 @@ class Template:
         secret_id = self._prove(now_us, signed, candidate, status)
         if self._time_header is not None:
             check_window(time_us, now_us, self._age_s, self._skew_s)
-        data = decode_object(body)
+        content = body if expand is None else expand(body)
+        data = decode_object(content)
         signed_id = values.get("id")
         claim = self._claims.of_bytes(b"".join(signed)) if signed_id is None else self._claims.of_id(signed_id)
         return self._forming.delivery(
             data=data,
             body=body,
+            payload=content,
             event_id=claim.hex() if signed_id is None else signed_id.decode("ascii"),
             event_type=self._type or self._find_type(found, data),
             time_us=time_us,

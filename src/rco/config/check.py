@@ -55,6 +55,8 @@ def check_settings(settings: Settings, report: Report) -> None:
     _server(settings.server, report)
     for name, message, cure in faults(settings.store):
         report(f"store.{file_key(name)}", message, cure)
+    if not 1 <= settings.decompression.max_ratio <= 100_000:
+        report("decompression.max_ratio", f"must be between 1 and 100000, is {settings.decompression.max_ratio}", "")
     for field in msgspec.structs.fields(settings.engine):
         if getattr(settings.engine, field.name) <= 0:
             report(f"engine.{file_key(field.name)}", "must be above 0", "")
@@ -144,6 +146,16 @@ def _server(server: ServerSettings, report: Report) -> None:
             report(f"server.{field}", f"is the same as {places[place]}", "Give each its own port.")
         places[place] = field
 
+    for index, network in enumerate(server.trusted_proxies):
+        _network(network, f"server.trusted_proxies[{index}]", report)
+
+
+def _network(text: str, key: str, report: Report) -> None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        report(key, "is not a network", "Write e.g. 10.1.0.0/16 or 127.0.0.1/32.")
+
 
 def _target(target: Target, key: str, report: Report) -> None:
     try:
@@ -163,10 +175,7 @@ def _target(target: Target, key: str, report: Report) -> None:
     for index, rule in enumerate(target.allow):
         _rule(rule, f"{key}.allow[{index}]", report)
     for index, network in enumerate(target.allow_private):
-        try:
-            ipaddress.ip_network(network)
-        except ValueError:
-            report(f"{key}.allow_private[{index}]", "is not a network", "Write e.g. 10.1.0.0/16 or 127.0.0.1/32.")
+        _network(network, f"{key}.allow_private[{index}]", report)
     for field, low, high in (
         ("timeout_s", 0.001, 3600),
         ("attempts", 1, 100),

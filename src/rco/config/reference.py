@@ -48,7 +48,7 @@ def reference() -> str:
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
     value: Any = field.default
-    if value in ("", None):
+    if value in ("", None) or field.default is msgspec.NODEFAULT:
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

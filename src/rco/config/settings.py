@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from rco.bridge.contract import ProviderSettings
+from rco.bridge.decompression import DecompressionLimits
 from rco.capability.options import CapabilityOptions, VaultOptions
 from rco.engine.options import EngineOptions
 from rco.model.grant_rule import GrantRule
@@ -52,6 +53,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The most connections at the same time."""
     read_timeout_s: Seconds = 5.0
     """Headers and body of a request must be there within it."""
+    handler_timeout_s: Seconds = 5.0
+    """A webhook that is not durable within it is answered 503; its sender asks again."""
+    trusted_proxies: list[str] = []
+    """Networks (`10.0.0.0/8`) whose `X-Forwarded-For` tells the caller's address. Empty: nobody's does."""
     drain_timeout_s: Seconds = 5.0
     """What is under way at a stop may take so long."""
 
@@ -63,6 +68,10 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Webhooks a second; over it 429 with the time to wait."""
     burst_rps: Count = 250
     """So many may come at once."""
+    caller_rps: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    """Webhooks a second of one caller's address (of one /64 for IPv6). Not given: callers are not told apart."""
+    caller_burst: Count = 50
+    """So many of one caller may come at once."""
     body_limit_bytes: Annotated[int, Meta(ge=1024, le=64 << 20)] = 1 << 20
     """The largest body of a request."""
 
@@ -86,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
     engine: EngineOptions = EngineOptions()
+    decompression: DecompressionLimits = DecompressionLimits()
     logging: LogSettings = LogSettings()
     capability: CapabilityOptions = CapabilityOptions()
     vault: VaultOptions = VaultOptions()

@@ -1,8 +1,9 @@
 """``POST /webhooks/{provider}``: from the first byte to the durable 202.
 
-The order is: route, token buckets, head, body counted while it streams under a deadline, signature over the exact
-bytes, time, strict decoding, and only then the store. Before the signature holds nothing is parsed and no shared
-state is touched, so what an unknown sender can cost is bounded by the bytes that it sends.
+The order is: caller, route, token buckets, head, body counted while it streams under a deadline, signature over the
+exact bytes, time, decompression under caps, strict decoding, and only then the store. Before the signature holds
+nothing is parsed and no shared state is touched, so what an unknown sender can cost is bounded by the bytes that it
+sends.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from rco.bridge.admission import Route, Turnstile
 from rco.bridge.contract import Answered, Errand, Handshake, Reply
+from rco.bridge.decompression import DecompressionLimits, Expand, coding_of, expander
 from rco.errors import Overloaded, Reason, Refused, StoreError
 from rco.kit.bucket import TokenBucket
 from rco.kit.clock import Clock
@@ -20,6 +22,8 @@ from rco.kit.ids import Ids
 from rco.model.decision import Decision, Verb
 from rco.model.delivery import Delivery, Receipt
 from rco.server.beyond import settle
+from rco.server.caller import CallerOf
+from rco.server.deadlines import Deadlines
 from rco.server.envelope import send_json, send_plain, send_refusal
 from rco.server.framing import UNKNOWN_LENGTH, Head, Receive, Scope, Send, read_head
 from rco.telemetry.logs import Log
@@ -41,6 +45,7 @@ __all__ = ["PREFIX", "ROUTE", "Ingress"]
 PREFIX = "/webhooks/"
 ROUTE = "/webhooks/{provider}"
 READ_TIMEOUT_S = 5.0
+HANDLER_TIMEOUT_S = 5.0
 LOG_RATE_PER_S = 10.0
 LOG_BURST = 50
 _UNKNOWN = "unknown"
@@ -57,16 +62,19 @@ class Ingress:
     __slots__ = (
         "_accept",
         "_auth_failures",
+        "_caller_of",
         "_clock",
         "_draining",
+        "_handling",
         "_ids",
         "_latency",
         "_log",
         "_log_bucket",
         "_matched",
+        "_max_ratio",
         "_metrics",
         "_note",
-        "_read_timeout_s",
+        "_reading",
         "_requests",
         "_silenced",
         "_turnstile",
@@ -84,10 +92,16 @@ class Ingress:
         metrics: Metrics,
         log: Log,
         read_timeout_s: float = READ_TIMEOUT_S,
+        handler_timeout_s: float = HANDLER_TIMEOUT_S,
+        decompression: DecompressionLimits | None = None,
+        caller_of: CallerOf | None = None,
     ) -> None:
         self._turnstile, self._accept, self._note = turnstile, receive, note
         self._clock, self._ids, self._metrics, self._log = clock, ids, metrics, log
-        self._read_timeout_s = read_timeout_s
+        self._reading, self._handling = Deadlines(read_timeout_s), Deadlines(handler_timeout_s)
+        self._max_ratio = (decompression or DecompressionLimits()).max_ratio
+        # Asked only where callers are told apart.
+        self._caller_of = None if turnstile.callers is None else caller_of or CallerOf()
         self._draining = False
         self._log_bucket = TokenBucket(LOG_RATE_PER_S, LOG_BURST, clock)
         self._silenced = 0
@@ -122,16 +136,15 @@ class Ingress:
                 raise Refused(Reason.METHOD, "method")
             if self._draining:
                 raise Refused(Reason.BACKPRESSURE, "draining", status=503, retry_after_s=1.0)
+            if self._caller_of is not None:
+                self._turnstile.greet(self._caller_of(scope))
             route = self._turnstile.enter(scope["path"][len(PREFIX) :])
             try:
                 _check_head(head, route)
+                expand = None if head.content_encoding is None else self._expand(head.content_encoding, route)
                 body = await self._read(receive, head, route.settings.body_limit_bytes, held)
-                found = self._verify(route, scope["headers"], body, corr_id)
-                reply: Reply | None = None
-                if type(found) is Delivery:
-                    receipt = await self._accept(found)
-                else:
-                    receipt, reply = await self._beyond(found, route, scope["headers"], body, corr_id)
+                found = self._verify(route, scope["headers"], body, corr_id, expand)
+                receipt, reply = await self._handle(found, route, scope["headers"], body, corr_id, expand)
             finally:
                 self._turnstile.leave(held.size_bytes)
             if reply is not None:
@@ -158,14 +171,48 @@ class Ingress:
         self._latency.observe(self._clock.monotonic() - began)
         return status
 
+    async def _handle(
+        self,
+        found: Delivery | Answered | Handshake | Errand,
+        route: Route,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        corr_id: str,
+        expand: Expand | None,
+    ) -> tuple[Receipt, Reply | None]:
+        """Make it durable, and whatever else it asks for, within the handler's time. What takes longer is refused; if
+        it is durable all the same, the sender's next attempt is told so."""
+        task = self._handling.begin()
+        try:
+            if type(found) is Delivery:
+                return await self._accept(found), None
+            return await self._beyond(found, route, headers, body, corr_id, expand)
+        except asyncio.CancelledError:
+            if self._handling.passed(task):
+                raise Refused(Reason.DOWNSTREAM_UNAVAILABLE, "handler_slow", retry_after_s=1.0) from None
+            raise
+        finally:
+            self._handling.end(task)
+
+    def _expand(self, encoding: bytes, route: Route) -> Expand | None:
+        coding = coding_of(encoding)
+        if coding is None:
+            return None
+        return expander(coding, limit_bytes=route.settings.body_limit_bytes, max_ratio=self._max_ratio)
+
     def _verify(
-        self, route: Route, headers: list[tuple[bytes, bytes]], body: bytes, corr_id: str
+        self,
+        route: Route,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        corr_id: str,
+        expand: Expand | None,
     ) -> Delivery | Answered | Handshake | Errand:
         verifier = route.verifier
         if verifier is None:
             raise Refused(Reason.POLICY_BLOCKED, "provider_off")
         try:
-            found = verifier.verify(headers, body, self._clock.now_us(), corr_id)
+            found = verifier.verify(headers, body, self._clock.now_us(), corr_id, expand)
         except Refused as refused:
             self._count_verified(route.name, refused.detail)
             raise
@@ -180,12 +227,13 @@ class Ingress:
         headers: list[tuple[bytes, bytes]],
         body: bytes,
         corr_id: str,
+        expand: Expand | None,
     ) -> tuple[Receipt, Reply | None]:
         """What a request asks for besides being accepted: see ``rco.server.beyond``."""
         if isinstance(found, Errand):
             self._count_verified(route.name, "errand")
             await found.run()
-            found = self._verify(route, headers, body, corr_id)
+            found = self._verify(route, headers, body, corr_id, expand)
         if isinstance(found, Answered):
             self._count_matched(route.name, found.delivery.secret_id)
         elif isinstance(found, Handshake):
@@ -209,7 +257,7 @@ class Ingress:
             return b""
         chunks: list[bytes] = []
         size_bytes = 0
-        deadline = _Deadline(self._read_timeout_s)
+        task = self._reading.begin()
         try:
             while True:
                 message = await receive()
@@ -229,11 +277,11 @@ class Ingress:
                 if size_bytes == length or not message.get("more_body", False):
                     break
         except asyncio.CancelledError:
-            if deadline.passed():
+            if self._reading.passed(task):
                 raise Refused(Reason.TIMEOUT, "body_slow") from None
             raise
         finally:
-            deadline.end()
+            self._reading.end(task)
         if length not in (UNKNOWN_LENGTH, size_bytes):
             raise Refused(Reason.MALFORMED, "body_length")
         return b"".join(chunks)
@@ -322,35 +370,9 @@ class _Held:
         self.size_bytes = 0
 
 
-class _Deadline:
-    """``asyncio.timeout`` without what makes it re-usable and re-entrant: a fraction of its cost, on every request."""
-
-    __slots__ = ("_handle", "_rung", "_task")
-
-    def __init__(self, timeout_s: float) -> None:
-        self._task = asyncio.current_task()
-        self._rung = False
-        self._handle = asyncio.get_running_loop().call_later(timeout_s, self._ring)
-
-    def _ring(self) -> None:
-        if self._task is not None:
-            self._rung = True
-            self._task.cancel()
-
-    def passed(self) -> bool:
-        """Whether a cancellation that has just been met is the deadline's, and nobody else's besides."""
-        return self._rung and self._task is not None and self._task.uncancel() == 0
-
-    def end(self) -> None:
-        self._handle.cancel()
-
-
 def _check_head(head: Head, route: Route) -> None:
     if head.fault is not None:
         raise head.fault
-    encoding = head.content_encoding
-    if encoding is not None and encoding.lower() != b"identity":
-        raise Refused(Reason.MEDIA_TYPE, "content_encoding")
     media = head.content_type
     if media is None:
         raise Refused(Reason.MEDIA_TYPE, "content_type")

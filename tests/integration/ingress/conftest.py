@@ -14,11 +14,13 @@ import pytest
 
 from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
 from rco.bridge.contract import ProviderSettings, SecretRef
+from rco.bridge.decompression import DecompressionLimits
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.model.decision import Decision
 from rco.model.delivery import Delivery, Receipt
 from rco.server.asgi import Root
+from rco.server.caller import CallerOf
 from rco.server.health import Health
 from rco.server.ingress import Ingress
 from rco.server.serving import Listener
@@ -121,6 +123,9 @@ class Edge:
             metrics=self.metrics,
             log=Log(self.log_text, self.clock, pseudonym_key=b"k" * 32),
             read_timeout_s=changed.pop("read_timeout_s", 5.0),
+            handler_timeout_s=changed.pop("handler_timeout_s", 30.0),
+            decompression=DecompressionLimits(**changed.pop("decompression", {})),
+            caller_of=CallerOf(changed.pop("proxies", ())),
         )
         self.ready: dict[str, bool] = {"store_writable": True}
         root = Root(

@@ -138,8 +138,8 @@ async def test_the_content_type_is_pinned(edge, more, status) -> None:
     assert status == 202 or answer.reason == "MEDIA_TYPE"
 
 
-@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate", "gzip, gzip", "identity, gzip", "x", ""])
-async def test_encoded_bodies_are_not_taken(edge, coding) -> None:
+@pytest.mark.parametrize("coding", ["compress", "gzip, x", "x", ""])
+async def test_encodings_that_are_not_known(edge, coding) -> None:
     answer = await edge.ask(edge.request([*edge.signed(), ("Content-Encoding", coding)]))
     assert (answer.status, answer.reason) == (415, "MEDIA_TYPE")
     nothing_got_in(edge)

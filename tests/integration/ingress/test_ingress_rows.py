@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import hmac
 import json
 from pathlib import Path
@@ -56,12 +57,14 @@ def _der(pem: str) -> bytes:
     return base64.b64decode("".join(line for line in pem.splitlines() if not line.startswith("-")))
 
 
-def signed_now(edge: Any, case: dict[str, Any], which: int = 0, offset_s: float = 0.0) -> tuple[list[Any], bytes]:
+def signed_now(
+    edge: Any, case: dict[str, Any], which: int = 0, offset_s: float = 0.0, encoding: str = "utf-8"
+) -> tuple[list[Any], bytes]:
     """A good request of this provider, signed for the present, or as it stands where no time is signed."""
     vector = case["good"][which]
     kind = CATALOGUE[case["settings"]["kind"]]
     headers = [(name, value) for name, value in vector["headers"]]
-    body = vector["body"].encode()
+    body = vector["body"].encode(encoding)
     if "sign" in vector and kind.sign is not None:
         options = vector["sign"].get("options", {})
         made, body = kind.sign(
@@ -287,6 +290,34 @@ async def test_row_23_another_media_type(run_edge, case) -> None:
         answer = await edge.ask(request(edge, case, [*rest, ("Content-Type", media)], body))
         assert (answer.status, answer.reason) == (415, "MEDIA_TYPE")
     assert edge.deliveries == []
+
+
+@pytest.mark.parametrize("case", TIMED, ids=named)
+async def test_rows_13_to_15_compressed_by_every_kind_that_can_be(run_edge, case) -> None:
+    edge = await edge_for(run_edge, case)
+    vector = case["good"][0]
+    packed = {**case, "good": [{**vector, "body": gzip.compress(vector["body"].encode()).decode("latin-1")}]}
+    headers, body = signed_now(edge, packed, encoding="latin-1")
+    sent = [*headers, ("Content-Encoding", "gzip")]
+    answer = await edge.ask(request(edge, case, sent, body))
+    assert answer.status < 300
+    as_it_is = await edge_for(run_edge, case)
+    await as_it_is.ask(request(as_it_is, case, *signed_now(as_it_is, case)))
+    assert [one.event.data for one in edge.deliveries] == [one.event.data for one in as_it_is.deliveries]
+    bomb = {**case, "good": [{**vector, "body": gzip.compress(bytes(8 << 20)).decode("latin-1")}]}
+    headers, body = signed_now(edge, bomb, encoding="latin-1")
+    answer = await edge.ask(request(edge, case, [*headers, ("Content-Encoding", "gzip")], body))
+    assert (answer.status, answer.reason) == (400, "DECOMP_LIMIT")
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case["settings"]["kind"] in ("twilio", "aws-sns")], ids=named
+)
+async def test_row_15_kinds_that_sign_parts_of_the_plain_body_take_none(run_edge, case) -> None:
+    edge = await edge_for(run_edge, case)
+    headers, body = signed_now(edge, case)
+    answer = await edge.ask(request(edge, case, [*headers, ("Content-Encoding", "gzip")], gzip.compress(body)))
+    assert (answer.status, answer.reason) == (415, "MEDIA_TYPE")
 
 
 FORWARDED = [

@@ -21,13 +21,14 @@ from rco.bridge.certificates import Trusted
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Errand, Handshake, Headers, Reply
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import Forming
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
 from rco.bridge.private_keys import rsa_private
 from rco.bridge.public_keys import decode_signature
 from rco.bridge.rules import key_of, read_scheme
 from rco.bridge.signature import TRACEPARENT, check_id, check_window, encode_base64, gather, trace_of, unauth
-from rco.errors import ConfigInvalid
+from rco.errors import ConfigInvalid, Reason, Refused
 from rco.kit.clock import iso, parse_iso
 from rco.model.delivery import Delivery
 
@@ -93,8 +94,13 @@ class AwsSns:
         self._status, self._type = settings.bad_signature_status, settings.type
         self._forming = Forming(settings, "aws-sns:rsa", materials.subject, 7 * HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery | Handshake | Errand:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery | Handshake | Errand:
         """See ``Verifier.verify``. The body is decoded first, as the signature stands in it."""
+        if expand is not None:
+            # What is signed are parts of the plain body, so it would have to be expanded before anything is proven.
+            raise Refused(Reason.MEDIA_TYPE, "content_encoding")
         status = self._status
         found = gather(headers, _WANTED)
         data = decode_object(body)

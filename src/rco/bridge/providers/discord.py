@@ -14,6 +14,7 @@ import msgspec
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Answered, Handshake, Headers, Reply
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, named_type, type_of
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
 from rco.bridge.private_keys import ed25519_private
@@ -87,7 +88,9 @@ class Discord:
         self._status, self._type = settings.bad_signature_status, settings.type
         self._forming = Forming(settings, "discord:ed25519", materials.subject, SIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Answered | Handshake:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Answered | Handshake:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
@@ -104,7 +107,8 @@ class Discord:
         time_us = parse_timestamp_s(stamp, status) * 1_000_000
         secret_id = matching_key(self._keys, now_us, stamp + body, (raw,), status)
         check_window(time_us, now_us, self._age_s, self._skew_s)
-        data = decode_object(body)
+        content = body if expand is None else expand(body)
+        data = decode_object(content)
         number = data.get("type")
         if number == (0 if self._events else 1) and type(number) is int:
             return Handshake(name="ping", secret_id=secret_id, reply=_NOTHING if self._events else _PONG)
@@ -114,6 +118,7 @@ class Discord:
         delivery = self._forming.delivery(
             data=data,
             body=body,
+            payload=content,
             event_id=identity or claim.hex(),
             event_type=self._type or named_type("discord.", name),
             time_us=time_us,

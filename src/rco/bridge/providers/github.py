@@ -12,6 +12,7 @@ from typing import Any
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Expression, Headers, ProviderSettings
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming
 from rco.bridge.kind import About, Kind, Materials
 from rco.bridge.rules import fixed_scheme
@@ -55,7 +56,9 @@ class GitHub:
         self._status, self._type = settings.bad_signature_status, settings.type
         self._forming = Forming(settings, "github:hmac-sha256", subject, UNSIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
@@ -66,11 +69,13 @@ class GitHub:
         if signature[:7] != b"sha256=" or not well_formed(candidate, 32, base64=False):
             raise unauth("sig_malformed", status)
         secret_id = matching_secret(self._signers, now_us, (body,), binascii.hexlify, (candidate,), status)
-        data = decode_object(body)
+        content = body if expand is None else expand(body)
+        data = decode_object(content)
         claim = self._claims.of_bytes(body)
         return self._forming.delivery(
             data=data,
             body=body,
+            payload=content,
             event_id=uuid_text(found.get(_DELIVERY, b"")) or claim.hex(),
             event_type=self._type or _type(found.get(_EVENT, b""), data),
             time_us=now_us,

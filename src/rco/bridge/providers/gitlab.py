@@ -13,6 +13,7 @@ from typing import Any
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, UNSIGNED_TIME_HORIZON_S, Forming, named_type, type_of
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
 from rco.bridge.providers.standard_webhooks import key_from as signing_key_from
@@ -84,7 +85,9 @@ class GitLab:
         self._forming = Forming(settings, "gitlab-v1:hmac-sha256", materials.subject, SIGNED_TIME_HORIZON_S)
         self._token_forming = Forming(settings, "gitlab:token", materials.subject, UNSIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
@@ -105,10 +108,12 @@ class GitLab:
             )
             claim = self._claims.of_bytes(body)
             event_id = claim.hex()
-        data = decode_object(body)
+        content = body if expand is None else expand(body)
+        data = decode_object(content)
         return forming.delivery(
             data=data,
             body=body,
+            payload=content,
             event_id=event_id,
             event_type=self._type or _type(data),
             time_us=time_us,

@@ -24,6 +24,7 @@ from rco.bridge.certificates import Trusted
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Errand, Headers
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import Forming, type_of
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
 from rco.bridge.private_keys import rsa_private
@@ -93,7 +94,9 @@ class PayPal:
         self._status, self._type = settings.bad_signature_status, settings.type
         self._forming = Forming(settings, "paypal:rsa-sha256", materials.subject, HORIZON_S * 2)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery | Errand:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery | Errand:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
@@ -115,10 +118,12 @@ class PayPal:
         secret_id = self._match(trusted, raw, (message_id, stamp), zlib.crc32(body), now_us)
         # Each retry carries the time of the first: the claim lives longer than this horizon and refuses replays.
         check_window(time_us, now_us, self._horizon_s, self._skew_s)
-        data = decode_object(body)
+        content = body if expand is None else expand(body)
+        data = decode_object(content)
         return self._forming.delivery(
             data=data,
             body=body,
+            payload=content,
             event_id=message_id.decode("ascii"),
             event_type=self._type or "paypal." + type_of(data, "event_type").lower(),
             time_us=time_us,

@@ -14,6 +14,7 @@ import msgspec
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Headers, ProviderSettings
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, type_of
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
 from rco.bridge.message_signature import ALGORITHMS, DIGESTS, Place, base_of, check_with, open_key
@@ -106,7 +107,9 @@ class Rfc9421:
         self._status, self._type, self._field = settings.bad_signature_status, settings.type, settings.type_field
         self._forming = Forming(settings, f"rfc9421:{scheme.algorithm}", materials.subject, SIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery:
         """See ``Verifier.verify``."""
         status = self._status
         every = list(headers)
@@ -125,12 +128,14 @@ class Rfc9421:
             if type(expires) is not int:
                 raise unauth("ts_malformed", status)
             check_window(expires * 1_000_000, now_us, 0.0, 1e12)
-        data = decode_object(body)
+        content = body if expand is None else expand(body)
+        data = decode_object(content)
         identity = b"" if self._id_header is None else found[self._id_header]
         claim = self._claims.of_id_or_bytes(identity, base)
         return self._forming.delivery(
             data=data,
             body=body,
+            payload=content,
             event_id=identity.decode("ascii") or claim.hex(),
             event_type=self._type or type_of(data, self._field),
             time_us=created * 1_000_000,

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_json
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
 from rco.bridge.private_keys import ecdsa_private
@@ -65,7 +66,9 @@ class SendGrid:
         self._status, self._type = settings.bad_signature_status, settings.type or "sendgrid.events"
         self._forming = Forming(settings, "sendgrid:ecdsa-p256-sha256", materials.subject, SIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
@@ -78,10 +81,12 @@ class SendGrid:
         time_us = parse_timestamp_s(stamp, status) * 1_000_000
         secret_id = matching_key(self._keys, now_us, stamp + body, (raw,), status)
         check_window(time_us, now_us, self._age_s, self._skew_s)
+        content = body if expand is None else expand(body)
         claim = self._claims.of_bytes(body)
         return self._forming.delivery(
-            data=decode_json(body),
+            data=decode_json(content),
             body=body,
+            payload=content,
             event_id=claim.hex(),
             event_type=self._type,
             time_us=time_us,

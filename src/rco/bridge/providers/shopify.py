@@ -9,6 +9,7 @@ from __future__ import annotations
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_json
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming, named_type
 from rco.bridge.kind import About, Kind, Materials
 from rco.bridge.rules import fixed_scheme
@@ -53,7 +54,9 @@ class Shopify:
         self._status, self._type = settings.bad_signature_status, settings.type
         self._forming = Forming(settings, "shopify:hmac-sha256", materials.subject, UNSIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
@@ -63,11 +66,13 @@ class Shopify:
         if not well_formed(signature, 32, base64=True):
             raise unauth("sig_malformed", status)
         secret_id = matching_secret(self._signers, now_us, (body,), encode_base64, (signature,), status)
-        data = decode_json(body)
+        content = body if expand is None else expand(body)
+        data = decode_json(content)
         claim = self._claims.of_bytes(body)
         return self._forming.delivery(
             data=data,
             body=body,
+            payload=content,
             event_id=uuid_text(found.get(_ID, b"")) or claim.hex(),
             event_type=self._type or _type(found.get(_TOPIC, b"")),
             time_us=now_us,

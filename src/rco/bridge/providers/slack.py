@@ -15,6 +15,7 @@ import msgspec
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Handshake, Headers, Reply
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, named_type, type_of
 from rco.bridge.forms import FORM, decode_form, form_data, is_form
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
@@ -62,7 +63,9 @@ class Slack:
         self._status, self._type = settings.bad_signature_status, settings.type
         self._forming = Forming(settings, "slack-v0:hmac-sha256", materials.subject, SIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery | Handshake:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery | Handshake:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
@@ -78,7 +81,8 @@ class Slack:
         )
         check_window(time_us, now_us, self._age_s, self._skew_s)
         form = is_form(found.get(_MEDIA))
-        data = _form(body) if form else decode_object(body)
+        content = body if expand is None else expand(body)
+        data = _form(content) if form else decode_object(content)
         if not form and data.get("type") == "url_verification":
             return Handshake(name="url_verification", secret_id=secret_id, reply=_challenge(data))
         identity = identity_in(data, "event_id") or identity_in(data, "trigger_id")
@@ -86,7 +90,7 @@ class Slack:
         return self._forming.delivery(
             data=data,
             body=body,
-            payload=msgspec.json.encode(data) if form else None,
+            payload=msgspec.json.encode(data) if form else content,
             event_id=identity or claim.hex(),
             event_type=self._type or _type(data),
             time_us=time_us,

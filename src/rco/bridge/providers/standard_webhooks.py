@@ -11,6 +11,7 @@ import hmac
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Expression, Headers, ProviderSettings
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, type_of
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
 from rco.bridge.private_keys import ed25519_private
@@ -84,7 +85,9 @@ class StandardWebhooks:
         self._type, self._field = settings.type, settings.type_field
         self._forming = Forming(settings, "standard-webhooks-v1:hmac-sha256", subject, SIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
@@ -106,10 +109,12 @@ class StandardWebhooks:
         else:
             secret_id, sig_alg = self._match_either(now_us, signed, candidates, public, status)
         check_window(time_us, now_us, self._age_s, self._skew_s)
-        data = decode_object(body)
+        content = body if expand is None else expand(body)
+        data = decode_object(content)
         return self._forming.delivery(
             data=data,
             body=body,
+            payload=content,
             event_id=message_id.decode("ascii"),
             event_type=self._type or type_of(data, self._field),
             time_us=time_us,

@@ -12,6 +12,7 @@ import hmac
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_object
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, type_of
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
 from rco.bridge.rules import fixed_scheme
@@ -57,7 +58,9 @@ class Stripe:
         self._status, self._type = settings.bad_signature_status, settings.type
         self._forming = Forming(settings, "stripe-v1:hmac-sha256", materials.subject, SIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Delivery:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Delivery:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
@@ -68,12 +71,14 @@ class Stripe:
         time_us = parse_timestamp_s(stamp, status) * 1_000_000
         secret_id = matching_secret(self._signers, now_us, (stamp + b".", body), binascii.hexlify, candidates, status)
         check_window(time_us, now_us, self._age_s, self._skew_s)
-        data = decode_object(body)
+        content = body if expand is None else expand(body)
+        data = decode_object(content)
         event_id = identity_in(data, "id")
         claim = self._claims.of_id_or_bytes(event_id.encode(), body)
         return self._forming.delivery(
             data=data,
             body=body,
+            payload=content,
             event_id=event_id or claim.hex(),
             event_type=self._type or type_of(data, "type"),
             time_us=time_us,

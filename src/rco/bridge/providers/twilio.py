@@ -20,6 +20,7 @@ import msgspec
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Answered, Headers, Reply
 from rco.bridge.decode import decode_json
+from rco.bridge.decompression import Expand
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming, named_type
 from rco.bridge.forms import FORM, Pairs, decode_form, form_data, is_form
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
@@ -35,7 +36,7 @@ from rco.bridge.signature import (
     unauth,
     well_formed,
 )
-from rco.errors import ConfigInvalid, Refused
+from rco.errors import ConfigInvalid, Reason, Refused
 
 __all__ = ["KIND", "Twilio", "signed_text"]
 
@@ -88,9 +89,14 @@ class Twilio:
         self._status, self._type = settings.bad_signature_status, settings.type
         self._forming = Forming(settings, "twilio:hmac", materials.subject, UNSIGNED_TIME_HORIZON_S)
 
-    def verify(self, headers: Headers, body: bytes, now_us: int, corr_id: str) -> Answered:
+    def verify(
+        self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
+    ) -> Answered:
         """See ``Verifier.verify``. A form is taken apart before the signature holds, as its parts are what is signed;
         one that cannot be is a bad signature."""
+        if expand is not None:
+            # What is signed are parts of the plain body, so it would have to be expanded before anything is proven.
+            raise Refused(Reason.MEDIA_TYPE, "content_encoding")
         status = self._status
         found = gather(headers, _WANTED)
         signature = found.get(_SIGNATURE)
