@@ -304,7 +304,8 @@ class Service:
         access = Access(keeper.reader, clock, None if self._granting is None else self._granting.authority)
         api = Deferred(partial(self._control_api, access, settings), ready=memory.settle, failed=self._broken)
         self._stops.append(api.stop)
-        root = Root(clock=clock, ids=ids, metrics=metrics, ingress=self._ingress, health=health, mounts={"/v1": api})
+        mounts: dict[str, App] = {"/v1": api, **await self._content(settings, access)}
+        root = Root(clock=clock, ids=ids, metrics=metrics, ingress=self._ingress, health=health, mounts=mounts)
         for app, address in (
             (root, settings.server.bind_addr),
             (MetricsApp(metrics=metrics, health=health, ids=ids), settings.server.metrics_addr),
@@ -335,6 +336,29 @@ class Service:
             body_limit_bytes=settings.limits.body_limit_bytes,
             read_timeout_s=settings.server.read_timeout_s,
         )
+
+    async def _content(self, settings: Settings, access: Access) -> dict[str, App]:
+        """The content store's routes, where they are wanted."""
+        if not settings.content.enabled:
+            return {}
+        from rco.objects.content import ContentStore
+        from rco.objects.opening import open_objects
+        from rco.server.content import ContentApp
+
+        objects = open_objects(settings.objects, self._data, clock=self._clock, ids=self._ids, resolve=self._secrets)
+        await objects.start()
+        self._stops.append(objects.stop)
+        app = ContentApp(
+            ContentStore(objects),
+            lambda: self._desk,
+            access,
+            self._clock,
+            options=settings.content,
+            json_limit_bytes=settings.limits.body_limit_bytes,
+            read_timeout_s=settings.server.read_timeout_s,
+            admit=self._ingress.admit,
+        )
+        return {"/put": app, "/o": app}
 
     # -- changes ---------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from rco.expr.jq import Expression
 from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
 from rco.model.target import Credential, Rule, Target
+from rco.objects import options as objects
 from rco.operations.policy import rule_problem
 from rco.scheduler.commit import input_of
 from rco.scheduler.ticks import Calendars, Ticks
@@ -80,6 +81,8 @@ def check_settings(settings: Settings, report: Report) -> None:
         seen[subscription.name] = index
         _subscription(subscription, key, report)
     for name, message, cure in capability.faults(settings.capability, settings.vault):
+        report(name, message, cure)
+    for name, message, cure in objects.faults(settings.objects, settings.content, enforce=settings.capability.enforce):
         report(name, message, cure)
     _grants(settings, report)
 

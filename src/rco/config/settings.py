@@ -19,6 +19,7 @@ from rco.model.grant_rule import GrantRule
 from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
 from rco.model.target import Target
+from rco.objects.options import ContentOptions, ObjectOptions
 from rco.scheduler.options import SchedulerOptions
 from rco.store.options import StoreOptions
 
@@ -99,6 +100,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     logging: LogSettings = LogSettings()
     capability: CapabilityOptions = CapabilityOptions()
     vault: VaultOptions = VaultOptions()
+    objects: ObjectOptions = ObjectOptions()
+    content: ContentOptions = ContentOptions()
     providers: dict[str, ProviderSettings] = {}
     targets: dict[str, Target] = {}
     subscriptions: list[Subscription] = []

@@ -8,6 +8,7 @@ from blake3 import blake3
 
 __all__ = [
     "DIGEST_BYTES",
+    "ContentDigest",
     "chained_digest",
     "content_address",
     "derived_key",
@@ -45,6 +46,22 @@ def derived_key(context: str, material: bytes) -> bytes:
 def content_address(data: bytes) -> str:
     """``b3:`` and 64 hexadecimal digits."""
     return "b3:" + blake3(data).hexdigest()
+
+
+class ContentDigest:
+    """The content address of what comes in pieces."""
+
+    __slots__ = ("_hasher",)
+
+    def __init__(self) -> None:
+        self._hasher = blake3()
+
+    def add(self, piece: bytes) -> None:
+        self._hasher.update(piece)
+
+    def address(self) -> str:
+        """That of all pieces so far. More may follow."""
+        return "b3:" + self._hasher.hexdigest()
 
 
 def length_prefixed(*parts: bytes) -> bytes:

@@ -120,6 +120,11 @@ class Ingress:
     def draining(self) -> bool:
         return self._draining
 
+    def admit(self) -> None:
+        """Pass while writes are taken at all. Raises ``Refused(BACKPRESSURE)``."""
+        if self._draining:
+            raise Refused(Reason.BACKPRESSURE, "draining", status=503, retry_after_s=1.0)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Serve one request whose path begins with ``/webhooks/``; returns the status that was sent. Raises only what
         ``send`` raises and cancellation."""
@@ -134,8 +139,7 @@ class Ingress:
         try:
             if method != "POST":
                 raise Refused(Reason.METHOD, "method")
-            if self._draining:
-                raise Refused(Reason.BACKPRESSURE, "draining", status=503, retry_after_s=1.0)
+            self.admit()
             if self._caller_of is not None:
                 self._turnstile.greet(self._caller_of(scope))
             route = self._turnstile.enter(scope["path"][len(PREFIX) :])

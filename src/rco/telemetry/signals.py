@@ -109,7 +109,7 @@ CALLS_LIMITED = _counter(
 BREAKER_STATE = _gauge("rco_breaker_state", "Circuit breaker of a target: 0 closed, 1 half open, 2 open.", "target")
 
 # Events.
-EVENTS = _counter("rco_events_total", "Events accepted, by origin (webhook, api, run).", "origin")
+EVENTS = _counter("rco_events_total", "Events accepted, by origin (webhook, api, run, put).", "origin")
 EVENT_MATCHES = _counter("rco_event_matches_total", "Subscriptions that an accepted event matched.", "subscription")
 DEAD_LETTERS = _counter("rco_dead_letters_total", "Events that a subscription could not take.", "subscription")
 LETTERS_REPLAYED = _counter("rco_dead_letters_replayed_total", "Dead letters that were sent again.")
@@ -142,6 +142,12 @@ INTEROP_SECRET_MATCHED = _counter(
     "secret_id",
 )
 INTEROP_AUTH_FAILURES = _counter("svc_interop_auth_failures_total", "Requests without valid proof of who sends them.")
+INTEROP_CONTENT_BYTES = _counter(
+    "svc_interop_content_bytes_total", "Bytes of content taken in and given out (in, out).", "direction"
+)
+OBJECTS_BROKEN = _counter(
+    "rco_objects_broken_total", "Objects whose bytes were not what their address or their record says."
+)
 INTEROP_CAPABILITIES_ISSUED = _counter(
     "svc_interop_capabilities_issued_total",
     "Capabilities minted, by the kinds of their scopes (webhook, run, call, write).",

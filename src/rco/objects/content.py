@@ -1,0 +1,173 @@
+"""Content by its address: the BLAKE3 digest of the bytes is their name, and what comes out is checked against it.
+
+An object is a head (what the content is) and the content. The address covers the content alone, so the same bytes have
+one address whatever was said of them; the last one who put them says what they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from rco.errors import EvidenceBroken, NotFound
+from rco.kit.digest import ContentDigest
+from rco.objects.contract import CHUNK_BYTES, Intake, Objects
+
+__all__ = ["Content", "ContentStore", "Filling", "Meta", "Stored", "key_of", "well_formed_address"]
+
+_MAGIC = b"rco-content/1\n"
+_ADDRESS = re.compile(r"b3:[0-9a-f]{64}")
+_HEAD_BYTES_MAX = 8 << 10
+
+
+class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What somebody said of content. Nothing here is believed: it is never a reason to run or to render anything."""
+
+    type: str = ""
+    content_encoding: str = ""
+    provider: str = ""
+    put_us: int = 0
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """Content that is kept. Durable when one holds this."""
+
+    address: str
+    size_bytes: int
+
+
+def well_formed_address(text: str) -> bool:
+    """Whether ``text`` is ``b3:`` and 64 lower-case hexadecimal digits."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def key_of(address: str) -> str:
+    """Where content of this address stands: spread over 256 folders."""
+    digits = address.removeprefix("b3:")
+    return f"content/{digits[:2]}/{digits}"
+
+
+class ContentStore:
+    """Puts content into and gets it out of a keeper of objects."""
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+
+    async def begin(self, meta: Meta) -> Filling:
+        """Content that comes in pieces."""
+        packed = msgspec.json.encode(meta)
+        intake = await self.objects.begin()
+        try:
+            await intake.write(_MAGIC + len(packed).to_bytes(4, "big") + packed)
+        except BaseException:
+            await intake.abort()
+            raise
+        return Filling(intake)
+
+    async def open(self, address: str) -> Content | None:
+        """What is there under ``address``, or ``None``. Raises ``EvidenceBroken`` for what is no content at all."""
+        key = key_of(address)
+        seen = await self.objects.seen(key)
+        if seen is None:
+            return None
+        pieces = self.objects.read(key)
+        try:
+            first = await anext(pieces, b"")
+        except NotFound:
+            return None
+        begin = len(_MAGIC) + 4
+        length = int.from_bytes(first[len(_MAGIC) : begin], "big")
+        start = begin + length
+        try:
+            if not first.startswith(_MAGIC) or length > _HEAD_BYTES_MAX or len(first) < start:
+                raise msgspec.DecodeError
+            meta = msgspec.json.decode(first[begin:start], type=Meta)
+        except (msgspec.DecodeError, UnicodeError):
+            raise broken(address) from None
+        return Content(address, meta, seen.size_bytes - start, first[start:], pieces)
+
+
+class Filling:
+    """Content on its way in. End it with ``finish`` or ``abort``."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake, self._digest = intake, ContentDigest()
+        self.size_bytes = 0
+
+    async def write(self, chunk: bytes) -> None:
+        self._digest.add(chunk)
+        self.size_bytes += len(chunk)
+        await self._intake.write(chunk)
+
+    @property
+    def address(self) -> str:
+        """That of what was written so far."""
+        return self._digest.address()
+
+    async def finish(self) -> Stored:
+        """Durable when this returns. A second put of the same bytes changes nothing but what is said of them."""
+        address = self.address
+        await self._intake.commit(key_of(address))
+        return Stored(address, self.size_bytes)
+
+    async def abort(self) -> None:
+        await self._intake.abort()
+
+
+class Content:
+    """Content that was found. Its pieces can be asked for once."""
+
+    def __init__(self, address: str, meta: Meta, size_bytes: int, head: bytes, pieces: AsyncIterator[bytes]) -> None:
+        self.address, self.meta, self.size_bytes = address, meta, size_bytes
+        self._head, self._pieces = head, pieces
+
+    async def stream(self, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes ``first`` to ``last`` (both included; ``None``: to the end), in pieces.
+
+        All of the content is read and its digest is checked, whatever is asked for; the last piece is held back until
+        it was found right. Raises ``EvidenceBroken`` instead of it else: what came until then is not the content.
+        """
+        stop = self.size_bytes if last is None else last + 1
+        digest = ContentDigest()
+        held = b""
+        at = 0
+        async for piece in self._all():
+            digest.add(piece)
+            wanted = piece[max(0, first - at) : max(0, stop - at)]
+            at += len(piece)
+            if wanted:
+                if held:
+                    yield held
+                held = wanted
+        if at != self.size_bytes or digest.address() != self.address:
+            raise broken(self.address)
+        if held:
+            yield held
+
+    async def _all(self) -> AsyncIterator[bytes]:
+        if self._head:
+            yield self._head
+            self._head = b""
+        async for piece in self._pieces:
+            yield piece
+
+    async def close(self) -> None:
+        """Let go of the object. May be called twice."""
+        close = getattr(self._pieces, "aclose", None)
+        if close is not None:
+            await close()
+
+    async def whole(self, limit_bytes: int = CHUNK_BYTES) -> bytes:
+        """All of it, checked. For what is known to be small."""
+        if self.size_bytes > limit_bytes:
+            raise broken(self.address)
+        return b"".join([piece async for piece in self.stream()])
+
+
+def broken(address: str) -> EvidenceBroken:
+    """What is kept under an address is not what the address says."""
+    return EvidenceBroken(
+        f"the content kept under {address} has another digest.", cure="Put it again, and look at the disk."
+    )

@@ -1,0 +1,91 @@
+"""What a keeper of objects promises. The suite in ``tests/conformance/test_objects.py`` decides whether one is one.
+
+A keeper knows keys and bytes only; what the bytes are, whose they are and whether they are what they should be is for
+who looks down on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+
+from rco.errors import Misuse
+
+__all__ = ["CHUNK_BYTES", "Intake", "Objects", "Seen", "check_key"]
+
+CHUNK_BYTES = 64 << 10
+"""Objects move in pieces of this size; at most two of one object are in memory at a time."""
+_KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:/[a-z0-9][a-z0-9_-]*){1,7}")
+KEY_CHARACTERS_MAX = 512
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """An object as a list shows it. ``put_us`` is when it was last put, by the keeper's own clock."""
+
+    key: str
+    size_bytes: int
+    put_us: int
+
+
+class Intake(Protocol):
+    """One object on its way in. Exactly one of ``commit`` and ``abort`` ends it; ``abort`` may come again."""
+
+    async def write(self, chunk: bytes) -> None:
+        """Take the next piece. Raises ``StoreError`` when it cannot be kept."""
+        ...
+
+    async def commit(self, key: str) -> None:
+        """Put what was written under ``key``, whole or not at all. When this returns it is durable; what was there
+        before is replaced."""
+        ...
+
+    async def abort(self) -> None:
+        """Forget what was written. Raises nothing."""
+        ...
+
+
+class Objects(Protocol):
+    """Raises ``StoreError`` wherever the place gives no answer."""
+
+    place: str
+    """Where it is, for people: no secret is in it."""
+
+    async def start(self) -> None:
+        """Raises ``ConfigInvalid`` when the place can never be used."""
+        ...
+
+    async def stop(self) -> None:
+        """May be called before ``start`` and twice."""
+        ...
+
+    async def begin(self) -> Intake: ...
+
+    async def seen(self, key: str) -> Seen | None:
+        """What is there under ``key``, or ``None``."""
+        ...
+
+    def read(self, key: str) -> AsyncIterator[bytes]:
+        """The object in pieces of ``CHUNK_BYTES``, the last one shorter. Raises ``NotFound`` at the first piece when
+        nothing is there. One that is replaced meanwhile goes on as it was, or ends with ``StoreError``."""
+        ...
+
+    async def delete(self, key: str) -> bool:
+        """Whether there was something to delete. When this returns, it is gone for good."""
+        ...
+
+    async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
+        """Objects whose keys begin with ``prefix`` and are greater than ``after``, by key."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """``key``, if it is one: two to eight words of a to z, 0 to 9, ``_`` and ``-`` with slashes between them, so that
+    it can neither leave the place nor mean two things. Raises ``Misuse``."""
+    if len(key) > KEY_CHARACTERS_MAX or not _KEY.fullmatch(key):
+        raise Misuse(
+            f"{key[:80]!r} is not the key of an object.", cure="Use words of a-z, 0-9, _ and - with / between."
+        )
+    return key

@@ -1,0 +1,97 @@
+"""Objects in memory: gone with the process. For amnesia, and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from rco.errors import NotFound, Overloaded
+from rco.kit.clock import Clock
+from rco.objects.contract import CHUNK_BYTES, Seen, check_key
+
+__all__ = ["MemoryObjects"]
+
+
+class MemoryObjects:
+    """Implements ``rco.objects.contract.Objects``. Over ``limit_bytes`` in all nothing more is taken."""
+
+    place = "memory"
+
+    def __init__(self, clock: Clock, limit_bytes: int) -> None:
+        self._clock, self._limit_bytes = clock, limit_bytes
+        self._held: dict[str, tuple[bytes, int]] = {}
+        self._size_bytes = 0
+
+    async def start(self) -> None:
+        """Nothing is needed."""
+
+    async def stop(self) -> None:
+        self._held.clear()
+        self._size_bytes = 0
+
+    async def begin(self) -> _Intake:
+        return _Intake(self)
+
+    def reserve(self, size_bytes: int) -> None:
+        """Take room for what comes. Raises ``Overloaded`` when there is none."""
+        if self._size_bytes + size_bytes > self._limit_bytes:
+            raise Overloaded(
+                f"objects in memory hold {self._size_bytes} bytes; the limit is {self._limit_bytes}.",
+                cure="Raise objects.memory_limit, or keep them in a folder.",
+            )
+        self._size_bytes += size_bytes
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep ``data``, whose room is reserved."""
+        before = self._held.get(check_key(key))
+        if before is not None:
+            self._size_bytes -= len(before[0])
+        self._held[key] = (data, self._clock.now_us())
+
+    def release(self, size_bytes: int) -> None:
+        self._size_bytes -= size_bytes
+
+    async def seen(self, key: str) -> Seen | None:
+        held = self._held.get(check_key(key))
+        return None if held is None else Seen(key, len(held[0]), held[1])
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        held = self._held.get(check_key(key))
+        if held is None:
+            raise NotFound(f"no object {key}.")
+        data = held[0]
+        for at in range(0, len(data), CHUNK_BYTES):
+            yield data[at : at + CHUNK_BYTES]
+
+    async def delete(self, key: str) -> bool:
+        held = self._held.pop(check_key(key), None)
+        if held is None:
+            return False
+        self._size_bytes -= len(held[0])
+        return True
+
+    async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
+        keys = sorted(key for key in self._held if key.startswith(prefix) and key > after)
+        return [Seen(key, len(self._held[key][0]), self._held[key][1]) for key in keys[:limit]]
+
+
+class _Intake:
+    __slots__ = ("_keeper", "_pieces", "_size_bytes")
+
+    def __init__(self, keeper: MemoryObjects) -> None:
+        self._keeper, self._pieces, self._size_bytes = keeper, bytearray(), 0
+
+    async def write(self, chunk: bytes) -> None:
+        self._keeper.reserve(len(chunk))
+        self._size_bytes += len(chunk)
+        self._pieces += chunk
+
+    async def commit(self, key: str) -> None:
+        check_key(key)
+        self._keeper.put(key, bytes(self._pieces))
+        self._size_bytes = 0
+        self._pieces = bytearray()
+
+    async def abort(self) -> None:
+        self._keeper.release(self._size_bytes)
+        self._size_bytes = 0
+        self._pieces = bytearray()

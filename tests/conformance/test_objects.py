@@ -1,0 +1,221 @@
+"""One suite for every keeper of objects: memory, a folder, a bucket on a server that speaks S3's protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from tests.servers.s3 import S3Server
+
+from rco.errors import ConfigInvalid, Misuse, NotFound, Overloaded, StoreError
+from rco.kit.clock import SystemClock
+from rco.kit.ids import Ids
+from rco.objects.contract import CHUNK_BYTES, Objects
+from rco.objects.folder import FolderObjects
+from rco.objects.memory import MemoryObjects
+from rco.objects.opening import open_objects
+from rco.objects.options import ObjectOptions
+
+KEY = "content/ab/abcdef"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server
+
+
+def bucket(server: S3Server, folder: Path, prefix: str, **changed: str) -> Objects:
+    options = ObjectOptions(
+        place=f"s3://{server.bucket}/{prefix}",
+        endpoint=server.endpoint,
+        **{"access_key_id": "env:KEY", "secret_access_key": "env:SECRET", **changed},
+    )
+    clock = SystemClock()
+    return open_objects(options, folder, clock=clock, ids=Ids(clock), resolve=lambda _: "testing")
+
+
+@pytest.fixture(params=["memory", "folder", "s3"])
+async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Objects]:
+    clock = SystemClock()
+    kept: Objects
+    match request.param:
+        case "memory":
+            kept = MemoryObjects(clock, 64 << 20)
+        case "folder":
+            kept = FolderObjects(tmp_path / "objects", clock, Ids(clock))
+        case _:
+            kept = bucket(request.getfixturevalue("s3"), tmp_path, f"tests/{tmp_path.name}")
+    await kept.start()
+    yield kept
+    await kept.stop()
+    await kept.stop()
+
+
+async def put(objects: Objects, key: str, data: bytes, step: int = CHUNK_BYTES) -> None:
+    intake = await objects.begin()
+    for at in range(0, len(data), step):
+        await intake.write(data[at : at + step])
+    await intake.commit(key)
+
+
+async def get(objects: Objects, key: str) -> list[bytes]:
+    return [piece async for piece in objects.read(key)]
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES])
+async def test_what_was_put_comes_out_in_pieces(objects: Objects, size: int) -> None:
+    data = os.urandom(size)
+    await put(objects, KEY, data, step=10_000)
+    pieces = await get(objects, KEY)
+    assert b"".join(pieces) == data
+    assert all(len(piece) == CHUNK_BYTES for piece in pieces[:-1])
+    seen = await objects.seen(KEY)
+    assert seen is not None
+    assert (seen.key, seen.size_bytes) == (KEY, size)
+    assert abs(seen.put_us - SystemClock().now_us()) < 60_000_000
+
+
+async def test_more_than_one_part_of_an_upload(objects: Objects) -> None:
+    data = os.urandom((11 << 20) + 17)
+    await put(objects, KEY, data, step=1 << 20)
+    assert b"".join(await get(objects, KEY)) == data
+
+
+async def test_nothing_is_there_before_the_commit_nor_after_an_abort(objects: Objects) -> None:
+    intake = await objects.begin()
+    await intake.write(b"half of it")
+    assert await objects.seen(KEY) is None
+    assert await objects.listed("", "", 10) == []
+    await intake.abort()
+    await intake.abort()
+    assert await objects.seen(KEY) is None
+    with pytest.raises(NotFound):
+        await get(objects, KEY)
+
+
+async def test_a_second_put_replaces_the_first(objects: Objects) -> None:
+    await put(objects, KEY, b"one")
+    await put(objects, KEY, b"two!")
+    assert await get(objects, KEY) == [b"two!"]
+    assert [seen.size_bytes for seen in await objects.listed("content/", "", 10)] == [4]
+
+
+async def test_what_is_deleted_is_gone(objects: Objects) -> None:
+    await put(objects, KEY, b"one")
+    assert await objects.delete(KEY)
+    assert not await objects.delete(KEY)
+    assert await objects.seen(KEY) is None
+    with pytest.raises(NotFound):
+        await get(objects, KEY)
+
+
+async def test_lists_go_by_key_and_in_pages(objects: Objects) -> None:
+    keys = sorted(["a/b", "a/b0/c", "a/b/c0", "a/c", "a/c-1", "b/a", "a-b/c", "a/b1"])
+    # A folder cannot be a file as well: no key is the beginning of another one.
+    keys.remove("a/b")
+    for key in keys:
+        await put(objects, key, key.encode())
+    assert [seen.key for seen in await objects.listed("", "", 100)] == keys
+    assert [seen.key for seen in await objects.listed("a/", "", 100)] == [key for key in keys if key.startswith("a/")]
+    paged: list[str] = []
+    while page := await objects.listed("a", paged[-1] if paged else "", 2):
+        paged += [seen.key for seen in page]
+    assert paged == [key for key in keys if key.startswith("a")]
+
+
+@pytest.mark.parametrize(
+    "key", ["", "one", "../up/x", "a/../b", "a//b", "/a/b", "a/b/", "A/b", "a/.b", "a/b\n", "a/b\0", "a/" + "b" * 600]
+)
+async def test_a_key_cannot_leave_its_place(objects: Objects, key: str) -> None:
+    intake = await objects.begin()
+    with pytest.raises(Misuse):
+        await intake.commit(key)
+    await intake.abort()
+    with pytest.raises(Misuse):
+        await objects.seen(key)
+    with pytest.raises(Misuse):
+        await get(objects, key)
+    with pytest.raises(Misuse):
+        await objects.delete(key)
+
+
+async def test_a_reader_that_is_thrown_away_leaves_nothing_behind(objects: Objects) -> None:
+    await put(objects, KEY, os.urandom(4 * CHUNK_BYTES))
+    pieces = objects.read(KEY)
+    assert len(await anext(pieces)) == CHUNK_BYTES
+    await pieces.aclose()  # type: ignore[attr-defined]
+    assert await objects.delete(KEY)
+
+
+async def test_memory_has_a_bound() -> None:
+    kept = MemoryObjects(SystemClock(), 100)
+    await put(kept, KEY, b"x" * 60)
+    intake = await kept.begin()
+    with pytest.raises(Overloaded):
+        await intake.write(b"x" * 41)
+    await intake.abort()
+    await put(kept, "content/aa/b", b"x" * 40)
+    await put(kept, "content/aa/b", b"")
+    await kept.delete(KEY)
+    await put(kept, KEY, b"x" * 100)
+
+
+async def test_a_folder_is_its_owners_alone_and_forgets_what_was_cut_off(tmp_path: Path) -> None:
+    clock = SystemClock()
+    kept = FolderObjects(tmp_path / "objects", clock, Ids(clock))
+    await kept.start()
+    intake = await kept.begin()
+    await intake.write(b"cut off")
+    (left,) = (tmp_path / "objects/.incoming").iterdir()
+    assert left.stat().st_mode & 0o777 == 0o600
+    await put(kept, KEY, b"whole")
+    for folder in (tmp_path / "objects", tmp_path / "objects/content/ab"):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    await kept.start()
+    assert left.exists(), "it may still be coming in"
+    os.utime(left, (0, 0))
+    await kept.start()
+    assert not left.exists()
+    assert await get(kept, KEY) == [b"whole"]
+
+
+async def test_a_folder_syncs_the_file_and_each_folder_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SystemClock()
+    kept = FolderObjects(tmp_path / "objects", clock, Ids(clock))
+    await kept.start()
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()).removeprefix(str(tmp_path)))
+        real(handle)
+
+    monkeypatch.setattr("rco.objects.folder.os.fsync", fsync)
+    await put(kept, KEY, b"whole")
+    assert synced[0].startswith("/objects/.incoming/")
+    assert synced[1:] == ["/objects", "/objects/content", "/objects/content/ab"]
+
+
+async def test_a_bucket_that_is_away_says_so_without_a_secret(s3: S3Server, tmp_path: Path) -> None:
+    absent = open_objects(
+        ObjectOptions(place="s3://no-such-bucket", endpoint=s3.endpoint, access_key_id="a", secret_access_key="b"),
+        tmp_path,
+        clock=SystemClock(),
+        ids=Ids(),
+        resolve=lambda _: "very-secret",
+    )
+    with pytest.raises(StoreError) as raised:
+        await absent.start()
+    assert "very-secret" not in str(raised.value)
+
+
+async def test_a_place_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    kept = FolderObjects(tmp_path / "file" / "objects", SystemClock(), Ids())
+    with pytest.raises(ConfigInvalid):
+        await kept.start()
