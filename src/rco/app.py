@@ -26,6 +26,8 @@ from rco.config.check import calendars_of, check_address
 from rco.config.explain import diff
 from rco.config.secrets import Secrets, kept_key
 from rco.config.settings import Settings
+from rco.datasource.cleaning import Cleaner
+from rco.datasource.steps import Datasource, Datasources
 from rco.egress.client import Egress
 from rco.egress.fetch import Fetcher, system_roots
 from rco.engine.children import as_it_is
@@ -63,7 +65,7 @@ from rco.server.ingress import Ingress
 from rco.server.metrics import MetricsApp
 from rco.server.serving import Listener
 from rco.store.contract.keeper import Keeper
-from rco.store.opening import migrate_up, start_keeper
+from rco.store.opening import migrate_up, need_postgres, start_keeper
 from rco.telemetry import signals
 from rco.telemetry.logs import Level, Log, bridge_stdlib
 from rco.telemetry.metrics import Metrics
@@ -165,6 +167,8 @@ class Service:
         self._stops.append(fetcher.stop)
         self._certificates = Certificates(fetcher, self._clock, system_roots)
         await self._grant(settings, keeper)
+        self._datasources = self._sources(settings, keeper)
+        self._stops.append(self._datasources.stop)
         programs = Programs(self._programs(self._application))
         engine = Engine(
             keeper.writer,
@@ -230,6 +234,10 @@ class Service:
         self._stops.append(partial(engine.stop, settings.server.drain_timeout_s))
         await scheduler.start()
         self._stops.append(scheduler.stop)
+        for source in self._datasources:
+            cleaner = Cleaner(source, keeper.reader, keeper.ownership, self.metrics, self._cleaning_failed)
+            await cleaner.start()
+            self._stops.append(cleaner.stop)
         self._declared: asyncio.Task[None] | None = None
         self._declare(settings)
         self._stops.append(lambda: stop_task(self._declared))
@@ -270,6 +278,27 @@ class Service:
         self._granting = Granting(office, policy, self.metrics, ttl_s=settings.capability.ttl_s)
         self.metrics.gauge(signals.REVOCATIONS).watch(lambda: len(office.revoked))
         self.metrics.gauge(signals.REVOCATION_SILENCE).watch(lambda: office.revoked.silent_s)
+
+    def _sources(self, settings: Settings, keeper: Keeper) -> Datasources:
+        if settings.databases:
+            need_postgres()
+        clock = self._clock
+        return Datasources(
+            {
+                name: Datasource(
+                    database,
+                    partial(self._secrets, database.dsn),
+                    clock=clock,
+                    metrics=self.metrics,
+                    may_commit=lambda: clock.monotonic() < keeper.ownership.act_until_s,
+                    value_limit_bytes=settings.engine.value_limit_bytes,
+                )
+                for name, database in settings.databases.items()
+            }
+        )
+
+    def _cleaning_failed(self, problem: Exception) -> None:
+        self.log.warning("datasource.cleaning_failed", error=problem)
 
     def _keys_changed(self, came: set[str], went: set[str]) -> None:
         for kids, reason in ((came, "key_added"), (went, "key_removed")):
@@ -370,6 +399,10 @@ class Service:
                 raise ConfigInvalid(
                     "capability and vault do not change while the service runs", cure="Restart it.", key="capability"
                 )
+            if settings.databases != self.settings.databases:
+                raise ConfigInvalid(
+                    "databases do not change while the service runs", cure="Restart it.", key="databases"
+                )
             application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
             routes = self._routes(settings)
             table = self._table(settings, application)
@@ -419,7 +452,11 @@ class Service:
     def _programs(self, application: Application | None) -> list[Any]:
         own = [bulk_program(lambda: self._desk)]
         held = None if self._granting is None else partial(self._granting.caller, self._egress)
-        return own if application is None else [*application.programs(self._egress, self._executor, held), *own]
+        return (
+            own
+            if application is None
+            else [*application.programs(self._egress, self._executor, held, self._datasources), *own]
+        )
 
     def _table(self, settings: Settings, application: Application | None) -> RoutingTable:
         own = [] if application is None else application.subscriptions()

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import uvloop
 from tests.crash.birth import Birth, address
-from tests.crash.traps import set_trap
+from tests.crash.traps import plant, set_trap
 
 from rco.app import Service
 from rco.audit.export import export
@@ -145,6 +145,7 @@ def _be_born(birth: Birth, tell: int) -> None:
     os.dup2(log, 2)
     os.environ.update(birth.environ)
     os.write(1, f"--- {os.getpid()} {birth.trap}\n".encode())
+    plant(birth.environ.get("CRASH_PLANT", ""))
     if birth.trap:
         set_trap(birth.trap)
     uvloop.run(_live(birth, tell))

@@ -20,6 +20,7 @@ import rco.egress.client as egress_client
 import rco.egress.lane as egress_lane
 import rco.engine.loading as engine_loading
 import rco.store.sqlite.keeper as sqlite_keeper
+from rco.datasource.steps import Datasource
 from rco.egress.client import Egress
 from rco.engine.children import Children
 from rco.engine.effects import Effects
@@ -36,7 +37,7 @@ from rco.store import migrate
 from rco.store.contract.changes import Changes
 from rco.store.sqlite.commit import Committer
 
-__all__ = ["Trap", "set_trap"]
+__all__ = ["Trap", "plant", "set_trap"]
 
 
 class Trap:
@@ -71,6 +72,8 @@ def set_trap(wanted: str) -> None:
         _files(trap)
     elif trap.wants("engine."):
         _engine(trap)
+    elif trap.wants("datasource."):
+        _datasource(trap)
     else:
         _transactions(trap)
 
@@ -226,6 +229,47 @@ def _calls(trap: Trap) -> None:
         return response
 
     egress_lane._Request.send = watched_send  # type: ignore[method-assign]
+
+
+# -- databases of the users' own -------------------------------------------------------------------------------------
+
+
+def _datasource(trap: Trap) -> None:
+    """Of a transactional step: ``claimed`` its key, ``function-done``, its result ``kept``, ``before-commit`` and
+    ``after-commit`` of the user's database: the journal knows nothing of it."""
+    function, keep, commit = Datasource._function, Datasource._keep, Datasource._commit
+
+    async def watched_function(self: Datasource, *given: Any) -> Any:
+        trap.passing("datasource.claimed")
+        done = await function(self, *given)
+        trap.passing("datasource.function-done")
+        return done
+
+    async def watched_keep(self: Datasource, *given: Any) -> bool:
+        kept = await keep(self, *given)
+        trap.passing("datasource.kept")
+        return kept
+
+    async def watched_commit(self: Datasource, transaction: Any) -> None:
+        trap.passing("datasource.before-commit")
+        await commit(self, transaction)
+        trap.passing("datasource.after-commit")
+
+    Datasource._function = watched_function  # type: ignore[method-assign]
+    Datasource._keep = watched_keep  # type: ignore[method-assign]
+    Datasource._commit = watched_commit  # type: ignore[method-assign]
+
+
+def plant(bug: str) -> None:
+    """Break what the tests must find broken."""
+    if bug == "step-without-record":
+        gone = "DELETE FROM rco.rco_step WHERE run_id = $1 AND step_key = $2"
+
+        async def forget(_: Datasource, connection: Any, __: Any, asked: Any, *___: Any) -> bool:
+            await connection.execute(gone, *asked.key)
+            return True
+
+        Datasource._keep = forget  # type: ignore[method-assign]
 
 
 # -- the engine ----------------------------------------------------------------------------------------------------

@@ -60,12 +60,14 @@ def blocks(text: str) -> Iterator[Block]:
 class Reader:
     """Somebody who does what a page says, in ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environ: dict[str, str] | None = None) -> None:
+        """``environ``: what the page takes as given beside what every shell has."""
         self.folder = folder
         self._printed = ""
         self._services: list[subprocess.Popen[bytes]] = []
         self._ports = {usual: f"127.0.0.1:{_free_port()}" for usual in USUAL}
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("RCO_")}
+        self._environ |= environ or {}
         self._environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._environ |= {variable: self._ports[usual] for usual, variable in USUAL.items()}
 

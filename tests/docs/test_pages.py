@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.docs.pages import ROOT, Reader, blocks
+from tests.servers.postgres import PostgresServer
 
 PAGES = [ROOT / "README.md", ROOT / "docs/quickstart.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
-    reader = Reader(tmp_path)
+def test_a_page_does_what_it_says(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    text = page.read_text()
+    environ = {"SHOP_DSN": request.getfixturevalue("empty_dsn")} if "$SHOP_DSN" in text else {}
+    reader = Reader(tmp_path, environ)
     try:
-        for block in blocks(page.read_text()):
+        for block in blocks(text):
             reader.do(block)
     finally:
         reader.close()
+
+
+@pytest.fixture
+def empty_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """What pages call the shop's database: one of a user's own, with nothing in it."""
+    name = "page_shop"
+    postgres_server.query("postgres", f"CREATE DATABASE {name}")
+    yield postgres_server.dsn(name)
+    postgres_server.drop(name)
 
 
 def test_code_that_does_not_work_is_found(tmp_path: Path) -> None:

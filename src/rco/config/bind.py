@@ -24,7 +24,7 @@ from rco.kit.units import parse_duration_s, parse_size_bytes
 __all__ = ["NAME", "REFERENCE", "SECRET_FIELDS", "Binder", "field_kinds", "file_key"]
 
 SECRET_FIELDS = frozenset(
-    {"access_key_id", "secret_access_key", "secret", "secrets", "ref", "token", "password", "private_key"}
+    {"dsn", "access_key_id", "secret_access_key", "secret", "secrets", "ref", "token", "password", "private_key"}
 )
 REFERENCE = re.compile(r"env:[A-Z_][A-Z0-9_]{0,127}|file:/[^\0\n]{1,1000}")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

@@ -14,6 +14,7 @@ from rco.bridge.providers import check_provider
 from rco.capability import options as capability
 from rco.config.bind import NAME, file_key
 from rco.config.settings import ServerSettings, Settings
+from rco.datasource.options import database_faults
 from rco.egress.rules import Rules
 from rco.errors import ConfigInvalid, Misuse
 from rco.expr.jq import Expression
@@ -69,6 +70,9 @@ def check_settings(settings: Settings, report: Report) -> None:
         _expression(provider.subject, f"providers.{name}.subject", report)
     for name, target in settings.targets.items():
         _target(target, f"targets.{name}", report)
+    for name, database in settings.databases.items():
+        for wrong, message, cure in database_faults(database):
+            report(f"databases.{name}.{file_key(wrong)}", message, cure)
     _schedules(settings, report)
     for field in msgspec.structs.fields(settings.scheduler):
         if getattr(settings.scheduler, field.name) <= 0:

@@ -14,6 +14,7 @@ from rco.config.bind import Binder, field_kinds
 from rco.config.check import check_settings
 from rco.config.settings import Settings
 from rco.config.source import SOURCE_BYTES_MAX, Node, parse_yaml, plain_scalar
+from rco.datasource.options import Database
 from rco.errors import ConfigInvalid
 from rco.model.schedule import ScheduleSpec
 from rco.model.target import Target
@@ -21,7 +22,12 @@ from rco.model.target import Target
 __all__ = ["PREFIX", "SECTIONS", "Loaded", "load", "problems"]
 
 PREFIX = "RCO_"
-NAMED: dict[str, type] = {"providers": ProviderSettings, "targets": Target, "schedules": ScheduleSpec}
+NAMED: dict[str, type] = {
+    "providers": ProviderSettings,
+    "targets": Target,
+    "schedules": ScheduleSpec,
+    "databases": Database,
+}
 """Sections whose keys are names that the operator chose."""
 SECTIONS = tuple(
     name

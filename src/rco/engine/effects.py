@@ -11,7 +11,7 @@ import msgspec
 from rco.engine.live import Live
 from rco.engine.operation import Effect
 from rco.engine.owner import Owner
-from rco.errors import Misuse
+from rco.errors import CodeChanged, Misuse
 from rco.kit.canonical import canonical_json
 from rco.kit.clock import MICROS
 from rco.kit.ids import id_text
@@ -114,6 +114,10 @@ class Effects:
                 self._lost(live, op, EffectFailed("the step cancelled itself", kind="CancelledError"))
                 return
             raise
+        except CodeChanged as changed:
+            # What the effect left behind elsewhere was made by other code: like a journal that does not fit.
+            if live.machine.pending.get(op.key) is op and not live.ending:
+                self._owner.block(live, {"cause": "code changed", "message": changed.message, "diff": changed.diff})
         except Misuse as problem:
             self._lost(live, op, EffectFailed(str(problem), kind="Misuse", code="step_failed", retryable=False))
         except Exception as problem:  # noqa: BLE001 - an author's step may raise anything; it becomes data

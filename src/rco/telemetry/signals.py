@@ -108,6 +108,21 @@ CALLS_LIMITED = _counter(
 )
 BREAKER_STATE = _gauge("rco_breaker_state", "Circuit breaker of a target: 0 closed, 1 half open, 2 open.", "target")
 
+# Databases of the users' own.
+TRANSACTIONS = _counter(
+    "rco_transactions_total",
+    "Transactional steps, by database and outcome (committed; found: the result was recorded before; rolled_back and"
+    " away: made again; failed; unknown: the answer to a commit was lost and is being found out).",
+    "database",
+    "outcome",
+)
+TRANSACTION_LATENCY = _histogram(
+    "rco_transaction_seconds", "Time of one committed transactional step, with its function.", _CALL_S, "database"
+)
+TRANSACTION_RECORDS_REMOVED = _counter(
+    "rco_transaction_records_removed_total", "Records of transactional steps removed after their time.", "database"
+)
+
 # Events.
 EVENTS = _counter("rco_events_total", "Events accepted, by origin (webhook, api, run, put).", "origin")
 EVENT_MATCHES = _counter("rco_event_matches_total", "Subscriptions that an accepted event matched.", "subscription")

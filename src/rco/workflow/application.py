@@ -22,6 +22,7 @@ from rco.workflow.context import Context
 from rco.workflow.conversion import converter, plain
 from rco.workflow.definition import Workflow
 from rco.workflow.scan import scan
+from rco.workflow.transactions import Transactions, no_databases
 
 __all__ = ["Application", "load_application"]
 
@@ -37,11 +38,18 @@ class Application(msgspec.Struct, frozen=True):
         """What the workflows ask for with ``on=``."""
         return [one for workflow in self.workflows for one in workflow.subscriptions()]
 
-    def programs(self, caller: Caller, executor: Executor, held: CallerOf | None = None) -> list[Program]:
+    def programs(
+        self,
+        caller: Caller,
+        executor: Executor,
+        held: CallerOf | None = None,
+        transactions: Transactions = no_databases,
+    ) -> list[Program]:
         """The workflows as the engine runs them: calls go through ``caller``, blocking steps to ``executor``.
 
         ``held``: who calls for a run depends on what it holds, and is asked for with its identity and first record."""
-        return [_program(workflow, held or (lambda _id, _start: caller), executor) for workflow in self.workflows]
+        caller_of = held or (lambda _id, _start: caller)
+        return [_program(workflow, caller_of, executor, transactions) for workflow in self.workflows]
 
 
 def load_application(where: str) -> Application:
@@ -128,11 +136,13 @@ def _forget(folder: str) -> None:
     importlib.invalidate_caches()
 
 
-def _program(workflow: Workflow[Any, Any], caller_of: CallerOf, executor: Executor) -> Program:
+def _program(
+    workflow: Workflow[Any, Any], caller_of: CallerOf, executor: Executor, transactions: Transactions
+) -> Program:
     return Program(
         workflow.name,
         workflow.version,
-        partial(_begin, workflow, converter(workflow.input_type()), caller_of, executor),
+        partial(_begin, workflow, converter(workflow.input_type()), caller_of, executor, transactions),
     )
 
 
@@ -141,6 +151,7 @@ async def _begin(
     convert: Any,
     caller_of: CallerOf,
     executor: Executor,
+    transactions: Transactions,
     machine: Machine,
     run_id: bytes,
     start: StartBody,
@@ -148,6 +159,6 @@ async def _begin(
     given = start.get("input")
     if convert is not None:
         given = convert(given)
-    context = Context(machine, start.get("corr_id") or "", caller_of(run_id, start), executor)
+    context = Context(machine, start.get("corr_id") or "", caller_of(run_id, start), executor, transactions)
     value = await workflow.function(context, given)
     return plain(value)

@@ -35,6 +35,7 @@ from rco.model.target import CallRequest, CallResult, Repeat
 from rco.workflow.calls import Caller
 from rco.workflow.conversion import plain, returns
 from rco.workflow.probe import CallProbe, Probe
+from rco.workflow.transactions import Isolation, Transactions, no_databases
 
 __all__ = ["Context", "Named", "attempt"]
 
@@ -66,13 +67,21 @@ class Named(Protocol):
 class Context:
     """What a workflow is given. One per run; made anew for every replay."""
 
-    __slots__ = ("_caller", "_corr_id", "_executor", "_machine")
+    __slots__ = ("_caller", "_corr_id", "_executor", "_machine", "_transactions")
 
-    def __init__(self, machine: Machine, corr_id: str, caller: Caller, executor: Executor) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        corr_id: str,
+        caller: Caller,
+        executor: Executor,
+        transactions: Transactions = no_databases,
+    ) -> None:
         self._machine = machine
         self._corr_id = corr_id
         self._caller = caller
         self._executor = executor
+        self._transactions = transactions
 
     # -- who and when ----------------------------------------------------------------------------------------------
 
@@ -200,6 +209,47 @@ class Context:
         _attempt.set(attempt)
         context = contextvars.copy_context()
         return asyncio.get_running_loop().run_in_executor(self._executor, partial(context.run, function, *arguments))
+
+    def transaction(
+        self,
+        function: Callable[..., Awaitable[T]],
+        *arguments: Any,
+        database: str,
+        name: str | None = None,
+        attempts: int | None = None,
+        policy: RetryPolicy | None = None,
+        timeout_s: float | None = None,
+        isolation: Isolation | None = None,
+    ) -> Operation[T]:
+        """Run ``await function(tx, *arguments)`` in one transaction of a declared PostgreSQL ``database``.
+
+        What it writes through ``tx`` and its result commit together there, exactly once: after a crash, or when two
+        nodes try at the same time, the recorded result is given and nothing is written twice. When it raises, all of
+        it is rolled back, and it is tried again as ``attempts`` or ``policy`` say; ``timeout_s`` bounds one try. Only
+        what goes through ``tx`` is held by this: other effects in it may happen again. Raises ``StepFailed`` or
+        ``TimedOut`` when no attempt is left; then nothing was written.
+        """
+        own, is_async, convert = _known(function)
+        label = name or own
+        if not is_async:
+            raise Misuse(f"{label}: a transaction's function is async.", cure="Write: async def name(tx, ...): ...")
+        key = self._key(label)
+        if policy is None:
+            policy = STEP_POLICY if attempts is None else RetryPolicy(attempts)
+        try:
+            fp = fingerprint("transaction", (label, database, arguments))
+        except TypeError as problem:
+            raise _unplain(label, problem) from None
+        op: Effect[Any] = Effect(
+            key,
+            fp,
+            label,
+            partial(_transact, self._transactions, database, function, arguments, fp, isolation, timeout_s),
+            repeat=Repeat.KEYED,
+            policy=policy,
+        )
+        op.convert = convert
+        return op
 
     def call(
         self,
@@ -371,6 +421,20 @@ def _known(function: Callable[..., Any]) -> tuple[str, bool, Callable[[Any], Any
     """What is asked of a step's function each time: its name, whether it is async, how its result is converted."""
     name = getattr(function, "__name__", None) or "step"
     return name, inspect.iscoroutinefunction(function), returns(function)
+
+
+def _transact(
+    transactions: Transactions,
+    database: str,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    fp: bytes,
+    isolation: Isolation | None,
+    timeout_s: float | None,
+    attempt: Attempt,
+) -> Awaitable[Any]:
+    _attempt.set(attempt)
+    return transactions(database).perform(function, arguments, fp, isolation, timeout_s, attempt)
 
 
 def _enter(attempt: Attempt) -> None:
