@@ -18,6 +18,8 @@ from rco.audit.chain import ChainSealer
 from rco.config import Settings, load
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
+from rco.model.effect import Answer, Attempt, RetryPolicy
+from rco.model.target import CallRequest, Repeat
 from rco.store import migrate
 from rco.store.collector import Batch
 from rco.store.contract.changes import Changes, Draft
@@ -70,6 +72,22 @@ async def calls(ctx: Context, count: int) -> int:
     return count
 
 
+class Yes:
+    """Implements ``rco.workflow.calls.Caller`` with nothing behind it."""
+
+    def repeat_class(self, _: CallRequest) -> Repeat:
+        return Repeat.KEYED
+
+    def retry_policy(self, _: CallRequest) -> RetryPolicy:
+        return RetryPolicy(5)
+
+    def fallback(self, _: CallRequest) -> None:
+        return None
+
+    async def attempt(self, request: CallRequest, attempt: Attempt) -> Answer:
+        return Answer({"status": 200, "headers": {}, "body": {"ok": True}})
+
+
 def _difference(run: Callable[[int], Any], small: int, large: int) -> float:
     run(small)
     costs = []
@@ -82,12 +100,12 @@ def _difference(run: Callable[[int], Any], small: int, large: int) -> float:
 
 def durable_step() -> float:
     """One more step of a run: asked for, armed, attempted, recorded, applied."""
-    return _difference(lambda count: run_workflow(steps, count), 20, 120)
+    return _difference(lambda count: run_workflow(steps, count, replay=False), 20, 120)
 
 
 def governed_call() -> float:
     """One more call of a run, as far as the engine and the authors' API carry it; its wire is in ``egress``."""
-    return _difference(lambda count: run_workflow(calls, count, calls=lambda _: {"ok": True}), 20, 120)
+    return _difference(lambda count: run_workflow(calls, count, calls=Yes(), replay=False), 20, 120)
 
 
 def journal_row() -> float:

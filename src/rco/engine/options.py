@@ -16,6 +16,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that wait for the writer; beyond it the same."""
     park_after_s: float = 30.0
     """A run that only waits leaves memory after so long, at once when its next timer is later than this."""
+    park_look_s: float = 1.0
+    """How often the runs that rest are looked at for it."""
     timer_window_s: float = 60.0
     """Timers of parked runs that are due within it are armed."""
     loads_at_a_time: int = 64

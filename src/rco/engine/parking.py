@@ -18,7 +18,6 @@ from rco.store.contract.reader import Reader
 
 __all__ = ["Parking"]
 
-SWEEP_S = 1.0
 DUE_PAGE = 10_000
 NEXT_PAGE_S = 0.5
 """Between two looks where a full page is due already: less than it takes to work it off, and long enough that runs on
@@ -100,7 +99,7 @@ class Parking:
     async def _sweep(self) -> None:
         owner = self._owner
         while True:
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(owner.options.park_look_s)
             crowded = len(owner.live) > owner.options.open_runs_limit // 2
             patience_s = 0.0 if crowded else owner.options.park_after_s
             now = owner.clock.monotonic()

@@ -19,9 +19,9 @@ from rco.model.run import Mode, Outcome, RunRow
 from rco.model.target import CallRequest, Repeat
 from rco.operations.view import MODES_OF
 from rco.store.contract.snapshot import Snapshot
-from rco.workflow.application import load_application
+from rco.workflow.application import Application, load_application
 
-__all__ = ["exported", "programs_of", "stored"]
+__all__ = ["exported", "programs_of", "rehearsed", "stored"]
 
 
 class _NoCalls:
@@ -46,7 +46,12 @@ def _refuse(request: CallRequest, attempt: Attempt) -> NoReturn:
 
 def programs_of(app: str) -> Programs:
     """The workflows of an application, to be replayed and not to be run. Raises as ``load_application``."""
-    return Programs(load_application(app).programs(_NoCalls(), ThreadPoolExecutor(1)))
+    return rehearsed(load_application(app))
+
+
+def rehearsed(application: Application) -> Programs:
+    """The same, of an application that is there already."""
+    return Programs(application.programs(_NoCalls(), ThreadPoolExecutor(1)))
 
 
 def stored(snapshot: Snapshot) -> Iterator[tuple[RunRow, list[Record]]]:
