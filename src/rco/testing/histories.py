@@ -21,6 +21,7 @@ from rco.store.contract.snapshot import History, LeaseRange, NodeRow, Snapshot
 from rco.store.contract.writer import Seal
 from rco.testing.failures import NotDeterministic
 from rco.testing.seen import Ended
+from rco.testing.store import MAIN_CHAIN
 from rco.testing.tables import Tables
 from rco.workflow import Workflow
 from rco.workflow.application import Application
@@ -38,14 +39,15 @@ class _Moment:
         return ""
 
     def chains(self) -> list[str]:
-        return sorted(self._tables.chains)
+        # There is one node, and so one chain, which needs no name.
+        return [""]
 
     def head(self, chain: str = "") -> Seal | None:
-        seals = self._tables.chains.get(chain)
+        seals = self._tables.chains.get(chain or MAIN_CHAIN)
         return seals[-1] if seals else None
 
     def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]:
-        return [seal for seal in self._tables.chains.get(chain, ()) if seal.n >= first_n][:limit]
+        return [seal for seal in self._tables.chains.get(chain or MAIN_CHAIN, ()) if seal.n >= first_n][:limit]
 
     def leases(self) -> list[LeaseRange]:
         return []

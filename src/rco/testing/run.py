@@ -107,9 +107,14 @@ class Run:
         return {record.body[0]: record.body[1] for record in self._known()[1] if record.kind == Kind.STATE}
 
     @property
+    def parent(self) -> bytes | None:
+        """The identity of the run that opened it as a child."""
+        return self._known()[0].parent
+
+    @property
     def children(self) -> list[Run]:
         """The runs that it opened as children, in order."""
-        return [one for one in self.environment.runs if one._known()[0].parent == self.run_id]
+        return [one for one in self.environment.runs if one.parent == self.run_id]
 
     @property
     def pending(self) -> list[Pending]:

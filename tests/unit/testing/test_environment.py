@@ -25,6 +25,7 @@ from rco.testing import (
     slow,
     too_many,
 )
+from rco.verify.__main__ import main
 from rco.workflow import Context, workflow
 
 YES = {"POST shop /**": {"ok": True}}
@@ -237,8 +238,9 @@ def test_a_step_is_answered_by_value_sequence_error_or_function() -> None:
         (slow({"n": 1}, seconds=60), "200", [True, False]),
     ],
 )
-def test_one_effect_whatever_goes_wrong_first(fault: Any, outcome: str, effects: list[bool]) -> None:
-    ended = run_workflow(posts, {"a": 1}, calls={"POST shop /orders": [fault, {"n": 1}]})
+@pytest.mark.parametrize("replay", [True, False])
+def test_one_effect_whatever_goes_wrong_first(fault: Any, outcome: str, effects: list[bool], replay: bool) -> None:
+    ended = run_workflow(posts, {"a": 1}, calls={"POST shop /orders": [fault, {"n": 1}]}, replay=replay)
     assert ended.result() == {"n": 1}
     assert ended.calls[0].outcome == outcome
     assert [call.effect for call in ended.calls] == effects
@@ -363,6 +365,12 @@ def test_a_history_is_replayed_on_changed_code(tmp_path: Any) -> None:
         check_history(tmp_path / "deep" / "h.jsonl", changed)
     with pytest.raises(Misuse, match="which was not given"):
         check_history(tmp_path / "deep" / "h.jsonl", ship)
+
+
+def test_a_history_is_a_whole_export(tmp_path: Any) -> None:
+    path = tmp_path / "h.jsonl"
+    path.write_bytes(run_workflow(approve, {"order": "o"}, calls=YES).history)
+    assert main([str(path), "--settled", "--rules", "deh"]) == 0
 
 
 def test_the_same_seed_records_the_same_file() -> None:
