@@ -37,6 +37,8 @@ class Verb(StrEnum):
     MINT = "mint"
     REVOKE = "revoke"
     SCHEDULE = "schedule"
+    DISPATCH = "dispatch"
+    QUEUE = "queue"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -19,7 +19,8 @@ class Kind(IntEnum):
     """Kinds of record. A number is never used again for something else."""
 
     START = 1
-    """body: workflow, version, input, actor, corr_id, trace, parent, parent_key, event_id; of a fork origin: run, step,
+    """body: workflow, version, input, actor, corr_id, trace, parent, parent_key, event_id, queue (name, key,
+    priority); of a fork origin: run, step,
     copied (how many records are a copy, with this one), ids ([count, run id]: under which identity it was written)."""
     STEP_INTENT = 2
     """Written and committed before an effect that may not be repeated. body: attempt."""
@@ -58,6 +59,8 @@ class Kind(IntEnum):
     """It goes on. body: message id, reason, actor."""
     PATCH = 20
     """It goes the new way at a place where the code changed. body: the name of the patch."""
+    BEGIN = 21
+    """Its turn in its queue has come: its code begins at this time. body: queue, granted_us."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):

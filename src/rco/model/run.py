@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 import msgspec
 
 from rco.kit.ids import id_text
+from rco.model.queue import Place
 
 __all__ = ["SHARDS", "TRANSITIONS", "Mode", "Outcome", "RunRow", "fork_prefix", "shard_of"]
 
@@ -27,6 +28,8 @@ class Mode(IntEnum):
     CLOSED = 4
     PAUSED = 5
     """Somebody set it aside: nothing begins, what comes for it is kept, until it is resumed."""
+    QUEUED = 6
+    """Waiting in a queue for its turn; it has not begun and costs no memory."""
 
 
 class Outcome(StrEnum):
@@ -43,7 +46,8 @@ TRANSITIONS: dict[Mode, frozenset[Mode]] = {
     Mode.PARKED: frozenset({Mode.HOT, Mode.BLOCKED, Mode.CLOSED}),
     Mode.BLOCKED: frozenset({Mode.HOT, Mode.CLOSED}),
     Mode.IN_DOUBT: frozenset({Mode.HOT, Mode.BLOCKED, Mode.PAUSED, Mode.CLOSED}),
-    Mode.PAUSED: frozenset({Mode.HOT, Mode.BLOCKED, Mode.IN_DOUBT, Mode.CLOSED}),
+    Mode.PAUSED: frozenset({Mode.HOT, Mode.BLOCKED, Mode.IN_DOUBT, Mode.QUEUED, Mode.CLOSED}),
+    Mode.QUEUED: frozenset({Mode.HOT, Mode.BLOCKED, Mode.PAUSED, Mode.CLOSED}),
     Mode.CLOSED: frozenset(),
 }
 
@@ -63,7 +67,9 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     closed_us: int | None = None
     outcome: Outcome | None = None
     detail: bytes | None = None
-    """JSON: the result, the error, or why it is blocked or in doubt."""
+    """JSON: the result, the error, or why it is blocked, in doubt, or queued."""
+    place: Place | None = None
+    """Of a run that is opened in a queue: its item is put in with it. A row that is read has none."""
 
 
 def fork_prefix(run_id: bytes) -> str:

@@ -40,6 +40,7 @@ def _has_rows(changes: Changes) -> bool:
         or changes.letters
         or changes.letters_replayed
         or changes.decisions
+        or changes.queues
     )
 
 

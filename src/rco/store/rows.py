@@ -11,6 +11,7 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal, Role
+from rco.model.queue import Item
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.changes import Waiter
 from rco.store.contract.reader import EventMark, Segment
@@ -23,6 +24,7 @@ from rco.store.event_message import subject_match
 __all__ = [
     "CLOSED_RUNS",
     "EVENT_COLUMNS",
+    "ITEM_COLUMNS",
     "LETTER_COLUMNS",
     "MESSAGE_COLUMNS",
     "OPEN_RUNS",
@@ -34,6 +36,8 @@ __all__ = [
     "SEGMENT_COLUMNS",
     "event",
     "event_values",
+    "item",
+    "item_values",
     "lease_ranges",
     "letter",
     "letter_values",
@@ -67,6 +71,7 @@ REVOCATION_COLUMNS = "seq, kind, name, epoch, at_us, actor, reason"
 SEAL_COLUMNS = "writer, n, epoch, at_us, prev, leaves, decisions, hash"
 SEGMENT_COLUMNS = "run_id, first_seq, n, data"
 SCHEDULE_COLUMNS = "schedule_id, namespace, name, origin, revision, due_us, rules, body"
+ITEM_COLUMNS = "run_id, queue, fair_key, priority, state, since_us, granted_us"
 PRINCIPAL_COLUMNS = "principal_id, name, role, namespace"
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -211,6 +216,14 @@ def lease_ranges(found: Iterable[Row]) -> list[LeaseRange]:
         else:
             ranges.append(LeaseRange(shard, shard, owner, epoch))
     return ranges
+
+
+def item(row: Row) -> Item:
+    return Item(*row)
+
+
+def item_values(item: Item) -> Row:
+    return (item.run_id, item.queue, item.key, item.priority, item.state, item.since_us, item.granted_us)
 
 
 def principal(row: Row) -> Principal:

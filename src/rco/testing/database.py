@@ -124,12 +124,12 @@ class ModelDatabase:
         ]
 
     def unread(self) -> list[bytes]:
-        """Parked and paused runs with unread messages."""
+        """Parked, paused and queued runs with unread messages."""
         runs = self.tables.runs
         return [
             run_id
             for run_id, inbox in self.tables.messages.items()
-            if inbox and run_id in runs and runs[run_id].mode in (Mode.PARKED, Mode.PAUSED)
+            if inbox and run_id in runs and runs[run_id].mode in (Mode.PARKED, Mode.PAUSED, Mode.QUEUED)
         ]
 
     # -- writing ---------------------------------------------------------------------------------------------------

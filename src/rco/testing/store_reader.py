@@ -13,12 +13,15 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
+from rco.model.queue import Item, ItemState
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
 from rco.store.contract.ownership import Shards
+from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage, RevokedKind
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
+from rco.testing import table_queues
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
 from rco.testing.store_writer import ModelWriter
@@ -216,6 +219,27 @@ class ModelReader:
 
     async def _schedules(self, counts: Callable[[ScheduleRow], bool]) -> list[ScheduleRow]:
         return await self.ask(lambda tables: [row for row in tables.schedules.values() if counts(row)])
+
+    async def queue_keys(self, queue: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
+        return await self.ask(lambda tables: table_queues.keys(tables.items, queue, after, _bounded(limit)))
+
+    async def queue_heads(self, queue: str, keys: list[tuple[int, str]], limit: int) -> list[Item]:
+        return await self.ask(lambda tables: table_queues.heads(tables.items, queue, keys, limit))
+
+    async def queue_running(self, queue: str) -> list[Item]:
+        def read(tables: Tables) -> list[Item]:
+            return [one for one in tables.items.values() if (one.queue, one.state) == (queue, ItemState.RUNNING)]
+
+        return await self.ask(read)
+
+    async def queue_item(self, run_id: bytes) -> Item | None:
+        return await self.ask(lambda tables: tables.items.get(run_id))
+
+    async def queue_counts(self) -> list[Counted]:
+        return await self.ask(lambda tables: table_queues.counted(tables.items))
+
+    async def queue_states(self) -> list[QueueState]:
+        return await self.ask(lambda tables: [state for _, state in sorted(tables.queue_states.items())])
 
     async def chains(self) -> list[str]:
         """Its node's own, as if there were no other."""

@@ -18,12 +18,15 @@ from rco.model.journal import decode_segment
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
+from rco.model.queue import Item
 from rco.model.run import SHARDS, Mode, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
+from rco.store.contract.queues import QueueState
 from rco.store.contract.reader import Segment
 from rco.store.contract.revocations import Revocation
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Flushed, Seal, Sealer
+from rco.testing.table_queues import change_queues, granting_shards, put_items
 from rco.testing.table_schedules import changed_schedules
 
 __all__ = ["Appended", "Batch", "Committed", "Rewound", "Tables", "Transaction", "event_body", "fence"]
@@ -92,6 +95,8 @@ class Tables(msgspec.Struct):
     claims: dict[bytes, Claim] = {}
     letters: dict[bytes, DeadLetter] = {}
     schedules: dict[bytes, ScheduleRow] = {}
+    items: dict[bytes, Item] = {}
+    queue_states: dict[str, QueueState] = {}
     principals: dict[str, tuple[Principal, bytes]] = {}
     revocations: list[Revocation] = []
     chains: dict[str, list[Seal]] = {}
@@ -172,6 +177,8 @@ class Transaction:
         self._inbox()
         for ended in changes.ended:
             self._end(ended)
+        told = put_items(tables.items, self._opened) | change_queues(tables.items, tables.queue_states, changes.queues)
+        self._woken.update(dict.fromkeys(sorted(told)))
         refused = self._rest()
         decisions = self._decisions + batch.notes
         seal = self._sealer.seal(
@@ -267,7 +274,7 @@ class Transaction:
         for claim in self._claims:
             tables.claims[claim.digest] = claim
         for row in self._opened:
-            tables.runs[row.run_id] = row
+            tables.runs[row.run_id] = row if row.place is None else msgspec.structs.replace(row, place=None)
         for key in self._keys:
             tables.keys.setdefault((key.namespace, key.key), key)
         for moved in self._batch.changes.moved:
@@ -367,7 +374,7 @@ def _touched(changes: Changes) -> set[int]:
         runs += [row.run_id for row, _ in admission.opened]
         runs += [row.run_id for _, row, _, _ in admission.keyed]
         runs += [write.row.schedule_id for write in admission.schedules if write.owned]
-    return {shard_of(run_id) for run_id in runs}
+    return {shard_of(run_id) for run_id in runs} | granting_shards(changes.queues)
 
 
 def _refused(

@@ -16,6 +16,7 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow
+from rco.store.contract.queues import ItemChange, QueueState
 from rco.store.contract.schedules import ScheduleWrite
 
 __all__ = ["Admission", "Admitted", "Changes", "Claim", "Draft", "Ended", "Moved", "StartKey", "Waiter"]
@@ -139,6 +140,7 @@ class Changes:
         "moved",
         "opened",
         "opened_segments",
+        "queues",
         "records",
         "size_bytes",
         "start_keys",
@@ -169,6 +171,8 @@ class Changes:
         """Emitted events. A matching waiter gets a message in the same transaction."""
         self.letters: list[DeadLetter] = []
         self.letters_replayed: list[tuple[bytes, int]] = []
+        self.queues: list[ItemChange | QueueState] = []
+        """Changes to items of queues, and queues that are paused or resumed."""
         self.decisions: list[Decision] = []
         self.admissions: list[Admission] = []
         self.then: list[tuple[Callable[..., None], tuple[Any, ...]]] = []

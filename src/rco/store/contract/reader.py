@@ -12,6 +12,7 @@ from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.ownership import Shards
+from rco.store.contract.queues import QueueReader
 from rco.store.contract.revocations import Revocations
 from rco.store.contract.schedules import ScheduleReader
 from rco.store.contract.writer import Seal
@@ -170,6 +171,7 @@ class Reader(
     EventReader,
     LetterReader,
     ScheduleReader,
+    QueueReader,
     AuditReader,
     Principals,
     Revocations,

@@ -15,7 +15,7 @@ from rco.store.collector import Batch
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
-from rco.store.postgres import schedules
+from rco.store.postgres import queues, schedules
 from rco.store.postgres.evidence import leases_decision
 from rco.store.postgres.text import plain_all
 
@@ -25,6 +25,8 @@ _ARGUMENTS = 80
 _FLUSH = f"rco_flush({', '.join(f'${at}' for at in range(1, _ARGUMENTS + 1))})"
 FLUSH = f"SELECT {_FLUSH}"
 FLUSH_WITH_SCHEDULES = schedules.around(_FLUSH, _ARGUMENTS)
+FLUSH_WITH_QUEUES = queues.around(_FLUSH, _ARGUMENTS)
+FLUSH_WITH_BOTH = queues.around(FLUSH_WITH_SCHEDULES.removeprefix("SELECT "), _ARGUMENTS + schedules.COLUMNS)
 
 
 class ShardsLost(Exception):
@@ -52,6 +54,8 @@ class Prepared(msgspec.Struct, frozen=True):
     claims: int
     leases: dict[int, int]
     """Epochs of the shards that the link is the first of its chain to be written under."""
+    pokes: tuple[bytes, ...] = ()
+    """Queues of other nodes that it writes to, as they are told."""
 
 
 def prepare(
@@ -137,6 +141,12 @@ def prepare(
     if more.schedules:
         statement = FLUSH_WITH_SCHEDULES
         arguments += schedules.columns(more.schedules)
+    pokes: tuple[bytes, ...] = ()
+    put = queues.items((*changes.opened, *more.opened))
+    if put or changes.queues:
+        statement = FLUSH_WITH_BOTH if more.schedules else FLUSH_WITH_QUEUES
+        arguments += queues.columns(put, changes.queues)
+        pokes = tuple(one for one in queues.pokes(put, changes.queues) if one[15] not in epochs)
     return Prepared(
         statement,
         arguments,
@@ -147,6 +157,7 @@ def prepare(
         len(decisions),
         len(more.claims),
         leases,
+        pokes,
     )
 
 
@@ -203,6 +214,8 @@ def _fence(changes: Changes, more: Added, epochs: dict[int, int]) -> tuple[list[
     shards.update([run_id[15] for run_id, _ in changes.taken])
     shards.update([run_id[15] for run_id, _ in changes.waiters_gone])
     shards.update([shard_of(write.row.schedule_id) for write in more.schedules if write.owned])
+    if changes.queues:
+        shards |= queues.fenced(changes.queues)
     lost = shards - epochs.keys()
     if lost:
         raise ShardsLost(f"shards {sorted(lost)[:8]} are not owned here")

@@ -274,7 +274,7 @@ class Flusher:
             prepared.records,
             prepared.size_bytes,
             took_s,
-            tuple(dict.fromkeys(woken)) if woken else (),
+            (*dict.fromkeys(woken or ()), *prepared.pokes),
             prepared.decisions,
         )
         return Committed(prepared.admitted, [], flushed)

@@ -136,12 +136,14 @@ class Mail:
         self._look.set()
 
     def _heard(self, connection: Any, pid: int, channel: str, payload: object) -> None:
+        """It may be for runs of the shard, which are found by looking, or for its queues."""
         del connection, pid, channel
         for word in str(payload).split(","):
             if word == _LEASES:
                 self.on_leases()
             elif word.isdecimal() and self._ownership.owns(int(word)):
                 self._look.set()
+                self._report([bytes(15) + bytes((int(word),))])
 
     def _on_gained(self, shards: Shards) -> None:
         self._gained |= shards

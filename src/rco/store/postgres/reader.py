@@ -11,14 +11,16 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
+from rco.model.queue import Item
 from rco.model.run import Mode, RunRow, fork_prefix
 from rco.store import rows
 from rco.store.contract.ownership import Shards
+from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
-from rco.store.postgres import read_evidence, read_intake, read_runs, revocations, schedules
+from rco.store.postgres import queues, read_evidence, read_intake, read_runs, revocations, schedules
 from rco.store.postgres.connection import Pool, answering_within, fetch, is_unique_violation, open_pool, patiently
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain
@@ -168,6 +170,28 @@ class PostgresReader:
     ) -> list[ScheduleRow]:
         values = (rules, after, self._bounded(limit), None if shards is None else sorted(shards))
         return [rows.schedule(row) for row in await self._ask(schedules.UNDER_OTHERS, *values)]
+
+    async def queue_keys(self, queue: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
+        level, key = after or (-1, "")
+        found = await self._ask(queues.KEYS, plain(queue), level, plain(key), self._bounded(limit))
+        return [(row[0], row[1]) for row in found]
+
+    async def queue_heads(self, queue: str, keys: list[tuple[int, str]], limit: int) -> list[Item]:
+        levels, names = [level for level, _ in keys], [plain(key) for _, key in keys]
+        return [rows.item(row) for row in await self._ask(queues.HEADS, plain(queue), levels, names, limit)]
+
+    async def queue_running(self, queue: str) -> list[Item]:
+        return [rows.item(row) for row in await self._ask(queues.RUNNING, plain(queue))]
+
+    async def queue_item(self, run_id: bytes) -> Item | None:
+        found = await self._ask(queues.BY_ID, run_id)
+        return rows.item(found[0]) if found else None
+
+    async def queue_counts(self) -> list[Counted]:
+        return [Counted(*row) for row in await self._ask(queues.COUNTS)]
+
+    async def queue_states(self) -> list[QueueState]:
+        return [QueueState(*row) for row in await self._ask(queues.STATES)]
 
     async def chains(self) -> list[str]:
         return [row[0] for row in await self._ask(read_evidence.CHAINS)]

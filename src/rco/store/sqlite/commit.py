@@ -14,7 +14,7 @@ from rco.store.collector import Batch, Committed
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import added, asked_runs, judge
-from rco.store.sqlite import match, schedules
+from rco.store.sqlite import match, queues, schedules
 from rco.store.sqlite.admit import look_up, open_among
 from rco.store.sqlite.bulk import Bulk
 from rco.store.sqlite.sweep import ClaimSweep
@@ -234,6 +234,7 @@ class _Work:
         cursor = self._cursor
         if self._opened:
             _OPEN.run(cursor, [value for row in self._opened for value in rows.run_values(row)])
+            queues.put(cursor, self._opened)
         if self._keys:
             flat = [part for key in self._keys for part in (key.namespace, key.key, key.request, key.run_id)]
             _START_KEYS.run(cursor, flat)
@@ -313,6 +314,8 @@ class _Work:
 
     def _rest(self, changes: Changes) -> None:
         cursor = self._cursor
+        if changes.queues:
+            queues.write(cursor, changes.queues)
         if self._letters:
             _LETTERS.run(cursor, [value for letter in self._letters for value in rows.letter_values(letter)])
         if changes.letters_replayed:

@@ -25,7 +25,7 @@ from rco.store.sqlite.writer import SqliteWriter
 
 __all__ = ["SqliteKeeper"]
 
-_UNREAD = "SELECT DISTINCT message.run_id FROM message JOIN run USING (run_id) WHERE run.mode IN (?, ?)"
+_UNREAD = "SELECT DISTINCT message.run_id FROM message JOIN run USING (run_id) WHERE run.mode IN (?, ?, ?)"
 
 
 class SqliteKeeper:
@@ -118,7 +118,8 @@ class SqliteKeeper:
                 pid=os.getpid(),
                 now_us=self._clock.now_us(),
             )
-            self._unread = [row[0] for row in connection.execute(_UNREAD, (int(Mode.PARKED), int(Mode.PAUSED)))]
+            out_of_memory = (int(Mode.PARKED), int(Mode.PAUSED), int(Mode.QUEUED))
+            self._unread = [row[0] for row in connection.execute(_UNREAD, out_of_memory)]
             committer = Committer(
                 connection, sealer=self._sealer, clock=self._clock, writer=self._node, epoch=self._epoch
             )

@@ -15,13 +15,15 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
+from rco.model.queue import Item
 from rco.model.run import Mode, RunRow
 from rco.store.contract.ownership import Shards
+from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
-from rco.store.sqlite import read_evidence, read_intake, read_runs, revocations, schedules
+from rco.store.sqlite import queues, read_evidence, read_intake, read_runs, revocations, schedules
 from rco.store.sqlite.connection import open_reader
 from rco.store.sqlite.options import SqliteOptions
 from rco.store.sqlite.writer import SqliteWriter
@@ -190,6 +192,25 @@ class SqliteReader:
     ) -> list[ScheduleRow]:
         limit = self._bounded(limit)
         return await self._ask(lambda connection: schedules.under_others(connection, rules, after, limit))
+
+    async def queue_keys(self, queue: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: queues.keys(connection, queue, after, limit))
+
+    async def queue_heads(self, queue: str, keys: list[tuple[int, str]], limit: int) -> list[Item]:
+        return await self._ask(lambda connection: queues.heads(connection, queue, keys, limit))
+
+    async def queue_running(self, queue: str) -> list[Item]:
+        return await self._ask(lambda connection: queues.running(connection, queue))
+
+    async def queue_item(self, run_id: bytes) -> Item | None:
+        return await self._ask(lambda connection: queues.item(connection, run_id))
+
+    async def queue_counts(self) -> list[Counted]:
+        return await self._ask(queues.counts)
+
+    async def queue_states(self) -> list[QueueState]:
+        return await self._ask(queues.states)
 
     async def chains(self) -> list[str]:
         return [""]
