@@ -114,9 +114,7 @@ async def test_a_turn_is_given_and_ends_with_the_run(keeper: Any, reopen: Any) -
     draft = Draft(first.run_id, 1)
     draft.records = 1
     draft.parts.append(encode_record(Record(Kind.CLOSE, "", 9, b"", ["completed", None])))
-    await do(
-        again, change(first, ItemDone.GONE), drafts=[draft], ended=[Ended(first.run_id, Outcome.COMPLETED, 10)]
-    )
+    await do(again, change(first, ItemDone.GONE), drafts=[draft], ended=[Ended(first.run_id, Outcome.COMPLETED, 10)])
     assert await again.reader.queue_running("mail") == []
     assert await again.reader.queue_item(first.run_id) is None
 

@@ -24,6 +24,12 @@ class StartAsk(msgspec.Struct, frozen=True, kw_only=True):
     corr_id: str = ""
     trace: str = ""
     event_id: str = ""
+    queue: str = ""
+    """The queue to wait in; empty: that of the workflow, if it has one."""
+    fair_key: str = ""
+    """Whose turn it takes: runs of other keys are not held up by many of this one."""
+    priority: int | None = None
+    """0 (first) to 9; ``None``: the queue's own."""
     grant_for: Callable[[bytes], Any] | None = None
     """Gives what the run that gets this identity holds: plain data, kept in its first record."""
 

@@ -10,6 +10,7 @@ import msgspec
 from rco.engine.live import Live
 from rco.engine.machine import Machine
 from rco.engine.owner import Owner
+from rco.engine.queueing import queue_of
 from rco.errors import Conflict, NotFound
 from rco.kit.canonical import canonical_json
 from rco.kit.ids import id_text
@@ -17,6 +18,7 @@ from rco.model.decision import Decision
 from rco.model.journal import Kind, Record, decode_segment, encode_record
 from rco.model.run import Mode, Outcome, RunRow, shard_of
 from rco.store.contract.changes import Draft, Ended
+from rco.store.contract.queues import ItemChange, ItemDone
 from rco.store.contract.reader import Reader
 
 __all__ = ["Ending", "Finished"]
@@ -88,31 +90,35 @@ class Ending:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, 1.0)
 
-    async def terminate(self, row: RunRow, reason: str, decision: Decision) -> None:
+    async def terminate(
+        self, row: RunRow, reason: str, decision: Decision, outcome: Outcome = Outcome.TERMINATED
+    ) -> None:
         """Close the run without its code. Raises ``Conflict`` when it is closed, or is just being moved elsewhere."""
         owner = self._owner
-        seq, parent, parent_key = await self._left_off(row)
+        seq, parent, parent_key, queue = await self._left_off(row)
         now = owner.clock.now_us()
-        error = {"kind": "Terminated", "code": "terminated", "message": reason}
+        error = {"kind": outcome.value.capitalize(), "code": outcome.value, "message": reason}
         ghost = Live(row.run_id, Machine(row.run_id), {"workflow": row.workflow}, row.opened_us)
-        ghost.parent, ghost.parent_key, ghost.ending = parent, parent_key, True
+        ghost.parent, ghost.parent_key, ghost.ending, ghost.queue = parent, parent_key, True, queue
         # Until it is committed nobody may load the run from what the database still says of it.
         owner.live[row.run_id] = ghost
         done = owner.loop.create_future()
         changes = owner.writer.changes(shard_of(row.run_id))
         draft = Draft(row.run_id, seq)
         draft.records = 1
-        draft.parts.append(encode_record(Record(Kind.CLOSE, "", now, b"", [Outcome.TERMINATED.value, error])))
+        draft.parts.append(encode_record(Record(Kind.CLOSE, "", now, b"", [outcome.value, error])))
         changes.drafts.append(draft)
-        changes.ended.append(Ended(row.run_id, Outcome.TERMINATED, now, canonical_json({"error": error})))
+        changes.ended.append(Ended(row.run_id, outcome, now, canonical_json({"error": error})))
+        if queue is not None:
+            changes.queues.append(ItemChange(row.run_id, queue, ItemDone.GONE))
         changes.decisions.append(decision)
         for listener in owner.on_close:
-            listener(ghost, Outcome.TERMINATED, error)
+            listener(ghost, outcome, error)
 
         def closed() -> None:
             owner.evict(ghost)
             for listener in owner.on_closed:
-                listener(ghost, Outcome.TERMINATED, error)
+                listener(ghost, outcome, error)
             if not done.done():
                 done.set_result(None)
 
@@ -125,8 +131,8 @@ class Ending:
         changes.lost.append(lost)
         await done
 
-    async def _left_off(self, row: RunRow) -> tuple[int, bytes | None, str]:
-        """The run out of memory: the number of its next record, its parent and the key that this waits under."""
+    async def _left_off(self, row: RunRow) -> tuple[int, bytes | None, str, str | None]:
+        """The run out of memory: the number of its next record, its parent, the key that this waits under, its queue."""
         owner = self._owner
         while True:
             live = owner.live.get(row.run_id)
@@ -136,7 +142,7 @@ class Ending:
                         f"run {id_text(row.run_id)} is just closing or being set aside.", cure="Look at it again."
                     )
                 owner.evict(live)
-                return live.seq, live.parent, live.parent_key
+                return live.seq, live.parent, live.parent_key, live.queue
             tenure = owner.tenure(shard_of(row.run_id))
             with owner.departures() as gone:
                 segments = await self._reader.journal(row.run_id)
@@ -146,7 +152,7 @@ class Ending:
             if records and records[-1].kind == Kind.CLOSE:
                 raise Conflict(f"run {id_text(row.run_id)} is closed.", cure="Nothing is left to end.")
             start = records[0].body if records else {}
-            return len(records), start.get("parent"), start.get("parent_key") or ""
+            return len(records), start.get("parent"), start.get("parent_key") or "", queue_of(start)
 
 
 def _give_up(future: asyncio.Future[Finished | None]) -> None:

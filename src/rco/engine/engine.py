@@ -26,6 +26,7 @@ from rco.engine.parking import Parking
 from rco.engine.patching import Patch, Patches
 from rco.engine.probing import Probed, Probes
 from rco.engine.program import Program, Programs
+from rco.engine.queueing import Queueing
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.errors import Conflict, NotFound, Overloaded
@@ -34,7 +35,7 @@ from rco.kit.ids import Ids, id_text
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
 from rco.model.message import Message
-from rco.model.run import Mode, RunRow, shard_of
+from rco.model.run import Mode, Outcome, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted
 from rco.store.contract.ownership import Ownership, Shards, SoleOwner
 from rco.store.contract.reader import Reader
@@ -93,7 +94,8 @@ class Engine:
         Probes(owner, self._effects, random)
         self._waits = Waits(owner, self.timers, self._effects)
         self._children = Children(owner, programs, self._waits, inherit)
-        self._openings = Openings(owner, programs)
+        self.queueing = Queueing(owner)
+        self._openings = Openings(owner, programs, self.queueing)
         emitting = Emitting(owner, self._openings, starts)
         owner.armers.update(
             {
@@ -109,11 +111,12 @@ class Engine:
         )
         self._ending = Ending(owner, reader)
         self._insisting = Insisting(owner.loop)
-        self._loading = Loading(owner, reader, programs, self._waits, self._effects, self._insisting)
+        self._loading = Loading(owner, reader, programs, self._waits, self._effects, self._insisting, self.queueing)
         self._openings.on_overtaken = self._loading.wake
-        self._forking = Forking(owner, reader, programs, self._loading, self.submit, inherit)
+        self._forking = Forking(owner, reader, programs, self._loading, self.submit, self.queueing, inherit)
         self._parking = Parking(owner, reader, self._loading.wake, self._insisting)
         self._loading.on_terminate = self._terminate_asked
+        self._loading.on_cancel = self._cancel_queued
         self._stopping = False
         self._alone = ownership.shards() is None
         writer.on_flush(self._flushed)
@@ -181,6 +184,21 @@ class Engine:
             # Closed meanwhile, or about to be: then it is told again, or nothing is left to do.
             await self._ending.terminate(row, reason, decision)
 
+    async def _cancel_queued(self, row: RunRow, message: Message) -> None:
+        """A run is cancelled before it has begun: it has nothing to compensate."""
+        reason = msgspec.msgpack.decode(message.body)["reason"]
+        decision = Decision(
+            verb=Verb.CLOSE,
+            at_us=self._clock.now_us(),
+            allow=False,
+            subject=row.workflow,
+            run=id_text(row.run_id),
+            corr_id=row.corr_id,
+            reason=Outcome.CANCELLED.value,
+        )
+        with suppress(Conflict):
+            await self._ending.terminate(row, reason, decision, Outcome.CANCELLED)
+
     def _flushed(self, flushed: Flushed) -> None:
         if not self._stopping:
             for run_id in flushed.woken:
@@ -227,7 +245,7 @@ class Engine:
         ``Overloaded`` when a bound is reached, ``NotFound`` for an unknown workflow, ``Misuse`` for an input that
         cannot be stored.
         """
-        self._openings.admit()
+        self._openings.admit(self._openings.room_for(ask))
         opening = self._openings.prepare(ask)
         admission = Admission(
             done=_ignore,
@@ -417,6 +435,10 @@ class Engine:
     def on_opened(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(workflow)`` for each run that begins here."""
         self._owner.on_opened.append(listener)
+
+    def on_poke(self, listener: Callable[[int], None]) -> None:
+        """Call ``listener(shard)`` when another node has written to queues of a shard that is owned here."""
+        self._loading.on_poke = listener
 
     def on_letter(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(subscription)`` for each emitted event that it could not take."""

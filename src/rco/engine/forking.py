@@ -17,11 +17,13 @@ from rco.engine.children import Inherit, as_it_is
 from rco.engine.loading import Loading, replay
 from rco.engine.owner import Owner
 from rco.engine.program import Programs
+from rco.engine.queueing import Queueing, began_us, queued_detail
 from rco.errors import CodeChanged, Conflict, NotFound
 from rco.kit.digest import digest
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, decode_segment, encode_record
+from rco.model.queue import Place
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
 from rco.store.contract.changes import Admission, Admitted, StartKey
 from rco.store.contract.reader import Reader
@@ -30,7 +32,7 @@ __all__ = ["ForkAsk", "Forking", "failed_step", "prefix"]
 
 Submit = Callable[[int, Admission, Callable[[Admitted], None]], Any]
 _ENDS = frozenset((Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.PATCH))
-_NOT_COPIED = frozenset((Kind.OWNER, Kind.PAUSE, Kind.RESUME, Kind.CLOSE))
+_NOT_COPIED = frozenset((Kind.OWNER, Kind.PAUSE, Kind.RESUME, Kind.CLOSE, Kind.BEGIN))
 
 
 class ForkAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +74,10 @@ def prefix(records: list[Record], step: str) -> list[Record]:
         )
     before = records[:cut]
     ended = {record.key for record in before if record.kind in _ENDS}
-    return [record for record in before if record.kind not in _NOT_COPIED and (not record.key or record.key in ended)]
+    kept = [record for record in before if record.kind not in _NOT_COPIED and (not record.key or record.key in ended)]
+    # What the code saw as now when it began is what the copy begins with.
+    first = kept[0]
+    return [Record(first.kind, first.key, began_us(records), first.fp, first.body), *kept[1:]]
 
 
 class Forking:
@@ -85,8 +90,10 @@ class Forking:
         programs: Programs,
         loading: Loading,
         submit: Submit,
+        queueing: Queueing,
         inherit: Inherit = as_it_is,
     ) -> None:
+        self._queueing = queueing
         self._owner, self._reader, self._programs = owner, reader, programs
         self._loading, self._submit, self._inherit = loading, submit, inherit
 
@@ -98,14 +105,21 @@ class Forking:
         segments, start = self._records(row, ask, step, kept)
         if start.get("grant") is not None:
             start["grant"] = self._inherit(start["grant"], row.run_id, run_id)
+        place = None
+        if start.get("queue") is not None:
+            # It does the work again, so it waits for a permit again.
+            place = Place(start["queue"]["name"], start["queue"]["key"], start["queue"]["priority"])
+            self._queueing.admit(place.queue, 1)
         fork = RunRow(
             run_id=run_id,
             workflow=row.workflow,
             version=start["version"],
-            mode=Mode.HOT,
+            mode=Mode.HOT if place is None else Mode.QUEUED,
             opened_us=now,
             namespace=row.namespace,
             corr_id=row.corr_id,
+            detail=None if place is None else queued_detail(start["queue"]),
+            place=place,
         )
         request = digest(step.encode())
         key = StartKey(row.namespace, fork_prefix(row.run_id) + (ask.key or id_text(run_id)), request, run_id)
@@ -116,7 +130,7 @@ class Forking:
             opened=[(fork, b"".join(map(encode_record, segments)))],
             accepted=self._decisions(row, fork, ask, step, len(kept)),
         )
-        admitted = await self._submit(shard_of(run_id), admission, lambda outcome: self._begin(outcome, run_id))
+        admitted = await self._submit(shard_of(run_id), admission, lambda outcome: self._begin(outcome, fork))
         if admitted.status == "accepted":
             return Started(run_id, True)
         if admitted.status == "duplicate":
@@ -198,10 +212,13 @@ class Forking:
             ),
         ]
 
-    def _begin(self, outcome: Admitted, run_id: bytes) -> None:
+    def _begin(self, outcome: Admitted, fork: RunRow) -> None:
         # A node that stops leaves it to the next owner.
         if outcome.status == "accepted" and not self._owner.draining:
-            self._loading.wake(run_id)
+            if fork.place is not None:
+                self._queueing.waiting(fork.run_id, fork.place, fork.opened_us)
+            else:
+                self._loading.wake(fork.run_id)
 
 
 def _ignore(_: Any) -> None:

@@ -36,6 +36,7 @@ class Live:
         "parent_key",
         "parking",
         "paused",
+        "queue",
         "read",
         "run_id",
         "seq",
@@ -59,6 +60,9 @@ class Live:
         """What the run holds, as it stands in its first record; ``None`` where nothing is held."""
         self.parent: bytes | None = start.get("parent")
         self.parent_key: str = start.get("parent_key") or ""
+        place = start.get("queue")
+        self.queue: str | None = None if place is None else place["name"]
+        """The queue that it holds a permit of until it closes."""
         self.opened_us = at_us
         self.seq = 0
         """Number of the next record."""

@@ -14,6 +14,7 @@ from rco.engine.machine import Machine
 from rco.engine.owner import Owner
 from rco.engine.pausing import Pausing, is_paused
 from rco.engine.program import Programs
+from rco.engine.queueing import BEGIN, Queueing, began_us, begin_record
 from rco.engine.waiting import Waits
 from rco.errors import CodeChanged, StoreError
 from rco.kit.ids import id_text
@@ -44,7 +45,7 @@ def replay(programs: Programs, row: RunRow, records: list[Record]) -> Live:
     live.seq = live.committed = len(records)
     names = _names(start, row.run_id)
     machine.run_id = names.get(0, machine.run_id)
-    machine.begin(lambda machine: program.begin(machine, row.run_id, start), records[0].at_us)
+    machine.begin(lambda machine: program.begin(machine, row.run_id, start), began_us(records))
     for seq, record in enumerate(records[1:], 1):
         if seq in names:
             machine.run_id = names[seq]
@@ -95,8 +96,10 @@ class Loading:
         waits: Waits,
         effects: Effects,
         insisting: Insisting,
+        queueing: Queueing,
     ) -> None:
         self._owner = owner
+        self._queueing = queueing
         self._insisting = insisting
         self._pausing = Pausing(owner, effects, self.wake)
         waits.on_pause = self._pausing.pause
@@ -109,11 +112,19 @@ class Loading:
         self.replayed = 0
         self.blocked = 0
         self.on_terminate: Callable[[RunRow, Message], Awaitable[None]] = _refuse
+        self.on_cancel: Callable[[RunRow, Message], Awaitable[None]] = _refuse
+        """Given a run that is cancelled before it has begun."""
+        self.on_poke: Callable[[int], None] = _nobody
+        """Told of shards whose queues another node has written to."""
 
     def wake(self, run_id: bytes) -> None:
         """See to it that the run is in memory and has read its messages. May be called at any time, for any run; one
         of another node's shards is left to that node."""
         if not self._owner.ownership.owns(shard_of(run_id)):
+            return
+        if not run_id[0]:
+            # No run's identity begins with a zero: their time is in front.
+            self.on_poke(shard_of(run_id))
             return
         if run_id in self._loads:
             self._again.add(run_id)
@@ -157,14 +168,23 @@ class Loading:
             if ends:
                 await self.on_terminate(row, ends[0])
                 return True
-            resume = None
-            if row.mode is Mode.PAUSED:
+            resume = begin = None
+            if row.mode is Mode.PAUSED or row.mode is Mode.QUEUED:
                 if run_id in gone:
                     return False
-                resume = await self._resumed(row, messages)
-                if resume is None:
+                what, said = self._queueing.read(row, messages)
+                if what == "stay":
                     return True
-            live = await self._revive(row, gone, resume)
+                if what == "cancel" and said is not None:
+                    await self.on_cancel(row, said)
+                    return True
+                if what == "begin":
+                    begin = said
+                else:
+                    resume = await self._resumed(row, messages)
+                    if resume is None:
+                        return True
+            live = await self._revive(row, gone, resume, begin)
             if live is None:
                 return run_id not in gone
             # In this very turn: a deadline that has passed meanwhile must not come before what was here in time.
@@ -206,7 +226,9 @@ class Loading:
         with self._owner.departures() as gone:
             return await self._revive(row, gone)
 
-    async def _revive(self, row: RunRow, gone: set[bytes], resume: Message | None = None) -> Live | None:
+    async def _revive(
+        self, row: RunRow, gone: set[bytes], resume: Message | None = None, begin: Message | None = None
+    ) -> Live | None:
         """``gone`` takes up who leaves memory since ``row`` was read: of those, row and journal may be old, and going
         on from them would do again what was done since. ``None`` for them, and for the blocked."""
         owner, shard = self._owner, shard_of(row.run_id)
@@ -222,7 +244,13 @@ class Loading:
             if records and records[-1].kind == Kind.CLOSE:
                 # It closed after the caller had looked at its row.
                 return None
-            live = replay(self._programs, row, records)
+            begun = None
+            if begin is not None and not any(record.kind == Kind.BEGIN for record in records):
+                begun = begin_record(records[0].body, begin, owner.clock.now_us())
+                live = replay(self._programs, row, [*records, begun])
+                live.seq = live.committed = len(records)
+            else:
+                live = replay(self._programs, row, records)
         except CodeChanged as changed:
             self._block(row, {"cause": "code changed", "message": changed.message, "diff": changed.diff})
             return None
@@ -231,12 +259,19 @@ class Loading:
             return None
         live.read = False
         owner.live[row.run_id] = live
-        self.replayed += 1
+        if begun is None:
+            self.replayed += 1
         try:
             if resume is not None or is_paused(records):
                 self._pausing.resume(live, resume)
             elif row.mode is not Mode.HOT and row.mode is not Mode.IN_DOUBT:
                 owner.writer.changes(live.shard).moved.append(Moved(row.run_id, Mode.HOT))
+            if begun is not None:
+                owner.writer.changes(live.shard).taken.append((row.run_id, BEGIN))
+                live.taken.add(BEGIN)
+                owner.append(live, begun)
+                for listener in owner.on_opened:
+                    listener(live.workflow)
             owner.drive(live)
         except BaseException:
             # Where nothing can be written now, it would stand in memory as armed, and nothing of it was.
@@ -289,6 +324,10 @@ class Loading:
         """Wait until no load is under way."""
         while self._loads:
             await asyncio.wait(list(self._loads.values()))
+
+
+def _nobody(_: int) -> None:
+    """Until somebody gives turns."""
 
 
 def _records(segments: Iterable[Segment]) -> list[Record]:

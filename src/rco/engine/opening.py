@@ -12,6 +12,7 @@ from rco.engine.live import Live
 from rco.engine.machine import Machine
 from rco.engine.owner import Owner
 from rco.engine.program import Programs
+from rco.engine.queueing import Queueing, Seat, place_in, queued_detail
 from rco.errors import Misuse, Overloaded
 from rco.kit.canonical import canonical_json
 from rco.kit.digest import digest
@@ -39,8 +40,9 @@ class Opening(msgspec.Struct, frozen=True):
 class Openings:
     """Prepares runs before their commit and begins them after it."""
 
-    def __init__(self, owner: Owner, programs: Programs) -> None:
+    def __init__(self, owner: Owner, programs: Programs, queueing: Queueing) -> None:
         self._owner = owner
+        self._queueing = queueing
         self._programs = programs
         self.refused = 0
         self.on_overtaken: Callable[[bytes], None] = _left
@@ -67,6 +69,11 @@ class Openings:
                 cure="Slow down, or look at the store's disk.",
             )
 
+    def room_for(self, ask: StartAsk) -> int:
+        """How many runs in memory the start needs: none where it waits in a queue."""
+        program = self._programs.find(ask.workflow)
+        return 0 if ask.queue or (program is not None and program.queue) else 1
+
     def prepare(self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None) -> Opening:
         """What opening this run writes.
 
@@ -88,6 +95,12 @@ class Openings:
             "namespace": ask.namespace,
             "event_id": ask.event_id,
         }
+        place = None
+        if ask.queue or program.queue:
+            seat = Seat(ask.queue or program.queue, ask.fair_key, ask.priority)
+            place = place_in(self._queueing.queues, seat, ask.namespace)
+            self._queueing.admit(place.queue, 1)
+            start["queue"] = {"name": place.queue, "key": place.key, "priority": place.priority}
         if ask.grant_for is not None:
             start["grant"] = ask.grant_for(run_id)
         try:
@@ -109,11 +122,13 @@ class Openings:
             run_id=run_id,
             workflow=ask.workflow,
             version=program.version,
-            mode=Mode.HOT,
+            mode=Mode.HOT if place is None else Mode.QUEUED,
             opened_us=now,
             namespace=ask.namespace,
             key=ask.key,
             corr_id=ask.corr_id,
+            detail=None if place is None else queued_detail(start["queue"]),
+            place=place,
         )
         decision = Decision(
             verb=Verb.START,
@@ -131,6 +146,9 @@ class Openings:
         the commit and its answer takes the run along: its next owner loads it. When that is this node again, it may
         have looked for what to load before the commit, so the run is loaded by itself."""
         owner, row = self._owner, opening.row
+        if row.place is not None:
+            self._queueing.waiting(row.run_id, row.place, row.opened_us)
+            return
         shard = shard_of(row.run_id)
         if not owner.ownership.owns(shard):
             return

@@ -28,6 +28,7 @@ from rco.model.journal import Kind, Record
 from rco.model.run import Mode, Outcome
 from rco.store.contract.changes import Changes, Draft, Ended, Moved
 from rco.store.contract.ownership import Ownership, Shards
+from rco.store.contract.queues import ItemChange, ItemDone
 from rco.store.contract.writer import Writer
 
 __all__ = ["Armer", "Owner"]
@@ -253,6 +254,8 @@ class Owner:
         self.append(live, Record(Kind.CLOSE, "", now, b"", [outcome.value, value]))
         changes = self.writer.changes(live.shard)
         changes.ended.append(Ended(live.run_id, outcome, now, detail))
+        if live.queue is not None:
+            changes.queues.append(ItemChange(live.run_id, live.queue, ItemDone.GONE))
         # A repeat of a signal that was taken may have come meanwhile; it must not be listed as one that never was.
         changes.taken.extend([(live.run_id, message_id) for message_id in live.taken])
         changes.decisions.append(

@@ -19,10 +19,11 @@ class Program:
     """A named, versioned piece of code. ``begin(machine, run id, start body)`` gives the coroutine that the machine
     drives; it awaits only engine operations, whose keys it chooses itself, the same way each time."""
 
-    __slots__ = ("begin", "name", "version")
+    __slots__ = ("begin", "name", "queue", "version")
 
-    def __init__(self, name: str, version: str, begin: Begin) -> None:
-        self.name, self.version, self.begin = name, version, begin
+    def __init__(self, name: str, version: str, begin: Begin, queue: str = "") -> None:
+        """``queue``: where its runs wait when a start names none."""
+        self.name, self.version, self.begin, self.queue = name, version, begin, queue
 
 
 class Programs:

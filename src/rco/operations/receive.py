@@ -46,7 +46,7 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     cleared = desk.clearance.event(event)
     cleared.accept(delivery.provider)
     opened, letters = openings(desk, event, f"provider:{delivery.provider}", cleared=cleared)
-    desk.engine.admit(len(opened))
+    desk.engine.admit(sum(opening.row.place is None for opening, _ in opened))
     facts: dict[str, str | int | bool] = {
         "type": event.type,
         "sig_alg": delivery.sig_alg,

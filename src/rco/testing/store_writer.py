@@ -265,6 +265,9 @@ class ModelWriter:
         self._asking, self._principals = [], []
         for admission in (*(batch.changes.admissions if batch is not None else ()), *lost.admissions):
             self._call(admission.failed, error)
+        for changes in (*((batch.changes,) if batch is not None else ()), lost):
+            for call in changes.lost:
+                self._call(call, error)
 
     def _end(self, error: BaseException) -> None:
         self._dropped += len(self._notes)

@@ -78,7 +78,9 @@ def keys(
 
 def heads(connection: sqlite3.Connection, queue: str, keys: list[tuple[int, str]], limit: int) -> list[Item]:
     return [
-        rows.item(row) for level, key in keys for row in connection.execute(_HEAD, (queue, level, key, limit)).fetchall()
+        rows.item(row)
+        for level, key in keys
+        for row in connection.execute(_HEAD, (queue, level, key, limit)).fetchall()
     ]
 
 

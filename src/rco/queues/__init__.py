@@ -1,0 +1,1 @@
+"""Queues: whose turn it is, and the owner's loop that gives turns within the limits."""
