@@ -48,10 +48,12 @@ from rco.operations.bulk_run import bulk_program
 from rco.operations.clearance import OPEN, GrantFor, Granting
 from rco.operations.desk import Desk
 from rco.operations.observe import observe, observe_history
+from rco.operations.observe_queues import observe_queues
 from rco.operations.observe_schedules import observe_schedules
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted, receive
 from rco.operations.schedule_declared import check_declared, keep_declared
+from rco.queues.dispatcher import Dispatcher
 from rco.router.table import RoutingTable
 from rco.scheduler.quota import Quota
 from rco.scheduler.rules import rules_of
@@ -82,6 +84,7 @@ async def build(settings: Settings, *, environ: dict[str, str] | None = None, mi
     used and ``Misuse`` for an application that cannot be replayed; then nothing was started.
     """
     application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
+    _queues_declared(settings, application)
     return Service(settings, application, dict(os.environ) if environ is None else environ, migrating=migrating)
 
 
@@ -196,9 +199,19 @@ class Service:
             rules=rules_of(calendars),
             clear=self._clear_schedule,
         )
+        dispatcher = Dispatcher(
+            engine,
+            keeper.writer,
+            keeper.reader,
+            keeper.ownership,
+            clock=clock,
+            queues=settings.queues,
+            options=settings.dispatcher,
+        )
         self._desk = Desk(
             engine=engine,
             scheduler=scheduler,
+            dispatcher=dispatcher,
             quota=Quota(keeper.reader, clock, settings.scheduler.schedules_limit),
             writer=keeper.writer,
             reader=keeper.reader,
@@ -215,6 +228,7 @@ class Service:
         observe(engine, keeper.writer, self.metrics, clock, self.log)
         observe_history(keeper, self.metrics, self.log)
         observe_schedules(scheduler, self.metrics, self.log)
+        observe_queues(dispatcher, self.metrics, self.log)
         check_declared(self._desk, settings.schedules)
         self.metrics.gauge(signals.INFO, version=__version__).set(1)
         keeper.writer.note(
@@ -238,6 +252,8 @@ class Service:
             cleaner = Cleaner(source, keeper.reader, keeper.ownership, self.metrics, self._cleaning_failed)
             await cleaner.start()
             self._stops.append(cleaner.stop)
+        await dispatcher.start()
+        self._stops.append(dispatcher.stop)
         self._declared: asyncio.Task[None] | None = None
         self._declare(settings)
         self._stops.append(lambda: stop_task(self._declared))
@@ -404,6 +420,7 @@ class Service:
                     "databases do not change while the service runs", cure="Restart it.", key="databases"
                 )
             application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
+            _queues_declared(settings, application)
             routes = self._routes(settings)
             table = self._table(settings, application)
             calendars = calendars_of(settings)
@@ -427,6 +444,7 @@ class Service:
             )
         self.settings, self._application = settings, application
         await self._desk.engine.reload(self._programs(application))
+        self._desk.dispatcher.reload(settings.queues)
         self._desk.scheduler.reload(calendars, rules_of(calendars))
         self._declare(settings)
         self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="ok").add()
@@ -482,6 +500,17 @@ class Service:
     def _unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         problem = context.get("exception")
         self.log.error("unhandled", detail=str(context.get("message", "")), error=problem or RuntimeError("unknown"))
+
+
+def _queues_declared(settings: Settings, application: Application | None) -> None:
+    """Raise ``ConfigInvalid`` for a workflow whose queue nobody declared: its runs could never be started."""
+    for workflow in () if application is None else application.workflows:
+        if workflow.queue and workflow.queue not in settings.queues:
+            raise ConfigInvalid(
+                f"workflow {workflow.name!r} waits in {workflow.queue!r}, which is not declared.",
+                cure=f"Write: queues: {{{workflow.queue}: {{concurrency: 10}}}}.",
+                key=f"queues.{workflow.queue}",
+            )
 
 
 def _level(settings: Settings) -> Level:

@@ -31,6 +31,7 @@ COMMANDS = (
     Command("rco.cli.version:version", "version", "Say which release this is.", _SERVICE),
     Command("rco.cli.run:app", "run", "Start, watch and steer runs.", _WORK),
     Command("rco.cli.schedule:app", "schedule", "Start workflows by the clock.", _WORK),
+    Command("rco.cli.queue:app", "queue", "See who waits for their turn, and pause queues.", _WORK),
     Command("rco.cli.events:app", "events", "Look at accepted events, and replay them.", _WORK),
     Command("rco.cli.letters:app", "letters", "Look at dead letters, and replay them.", _WORK),
     Command("rco.cli.targets:app", "targets", "Look at the downstream APIs that may be called.", _WORK),

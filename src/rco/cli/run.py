@@ -29,6 +29,9 @@ def start(
     *,
     input: JsonText = "null",
     key: str | None = None,
+    queue: str = "",
+    fair_key: str = "",
+    priority: int | None = None,
     wait: str | None = None,
     link: Link = LINK,
 ) -> int:
@@ -42,6 +45,12 @@ def start(
         Input as JSON; @FILE reads a file, - reads standard input.
     key
         Idempotency key: the same key with the same request is the same run.
+    queue
+        Queue to wait in; the workflow's own where none is given.
+    fair_key
+        Whose turn it takes in the queue, such as a customer's name.
+    priority
+        0 goes first, 9 last.
     wait
         Wait for the run to close, at most this long (e.g. 30s), and show it.
     """
@@ -49,7 +58,7 @@ def start(
     limit_s = duration_s(wait, "--wait") if wait is not None else 0.0
 
     async def put(client: Client) -> int:
-        started = await client.start(workflow, value, key=key)
+        started = await client.start(workflow, value, key=key, queue=queue, fair_key=fair_key, priority=priority)
         if wait is not None:
             return _closed(await _wait(client, started.id, limit_s), link.json)
         if link.json:

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from rco.client.answers import decode, error_of
+from rco.client.queues import Queues
 from rco.client.schedules import Schedules
 from rco.errors import Unreachable
 from rco.model.wire import (
@@ -65,6 +66,7 @@ class Client:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self.schedules = Schedules(self._ask)
+        self.queues = Queues(self._ask)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -87,9 +89,20 @@ class Client:
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
-    async def start(self, workflow: str, input: Any = None, *, key: str | None = None) -> StartedRun:
-        """Start a run. With a ``key`` it may be repeated: ``created`` tells whether this asking opened it."""
-        return await self._post("/v1/runs", StartedRun, StartRun(workflow=workflow, input=input, key=key))
+    async def start(
+        self,
+        workflow: str,
+        input: Any = None,
+        *,
+        key: str | None = None,
+        queue: str = "",
+        fair_key: str = "",
+        priority: int | None = None,
+    ) -> StartedRun:
+        """Start a run, in ``queue`` where one is named. With a ``key`` it may be repeated: ``created`` tells whether
+        this asking opened it."""
+        body = StartRun(workflow=workflow, input=input, key=key, queue=queue, fair_key=fair_key, priority=priority)
+        return await self._post("/v1/runs", StartedRun, body)
 
     async def runs(
         self,

@@ -18,6 +18,7 @@ from rco.datasource.options import database_faults
 from rco.egress.rules import Rules
 from rco.errors import ConfigInvalid, Misuse
 from rco.expr.jq import Expression
+from rco.model.queue import NAME as QUEUE_NAME
 from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
 from rco.model.target import Credential, Rule, Target
@@ -77,6 +78,7 @@ def check_settings(settings: Settings, report: Report) -> None:
     for field in msgspec.structs.fields(settings.scheduler):
         if getattr(settings.scheduler, field.name) <= 0:
             report(f"scheduler.{file_key(field.name)}", "must be above 0", "")
+    _queues(settings, report)
     seen: dict[str, int] = {}
     for index, subscription in enumerate(settings.subscriptions):
         key = f"subscriptions[{index}]"
@@ -108,6 +110,20 @@ def _grants(settings: Settings, report: Report) -> None:
 def calendars_of(settings: Settings) -> dict[str, frozenset[date]]:
     """The calendars as sets of dates. Raises ``ValueError`` for a date that is none."""
     return {name: frozenset(date.fromisoformat(text) for text in texts) for name, texts in settings.calendars.items()}
+
+
+def _queues(settings: Settings, report: Report) -> None:
+    for name in settings.queues:
+        if not QUEUE_NAME.fullmatch(name):
+            report(f"queues.{name}", "is not a name", "Use a-z, 0-9, _, - and ., at most 63 of them.")
+    for field in msgspec.structs.fields(settings.dispatcher):
+        if getattr(settings.dispatcher, field.name) <= 0:
+            report(f"dispatcher.{file_key(field.name)}", "must be above 0", "")
+    named = [(f"schedules.{name}", spec.queue) for name, spec in settings.schedules.items()]
+    named += [(f"subscriptions[{index}]", one.queue) for index, one in enumerate(settings.subscriptions)]
+    for key, queue in named:
+        if queue and queue not in settings.queues:
+            report(f"{key}.queue", f"{queue!r} is not declared", "Declare it under queues.")
 
 
 def _schedules(settings: Settings, report: Report) -> None:
@@ -231,7 +247,7 @@ def _subscription(subscription: Subscription, key: str, report: Report) -> None:
     for field in ("name", "workflow", "type", "source"):
         if not getattr(subscription, field):
             report(f"{key}.{field}", "is empty", "")
-    for field in ("where", "key"):
+    for field in ("where", "key", "fair_key"):
         _expression(getattr(subscription, field), f"{key}.{field}", report)
 
 

@@ -17,10 +17,12 @@ from rco.capability.options import CapabilityOptions, VaultOptions
 from rco.datasource.options import Database
 from rco.engine.options import EngineOptions
 from rco.model.grant_rule import GrantRule
+from rco.model.queue import Queue
 from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
 from rco.model.target import Target
 from rco.objects.options import ContentOptions, ObjectOptions
+from rco.queues.options import QueueOptions
 from rco.scheduler.options import SchedulerOptions
 from rco.store.options import StoreOptions
 
@@ -111,5 +113,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     scheduler: SchedulerOptions = SchedulerOptions()
     schedules: dict[str, ScheduleSpec] = {}
     """Schedules that exist for as long as they stand here."""
+    queues: dict[str, Queue] = {}
+    """Where runs wait for their turn, by name."""
+    dispatcher: QueueOptions = QueueOptions()
     calendars: dict[str, list[str]] = {}
     """Named lists of dates (``2026-12-25``) that schedules may leave out or keep to."""

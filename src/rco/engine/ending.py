@@ -132,7 +132,8 @@ class Ending:
         await done
 
     async def _left_off(self, row: RunRow) -> tuple[int, bytes | None, str, str | None]:
-        """The run out of memory: the number of its next record, its parent, the key that this waits under, its queue."""
+        """The run out of memory: the number of its next record, its parent, the key that this waits under, its
+        queue."""
         owner = self._owner
         while True:
             live = owner.live.get(row.run_id)

@@ -24,7 +24,17 @@ from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import Moved
 from rco.store.contract.queues import ItemChange, ItemDone
 
-__all__ = ["BEGIN", "Queueing", "Seat", "began_us", "begin_record", "place_in", "queue_of", "queued_detail"]
+__all__ = [
+    "BEGIN",
+    "Queueing",
+    "Seat",
+    "began_us",
+    "begin_record",
+    "place_in",
+    "queue_of",
+    "queued_detail",
+    "waits_in_queue",
+]
 
 BEGIN = "begin"
 """Kind, name and identity of the message that a run's turn has come."""

@@ -88,7 +88,8 @@ def queue_shard(queue: str) -> int:
 
 
 def poke_of(queue: str) -> bytes:
-    """Stands among the identities of woken runs for a queue whose owner, on another node, should look. No run has it."""
+    """Stands among the identities of woken runs for a queue whose owner, on another node, should look. No run has
+    it."""
     return bytes(15) + bytes((queue_shard(queue),))
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from rco.model.queue import FAIR_KEY_CHARS_MAX, PRIORITIES
+
 __all__ = [
     "AT_MAX",
     "BACKFILLS_MAX",
@@ -79,6 +81,11 @@ class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     catch_up: CatchUp = "latest"
     catch_up_window_s: Annotated[float, Meta(ge=60, le=366 * 86_400)] = 3600.0
     """Ticks later than this are never started."""
+    queue: Annotated[str, Meta(max_length=63)] = ""
+    """The queue that its runs wait in; empty: the workflow's own, if it has one."""
+    fair_key: Annotated[str, Meta(max_length=FAIR_KEY_CHARS_MAX)] = ""
+    priority: Annotated[int, Meta(ge=0, lt=PRIORITIES)] | None = None
+    """0 goes first, 9 last; ``None``: the queue's own."""
     delete_when_done: bool = False
     """Remove the schedule when its last tick is behind it and its last run has closed."""
 

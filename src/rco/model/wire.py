@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from rco.model.queue import FAIR_KEY_CHARS_MAX, PRIORITIES
+from rco.model.wire_queues import QueueSeat
+
 __all__ = [
     "Accepted",
     "BulkAsk",
@@ -54,8 +57,19 @@ __all__ = [
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Reason = Annotated[str, Meta(max_length=1000)]
-State = Literal["running", "waiting", "blocked", "in_doubt", "paused", "completed", "failed", "cancelled", "terminated"]
-"""Where a run is. The first five are open, the last four closed."""
+State = Literal[
+    "running",
+    "waiting",
+    "blocked",
+    "in_doubt",
+    "paused",
+    "queued",
+    "completed",
+    "failed",
+    "cancelled",
+    "terminated",
+]
+"""Where a run is. The first six are open, the last four closed."""
 
 
 class _Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +94,12 @@ class StartRun(_Ask, frozen=True, kw_only=True):
     workflow: Name
     input: Any = None
     key: Name | None = None
+    queue: Annotated[str, Meta(max_length=63)] = ""
+    """The queue to wait in; empty: the workflow's own, if it has one."""
+    fair_key: Annotated[str, Meta(max_length=FAIR_KEY_CHARS_MAX)] = ""
+    """Whose turn it takes in the queue, such as a customer's name."""
+    priority: Annotated[int, Meta(ge=0, lt=PRIORITIES)] | None = None
+    """0 goes first, 9 last; null: the queue's own."""
 
 
 class SignalAsk(_Ask, frozen=True, kw_only=True):
@@ -223,6 +243,8 @@ class RunView(RunBrief, frozen=True, kw_only=True):
     forked_from: ForkedFrom | None = None
     forks: list[str] = []
     """Runs that were forked from this one."""
+    queue: QueueSeat | None = None
+    """Where it waits, or waited before it began."""
     timeline: list[TimelineEntry] = []
     timeline_cut: bool = False
     """Whether older or newer entries were left out because there are too many."""

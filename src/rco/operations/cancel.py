@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rco.engine.queueing import waits_in_queue
 from rco.errors import Conflict
 from rco.kit.ids import id_text
 from rco.model.decision import Verb
@@ -32,7 +33,7 @@ async def cancel(desk: Desk, principal: Principal, run_id: bytes, reason: str, *
             f"run {id_text(run_id)} is blocked, so its compensations cannot run.",
             cure="Deploy code that fits and retry it, or cancel it with force.",
         )
-    elif row.mode is Mode.PAUSED:
+    elif row.mode is Mode.PAUSED and waits_in_queue(row) is None:
         raise Conflict(
             f"run {id_text(run_id)} is paused, so its compensations would not run.",
             cure="Resume it and cancel it then, or cancel it with force.",

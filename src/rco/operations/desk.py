@@ -11,6 +11,7 @@ from rco.engine.engine import Engine
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.operations.clearance import OPEN, Clearance
+from rco.queues.dispatcher import Dispatcher
 from rco.scheduler.quota import Quota
 from rco.scheduler.scheduler import Scheduler
 from rco.store.contract.reader import Reader
@@ -35,6 +36,7 @@ class Desk:
     engine: Engine
     scheduler: Scheduler
     quota: Quota
+    dispatcher: Dispatcher
     writer: Writer
     reader: Reader
     router: Any

@@ -119,6 +119,8 @@ def _parts(kind: Kind, body: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             return {"child": id_text(body[0]), "workflow": body[1]}, {}
         case Kind.EMIT:
             return {"event_id": body[0], "type": body[1]}, {"subject": body[2]}
+        case Kind.BEGIN:
+            return dict(body), {}
         case Kind.PATCH:
             return {"name": body}, {}
         case Kind.STATE:
@@ -142,6 +144,8 @@ def _start(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     said = {name: body[name] for name in names if body.get(name)}
     if body.get("parent"):
         said["parent"] = id_text(body["parent"])
+    if body.get("queue"):
+        said["queue"] = body["queue"]
     origin = body.get("origin")
     if origin:
         said["origin"] = {"run": id_text(origin["run"]), "step": origin["step"], "copied": origin["copied"]}

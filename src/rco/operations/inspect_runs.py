@@ -10,6 +10,7 @@ from rco.kit.ids import id_text
 from rco.model.journal import Record, decode_segment
 from rco.model.principal import Principal, Role
 from rco.model.wire import ForkedFrom, RunPage, RunView, TimelineEntry
+from rco.model.wire_queues import QueueSeat
 from rco.operations.access import require
 from rco.operations.command import find_run
 from rco.operations.desk import Desk
@@ -51,6 +52,7 @@ async def show_run(desk: Desk, principal: Principal, run_id: bytes) -> RunView:
         result=result,
         error=error,
         forked_from=_origin(segments),
+        queue=_seat(segments),
         forks=[id_text(fork) for fork in await desk.reader.forks(row.namespace, run_id, PAGE_MAX)],
         timeline=entries,
         timeline_cut=cut,
@@ -76,6 +78,11 @@ def _origin(segments: list[Segment]) -> ForkedFrom | None:
     if origin is None:
         return None
     return ForkedFrom(run_id=id_text(origin["run"]), step=origin["step"], copied=origin["copied"])
+
+
+def _seat(segments: list[Segment]) -> QueueSeat | None:
+    place = decode_segment(segments[0].data)[0].body.get("queue") if segments else None
+    return None if place is None else QueueSeat(queue=place["name"], fair_key=place["key"], priority=place["priority"])
 
 
 def _entries(segments: list[Segment]) -> list[TimelineEntry]:

@@ -123,6 +123,9 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None, clea
                 corr_id=event.corr_id,
                 trace=event.trace,
                 event_id=event.id,
+                queue=subscription.queue or "",
+                fair_key=subscription.fair_key or "",
+                priority=subscription.priority,
                 grant_for=grant_for,
             )
             # A key of the author's own outlives the event: two events with one key are one run.

@@ -118,6 +118,8 @@ class _Reading:
                 self.add("cancel", record, "done", f"{body.get('actor', '')}: {body.get('reason', '')}".strip(": "))
             case Kind.PATCH:
                 self.end(self.add("patch", record, "done", str(body)), record, "done")
+            case Kind.BEGIN:
+                self.end(self.add("begin", record, "done", f"its turn in queue {body['queue']}"), record, "done")
             case Kind.PAUSE | Kind.RESUME:
                 kind = "pause" if record.kind == Kind.PAUSE else "resume"
                 self.add(kind, record, "done", f"{body.get('actor', '')}: {body.get('reason', '')}".strip(": "))

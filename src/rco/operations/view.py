@@ -21,6 +21,7 @@ _MODES: dict[Mode, State] = {
     Mode.BLOCKED: "blocked",
     Mode.IN_DOUBT: "in_doubt",
     Mode.PAUSED: "paused",
+    Mode.QUEUED: "queued",
 }
 MODES_OF: dict[str, Mode] = {state: mode for mode, state in _MODES.items()}
 """By state, the mode of an open run that it stands for; the other states are outcomes."""
@@ -55,7 +56,7 @@ def run_brief(row: RunRow) -> RunBrief:
 
 def run_detail(row: RunRow) -> tuple[Any, dict[str, Any] | None]:
     """``(result, error)`` of a run: the error also says why an open run is blocked or in doubt."""
-    if row.detail is None:
+    if row.detail is None or row.mode is Mode.QUEUED:
         return None, None
     detail = msgspec.json.decode(row.detail)
     if not isinstance(detail, dict):

@@ -65,7 +65,8 @@ class _Held(msgspec.Struct):
 class Dispatcher:
     """Gives the turns of the queues whose shards this node owns. Lives on the loop that started it.
 
-    ``on_granted(queue, waited_s)`` is called for each turn that is committed, ``on_trouble(queue, error)`` when a queue
+    ``on_granted(queue, waited_s)`` is called for each turn that is committed, ``on_declared(queue)`` for each queue
+    that is declared later, ``on_trouble(queue, error)`` when a queue
     cannot be read now and is tried again.
     """
 
@@ -94,6 +95,7 @@ class Dispatcher:
         self._starved = False
         """A turn was not given because too many runs are in memory."""
         self.on_granted: list[Callable[[str, float], None]] = []
+        self.on_declared: list[Callable[[str], None]] = []
         self.on_trouble: list[Callable[[str, Exception], None]] = []
         self.reads = 0
         queueing = engine.queueing
@@ -123,8 +125,10 @@ class Dispatcher:
 
     def reload(self, queues: Mapping[str, Queue]) -> None:
         """Go on with other queues. Runs in one that is no longer declared wait until it is again."""
+        added = queues.keys() - self._queues.keys()
         self._queues = dict(queues)
         self._engine.queueing.queues = self._queues
+        self._tell_declared(set(added))
         for name in [name for name in self._held if name not in self._queues]:
             del self._held[name]
         for name, held in self._held.items():
@@ -132,6 +136,11 @@ class Dispatcher:
             self._kick(held)
         if self._begun:
             self._take_up()
+
+    def _tell_declared(self, names: set[str]) -> None:
+        for name in sorted(names):
+            for listener in self.on_declared:
+                listener(name)
 
     def _take_up(self) -> None:
         for name, spec in self._queues.items():

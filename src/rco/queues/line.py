@@ -72,10 +72,10 @@ class Line:
                 return
             key = self.key(item.priority, item.key, new=True)
         behind = not key.items or key.items[-1].run_id < item.run_id
-        if key.more or len(key.items) >= 2 * self.page:
-            if behind or key.more:
-                key.more = True
-                return
+        if key.more or (behind and len(key.items) >= 2 * self.page):
+            # It is found in the store when its turn is near.
+            key.more = True
+            return
         self._put(key, item, behind)
 
     def _put(self, key: Key, item: Item, behind: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from rco.errors import ConfigInvalid, ExpressionFailed
 from rco.expr.jq import Expression
@@ -23,7 +24,7 @@ class Matches(msgspec.Struct, frozen=True):
     """Who wants an event, in the order in which the subscriptions were declared."""
 
     starts: list[tuple[Subscription, str]]
-    """With the idempotency key of the start."""
+    """With the idempotency key of the start. A ``fair_key`` is worked out: it is the key itself, no expression."""
     failed: list[tuple[Subscription, str]]
     """With the cause: its ``where`` or ``key`` could not work on this event. The caller writes a dead letter for each,
     so that the event is not lost. The cause names the expression, never the data."""
@@ -34,6 +35,7 @@ class _Entry(msgspec.Struct, frozen=True):
     subscription: Subscription
     where: Expression | None
     key: Expression | None
+    fair_key: Expression | None
 
 
 class _Space:
@@ -97,6 +99,7 @@ class RoutingTable:
                     subscription,
                     _compile(subscription.where, f"{what}, where"),
                     _compile(subscription.key, f"{what}, key"),
+                    _compile(subscription.fair_key, f"{what}, fair_key"),
                 )
             )
         return RoutingTable(listed, spaces)
@@ -120,6 +123,8 @@ class RoutingTable:
                 if entry.where is not None and not entry.where.truthy_json(view.json()):
                     continue
                 key = default_key(event, subscription) if entry.key is None else _key(entry.key, view)
+                if entry.fair_key is not None:
+                    subscription = replace(subscription, fair_key=_key(entry.fair_key, view))
             except ExpressionFailed as error:
                 found.failed.append((subscription, str(error)))
             else:

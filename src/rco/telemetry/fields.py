@@ -43,6 +43,7 @@ FIELDS: dict[str, str] = ALWAYS | {
     "limit": "which limit held",
     "subscription": "name of the subscription",
     "schedule": "name of the schedule",
+    "queue": "name of the queue",
     "namespace": "tenant",
     "type": "type of a CloudEvent",
     "mode": "mode of a run",

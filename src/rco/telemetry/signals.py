@@ -16,6 +16,7 @@ _INTEROP_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.12, 0.25, 0.3, 0.5, 1.0, 2.0, 5.0
 _CALL_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _COMMIT_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 _LATENESS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0)
+_WAIT_S = (0.005, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 86400.0)
 _RUN_S = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 86400.0)
 
 
@@ -77,6 +78,17 @@ SCHEDULE_TROUBLE = _counter(
     "rco_schedule_trouble_total", "Times a schedule could not be looked at, or a due start not be made."
 )
 SCHEDULES_HELD = _gauge("rco_schedules_held", "Schedules in memory: due within the window, or waiting for a run.")
+
+# Queues.
+QUEUE_WAITING = _gauge(
+    "rco_queue_waiting", "Runs that wait in a queue whose turns this node gives, as far as it knows.", "queue"
+)
+QUEUE_RUNNING = _gauge("rco_queue_running", "Permits held in a queue whose turns this node gives.", "queue")
+QUEUE_STARTED = _counter("rco_queue_started_total", "Turns that this node gave.", "queue")
+QUEUE_WAIT = _histogram("rco_queue_wait_seconds", "From a run's start to its turn.", _WAIT_S, "queue")
+QUEUE_TROUBLE = _counter("rco_queue_trouble_total", "Times a queue could not be read, and is tried again.")
+
+# Reading.
 READS_FAILED = _counter(
     "rco_engine_reads_failed_total", "Reads of runs, timers and shards taken over that failed and are made again."
 )

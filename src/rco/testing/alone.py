@@ -131,7 +131,11 @@ class Node:
         if caller is None:
             caller = StubTargets(self._ledger, self._targets, clock=clock, ids=ids, now_s=lambda: loop.world.now_s)
             await caller.start()
-        self.programs = Programs(self._application.programs(caller, InPlace()))
+        programs = self._application.programs(caller, InPlace())
+        for program in programs:
+            # Nobody is before it.
+            program.queue = ""
+        self.programs = Programs(programs)
         engine = Engine(
             keeper.writer,
             keeper.reader,

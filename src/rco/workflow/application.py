@@ -143,6 +143,7 @@ def _program(
         workflow.name,
         workflow.version,
         partial(_begin, workflow, converter(workflow.input_type()), caller_of, executor, transactions),
+        workflow.queue,
     )
 
 

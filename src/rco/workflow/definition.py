@@ -32,8 +32,11 @@ class On(msgspec.Struct, frozen=True):
 class Workflow(Generic[I, R]):
     """A defined workflow: pass it to ``ctx.child``; its name is what the API and the command line know it by."""
 
-    def __init__(self, function: Callable[[Context, I], Coroutine[Any, Any, R]], name: str, on: Sequence[On]) -> None:
+    def __init__(
+        self, function: Callable[[Context, I], Coroutine[Any, Any, R]], name: str, on: Sequence[On], queue: str = ""
+    ) -> None:
         self.function = function
+        self.queue = queue
         self.name = name
         self.on = tuple(on)
         self.version = _version(function.__code__)
@@ -85,6 +88,7 @@ def workflow(
     source: str = "*",
     where: str | None = None,
     key: str | None = None,
+    queue: str = "",
 ) -> Callable[[Callable[[Context, I], Coroutine[Any, Any, R]]], Workflow[I, R]]: ...
 
 
@@ -97,12 +101,14 @@ def workflow(
     source: str = "*",
     where: str | None = None,
     key: str | None = None,
+    queue: str = "",
 ) -> Any:
     """Make a workflow of ``async def f(ctx, input)``.
 
     ``on``: the event types that start it; ``source``, ``where`` and ``key`` apply to those given as plain strings.
-    ``name``: what it is called outside, by default the function's name. Raises ``Misuse`` when the function has
-    another form.
+    ``name``: what it is called outside, by default the function's name. ``queue``: where its runs wait for their turn
+    unless their start names another; children begin at once, under their parent's permit. Raises ``Misuse``
+    when the function has another form.
     """
     wanted = [on] if isinstance(on, (str, On)) else list(on)
     triggers = [one if isinstance(one, On) else On(one, source, where, key) for one in wanted]
@@ -125,7 +131,7 @@ def workflow(
                 f"workflow {target.__name__!r} takes {len(required)} arguments; it is given two.",
                 cure="Write: async def name(ctx, input): ...",
             )
-        return Workflow(target, name or target.__name__, triggers)
+        return Workflow(target, name or target.__name__, triggers, queue)
 
     return define if function is None else define(function)
 

@@ -16,6 +16,7 @@ from rco.client import Client
 from rco.config.settings import ServerSettings, Settings
 from rco.kit.ids import Ids
 from rco.model.principal import Principal, Role
+from rco.model.queue import Queue
 from rco.model.subscription import Subscription
 from rco.model.target import Rule, Target
 from rco.operations.access import token_digest
@@ -72,6 +73,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         targets={
             "pay": Target(name="pay", base_url="https://pay.example.com", allow=[Rule(["GET", "POST"], "/charges/*")])
         },
+        queues={"slow": Queue(concurrency=1, per_key_concurrency=1, weights={"big": 3})},
         # Nothing has a field of a number: this one can never take an order.
         subscriptions=[Subscription(name="odd", workflow="greet", type="order.created", where=".data.n.x")],
     )

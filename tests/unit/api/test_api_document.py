@@ -7,7 +7,7 @@ from pathlib import Path
 
 from litestar.handlers import HTTPRouteHandler
 
-from rco.server.api import audit, bulk, capabilities, dead_letters, events, node, runs, schedules, targets
+from rco.server.api import audit, bulk, capabilities, dead_letters, events, node, queues, runs, schedules, targets
 from rco.server.api.app import document
 from rco.server.health import Health
 
@@ -21,7 +21,7 @@ REFRESH = (
 def handlers() -> list[HTTPRouteHandler]:
     return [
         handler
-        for module in (runs, schedules, bulk, events, dead_letters, targets, audit, node, capabilities)
+        for module in (runs, schedules, queues, bulk, events, dead_letters, targets, audit, node, capabilities)
         for handler in module.ROUTES
     ]
 

@@ -14,7 +14,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from rco import __version__
 from rco.operations.access import Access
 from rco.operations.desk import Desk
-from rco.server.api import audit, bulk, capabilities, dead_letters, events, node, runs, schedules, targets
+from rco.server.api import audit, bulk, capabilities, dead_letters, events, node, queues, runs, schedules, targets
 from rco.server.api.describe import whole
 from rco.server.api.faults import answer
 from rco.server.api.guard import ASGI, Guard
@@ -24,10 +24,11 @@ __all__ = ["BODY_LIMIT_BYTES", "control_api", "document"]
 BODY_LIMIT_BYTES = 1 << 20
 READ_TIMEOUT_S = 5.0
 API_VERSION = "1.0.0"
-_RESOURCES = (runs, schedules, bulk, events, dead_letters, targets, audit, node, capabilities)
+_RESOURCES = (runs, schedules, queues, bulk, events, dead_letters, targets, audit, node, capabilities)
 _TAGS = {
     "runs": "Executions of workflows",
     "bulk": "One command to many runs",
+    "queues": "Where runs wait for their turn",
     "schedules": "When workflows are started by the clock",
     "events": "Verified events that were accepted",
     "dead letters": "Events that a subscription could not take",

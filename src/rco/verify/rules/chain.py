@@ -36,6 +36,7 @@ _KINDS = {
     18: "PAUSE",
     19: "RESUME",
     20: "PATCH",
+    21: "BEGIN",
 }
 _unpack = msgspec.msgpack.Decoder().decode
 
