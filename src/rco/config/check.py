@@ -119,7 +119,9 @@ def _queues(settings: Settings, report: Report) -> None:
     for field in msgspec.structs.fields(settings.dispatcher):
         if getattr(settings.dispatcher, field.name) <= 0:
             report(f"dispatcher.{file_key(field.name)}", "must be above 0", "")
-    named = [(f"schedules.{name}", spec.queue) for name, spec in settings.schedules.items()]
+    named: list[tuple[str, str | None]] = [
+        (f"schedules.{name}", spec.queue) for name, spec in settings.schedules.items()
+    ]
     named += [(f"subscriptions[{index}]", one.queue) for index, one in enumerate(settings.subscriptions)]
     for key, queue in named:
         if queue and queue not in settings.queues:
