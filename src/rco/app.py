@@ -27,6 +27,9 @@ from rco.config.explain import diff
 from rco.config.secrets import Secrets, kept_key
 from rco.config.settings import Settings
 from rco.datasource.cleaning import Cleaner
+from rco.datasource.entry import Entry, Handled
+from rco.datasource.options import Outbox
+from rco.datasource.outbox import OutboxReader
 from rco.datasource.steps import Datasource, Datasources
 from rco.egress.client import Egress
 from rco.egress.fetch import Fetcher, system_roots
@@ -50,6 +53,7 @@ from rco.operations.desk import Desk
 from rco.operations.observe import observe, observe_history
 from rco.operations.observe_queues import observe_queues
 from rco.operations.observe_schedules import observe_schedules
+from rco.operations.outbox_entry import take_entry
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted, receive
 from rco.operations.schedule_declared import check_declared, keep_declared
@@ -254,6 +258,17 @@ class Service:
             self._stops.append(cleaner.stop)
         await dispatcher.start()
         self._stops.append(dispatcher.stop)
+        for outbox in settings.outboxes.values():
+            reader = OutboxReader(
+                outbox,
+                self._datasources(outbox.database),
+                partial(self._entry, outbox),
+                clock=clock,
+                metrics=self.metrics,
+                trouble=self._outbox_failed,
+            )
+            await reader.start()
+            self._stops.append(reader.stop)
         self._declared: asyncio.Task[None] | None = None
         self._declare(settings)
         self._stops.append(lambda: stop_task(self._declared))
@@ -312,6 +327,12 @@ class Service:
                 for name, database in settings.databases.items()
             }
         )
+
+    async def _entry(self, outbox: Outbox, entry: Entry) -> Handled:
+        return await take_entry(self._desk, outbox, entry)
+
+    def _outbox_failed(self, name: str, problem: Exception) -> None:
+        self.log.warning("outbox.failed", detail=name, error=problem)
 
     def _cleaning_failed(self, problem: Exception) -> None:
         self.log.warning("datasource.cleaning_failed", error=problem)
@@ -415,9 +436,9 @@ class Service:
                 raise ConfigInvalid(
                     "capability and vault do not change while the service runs", cure="Restart it.", key="capability"
                 )
-            if settings.databases != self.settings.databases:
+            if (settings.databases, settings.outboxes) != (self.settings.databases, self.settings.outboxes):
                 raise ConfigInvalid(
-                    "databases do not change while the service runs", cure="Restart it.", key="databases"
+                    "databases and outboxes do not change while the service runs", cure="Restart it.", key="databases"
                 )
             application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
             _queues_declared(settings, application)

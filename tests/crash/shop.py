@@ -18,3 +18,9 @@ async def pay(tx: Any, order: str) -> dict[str, Any]:
 @workflow
 async def buy(ctx: Context, order: str) -> Any:
     return await ctx.transaction(pay, order, database="shop", policy=OFTEN)
+
+
+@workflow
+async def order(ctx: Context, given: dict[str, Any]) -> Any:
+    """Started by the outbox: takes as many signals as it is told to."""
+    return [await ctx.signal("go") for _ in range(given["count"])]

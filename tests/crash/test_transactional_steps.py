@@ -15,7 +15,7 @@ from tests.crash.verdict import until_closed
 from tests.crash.world import Downstream, NodeWorld, Zygote
 from tests.servers.postgres import PostgresServer
 
-from rco.datasource.schema import steps
+from rco.datasource.schema import outbox, steps
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -40,13 +40,14 @@ class ShopWorld(NodeWorld):
         self._server = server
         self.name = server.database()
         server.run_script(
-            self.name, "CREATE TABLE paid (number bigint GENERATED ALWAYS AS IDENTITY, order_id text);" + steps()
+            self.name,
+            "CREATE TABLE paid (number bigint GENERATED ALWAYS AS IDENTITY, order_id text);" + steps() + outbox(),
         )
         self.environ["SHOP_DSN"] = server.dsn(self.name)
         text = self.config.read_text()
         app = json.dumps(str(Path(__file__).with_name("app.py")))
         text = text.replace(app, json.dumps(str(Path(__file__).with_name("shop.py"))))
-        text += "databases: {shop: {dsn: 'env:SHOP_DSN'}}\n"
+        text += "databases: {shop: {dsn: 'env:SHOP_DSN'}}\noutboxes: {shop: {database: shop, poll: 100ms, batch: 10}}\n"
         if store:
             text += f"store: {{path: {json.dumps(store)}, lease_ttl: 2s, heartbeat: 400ms, lease_margin: 400ms}}\n"
         self.config.write_text(text)

@@ -16,10 +16,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import msgspec
+
 import rco.egress.client as egress_client
 import rco.egress.lane as egress_lane
 import rco.engine.loading as engine_loading
 import rco.store.sqlite.keeper as sqlite_keeper
+from rco.datasource.outbox import OutboxReader
 from rco.datasource.steps import Datasource
 from rco.egress.client import Egress
 from rco.engine.children import Children
@@ -30,9 +33,10 @@ from rco.engine.owner import Owner
 from rco.engine.parking import Parking
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
+from rco.kit.ids import Ids
 from rco.model.effect import EffectFailed
 from rco.model.journal import Kind, decode_segment
-from rco.operations import access
+from rco.operations import access, outbox_entry
 from rco.store import migrate
 from rco.store.contract.changes import Changes
 from rco.store.sqlite.commit import Committer
@@ -74,6 +78,8 @@ def set_trap(wanted: str) -> None:
         _engine(trap)
     elif trap.wants("datasource."):
         _datasource(trap)
+    elif trap.wants("outbox."):
+        _outbox(trap)
     else:
         _transactions(trap)
 
@@ -260,6 +266,35 @@ def _datasource(trap: Trap) -> None:
     Datasource._commit = watched_commit  # type: ignore[method-assign]
 
 
+def _outbox(trap: Trap) -> None:
+    """Of a batch of an outbox: ``read``; ``entry-taken``, the store has committed what it asks for; ``taken-out``, not
+    committed; ``committed``. Only batches with entries count."""
+    handle, take, lane = OutboxReader._line, OutboxReader._take, OutboxReader._lane
+
+    async def watched_line(self: OutboxReader, *given: Any) -> bool:
+        stopped = await handle(self, *given)
+        trap.passing("outbox.entry-taken")
+        return stopped
+
+    async def watched_take(self: OutboxReader, connection: Any, entries: Any) -> bool:
+        if entries:
+            trap.passing("outbox.read")
+        stopped = await take(self, connection, entries)
+        if entries:
+            trap.passing("outbox.taken-out")
+        return stopped
+
+    async def watched_lane(self: OutboxReader, *given: Any) -> Any:
+        read = await lane(self, *given)
+        if read[0] is not None:
+            trap.passing("outbox.committed")
+        return read
+
+    OutboxReader._line = watched_line  # type: ignore[method-assign]
+    OutboxReader._take = watched_take  # type: ignore[method-assign]
+    OutboxReader._lane = watched_lane  # type: ignore[method-assign]
+
+
 def plant(bug: str) -> None:
     """Break what the tests must find broken."""
     if bug == "step-without-record":
@@ -270,6 +305,14 @@ def plant(bug: str) -> None:
             return True
 
         Datasource._keep = forget  # type: ignore[method-assign]
+    elif bug == "entries-without-identity":
+        # Each reading of an entry would be another request.
+        taken = outbox_entry._take
+
+        async def anew(desk: Any, box: Any, entry: Any) -> Any:
+            return await taken(desk, box, msgspec.structs.replace(entry, entry_id=Ids().ulid()))
+
+        outbox_entry._take = anew
 
 
 # -- the engine ----------------------------------------------------------------------------------------------------

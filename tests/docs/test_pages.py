@@ -31,6 +31,8 @@ def empty_dsn(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.query("postgres", f"CREATE DATABASE {name}")
     yield postgres_server.dsn(name)
     postgres_server.drop(name)
+    # Roles are the server's; a page makes at most this one.
+    postgres_server.query("postgres", "DROP ROLE IF EXISTS page_application")
 
 
 def test_code_that_does_not_work_is_found(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ COMMANDS = (
     Command("rco.cli.nodes:app", "node", "See which processes own the work, and take one out of service.", _CARE),
     Command("rco.cli.store:app", "store", "Trim what is old out of a store, and accept what it lost.", _CARE),
     Command("rco.cli.datasource:app", "datasource", "Prepare databases of your own for transactional steps.", _CARE),
+    Command("rco.cli.outbox:app", "outbox", "Start runs and send signals by SQL, inside your own transactions.", _CARE),
     Command("rco.cli.backup:backup", "backup", "Copy a database while a service uses it.", _CARE),
     Command("rco.cli.backup:restore", "restore", "Put a backup in the place of a database.", _CARE),
     Command("rco.cli.export:export", "export", "Export runs and journals, in a form that others can read.", _CARE),

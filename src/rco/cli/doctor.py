@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,6 +75,8 @@ def doctor(
             path = Path(where)
             found += guarded("database", lambda: _sqlite(Path(where), stuck_us, max(1, links)))
     found += guarded("service", lambda: _service(data_dir))
+    for name, outbox in settings.outboxes.items():
+        found += guarded(f"outbox {name}", partial(_outbox, settings, name, outbox.database))
     found += guarded("files", lambda: _files(settings, data_dir, path))
     if json:
         worst = [one for one in found if one.result is Word.FAIL]
@@ -160,6 +163,15 @@ def _service(data_dir: Path) -> Iterator[Any]:
         yield fail("service", f"process {node.pid} at {node.url}: {problem.message}", problem.cure or "See its log.")
         return
     yield from told(said)
+
+
+def _outbox(settings: Any, name: str, database: str) -> Iterator[Any]:
+    from rco.cli.checkup.outbox import lag
+    from rco.cli.userbase import UserBase
+    from rco.config import Secrets
+
+    declared = settings.databases[database]
+    yield from lag(name, UserBase(Secrets(os.environ)(declared.dsn), database, declared))
 
 
 def _files(settings: Any, data_dir: Path, path: Path | None) -> Iterator[Any]:

@@ -74,6 +74,9 @@ def check_settings(settings: Settings, report: Report) -> None:
     for name, database in settings.databases.items():
         for wrong, message, cure in database_faults(database):
             report(f"databases.{name}.{file_key(wrong)}", message, cure)
+    for name, outbox in settings.outboxes.items():
+        if outbox.database not in settings.databases:
+            report(f"outboxes.{name}.database", f"{outbox.database!r} is not declared", "Declare it under databases.")
     _schedules(settings, report)
     for field in msgspec.structs.fields(settings.scheduler):
         if getattr(settings.scheduler, field.name) <= 0:

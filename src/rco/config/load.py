@@ -14,7 +14,7 @@ from rco.config.bind import Binder, field_kinds
 from rco.config.check import check_settings
 from rco.config.settings import Settings
 from rco.config.source import SOURCE_BYTES_MAX, Node, parse_yaml, plain_scalar
-from rco.datasource.options import Database
+from rco.datasource.options import Database, Outbox
 from rco.errors import ConfigInvalid
 from rco.model.schedule import ScheduleSpec
 from rco.model.target import Target
@@ -27,6 +27,7 @@ NAMED: dict[str, type] = {
     "targets": Target,
     "schedules": ScheduleSpec,
     "databases": Database,
+    "outboxes": Outbox,
 }
 """Sections whose keys are names that the operator chose."""
 SECTIONS = tuple(

@@ -14,7 +14,7 @@ from msgspec import Meta
 from rco.bridge.contract import ProviderSettings
 from rco.bridge.decompression import DecompressionLimits
 from rco.capability.options import CapabilityOptions, VaultOptions
-from rco.datasource.options import Database
+from rco.datasource.options import Database, Outbox
 from rco.engine.options import EngineOptions
 from rco.model.grant_rule import GrantRule
 from rco.model.queue import Queue
@@ -108,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     providers: dict[str, ProviderSettings] = {}
     targets: dict[str, Target] = {}
     databases: dict[str, Database] = {}
+    outboxes: dict[str, Outbox] = {}
     subscriptions: list[Subscription] = []
     grants: list[GrantRule] = []
     scheduler: SchedulerOptions = SchedulerOptions()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-__all__ = ["Database", "Isolation", "database_faults"]
+__all__ = ["Database", "Isolation", "Outbox", "database_faults"]
 
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -41,6 +41,32 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     """Records of steps are removed at this age at the earliest, and never before their run is closed."""
     clean_every_s: _Seconds = 60.0
     """How often the oldest are looked at."""
+
+
+class Outbox(msgspec.Struct, frozen=True, kw_only=True):
+    """An outbox that is read from a declared database, see docs/how-to/start-runs-by-sql.md."""
+
+    name: str
+    database: str
+    """The name of a database under `databases`, prepared by `rco outbox init`."""
+    namespace: str = "default"
+    """Whatever comes out of it is in this namespace."""
+    workflows: list[str] = []
+    """The only ones that may be started and signalled from it. Empty: all there are."""
+    batch: Annotated[int, Meta(ge=1, le=10_000)] = 200
+    """The most entries that are read in one transaction."""
+    workers: Annotated[int, Meta(ge=1, le=16)] = 4
+    """So many transactions are open at a time, on connections of the database's pool."""
+    poll_s: Annotated[float, Meta(gt=0, le=3600)] = 2.0
+    """Between two looks for entries that nobody told of."""
+    listen: bool = True
+    """Wait for notifications, on a connection of its own; not where the database is behind a pooler."""
+    body_limit_bytes: Annotated[int, Meta(ge=1024, le=64 << 20)] = 1 << 20
+    """The largest body of an entry. Larger ones are refused without being read."""
+    tries: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    """So often an entry that cannot be taken yet (too many unread signals) is tried before it becomes a dead letter."""
+    keep_s: Annotated[float, Meta(ge=3600, le=10 * 366 * 86_400)] = 30 * 86_400.0
+    """Dead letters are removed after it."""
 
 
 def database_faults(database: Database) -> Iterator[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from rco.errors import ConfigInvalid
 
-__all__ = ["ROLE", "steps"]
+__all__ = ["ROLE", "outbox", "steps"]
 
 ROLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
 
@@ -33,5 +33,28 @@ def steps(nodes: Sequence[str] = ()) -> str:
         script += (
             f"\nGRANT USAGE ON SCHEMA rco TO {names};\n"
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON rco.rco_step TO {names};\n"
+        )
+    return script
+
+
+def outbox(applications: Sequence[str] = (), nodes: Sequence[str] = ()) -> str:
+    """The outbox. ``applications``: roles that may call its functions and see none of its tables. ``nodes``: roles of
+    RCO's nodes that read it."""
+    script = _text("outbox.sql")
+    if applications:
+        names = quoted(applications, "--application")
+        script += f"\nGRANT USAGE ON SCHEMA rco_outbox TO {names};\n"
+        for function in (
+            "start(text, jsonb, text, text, text)",
+            "signal(text, jsonb, text, uuid, text, text)",
+            "emit(text, jsonb, text, text, text, text)",
+        ):
+            script += f"GRANT EXECUTE ON FUNCTION rco_outbox.{function} TO {names};\n"
+    if nodes:
+        names = quoted(nodes, "--node")
+        script += (
+            f"\nGRANT USAGE ON SCHEMA rco_outbox TO {names};\n"
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON rco_outbox.entry, rco_outbox.dead_letter TO {names};\n"
+            f"GRANT SELECT, UPDATE ON rco_outbox.lane, rco_outbox.doorbell TO {names};\n"
         )
     return script

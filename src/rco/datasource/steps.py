@@ -90,6 +90,10 @@ class Datasource:
                     self._pool = await door.open_pool(self._dsn, self.database)
         return self._pool
 
+    async def connect(self) -> door.Connection:
+        """A connection of its own, beside the pool."""
+        return await door.connect(self._dsn(), self.database)
+
     async def stop(self) -> None:
         """Let go of all connections; transactions that are under way are rolled back. Idempotent."""
         self._closed = True

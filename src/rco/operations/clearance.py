@@ -64,6 +64,10 @@ class Clearance(Protocol):
         """The grant of a run that a schedule starts. Who made the schedule was allowed to."""
         ...
 
+    def outbox(self, name: str, namespace: str, workflow: str, corr_id: str) -> GrantFor | None:
+        """The grant of a run that an entry of an outbox starts. Raises ``Forbidden`` when no rule allows it."""
+        ...
+
     def again(self, grant: Any, run_id: bytes) -> GrantFor | None:
         """The grant of a run that is started in the place of ``run_id``, which holds ``grant``: the same rights."""
         ...
@@ -87,6 +91,9 @@ class Open:
         return None
 
     def schedule(self, name: str, namespace: str, workflow: str, corr_id: str) -> GrantFor | None:  # noqa: ARG002
+        return None
+
+    def outbox(self, name: str, namespace: str, workflow: str, corr_id: str) -> GrantFor | None:  # noqa: ARG002
         return None
 
     def again(self, grant: Any, run_id: bytes) -> GrantFor | None:  # noqa: ARG002
@@ -120,6 +127,8 @@ class Granting:
     def event(self, event: Event) -> Cleared:
         emitter = event.source.removeprefix("/runs/") if event.origin.startswith("run:") else ""
         origin = f"run:{emitter}" if emitter else f"provider:{event.origin}"
+        if event.origin.startswith("outbox:"):
+            origin = event.origin
         b3 = content_address(event.data)
         scopes = self.policy.scopes((origin,))
         proved = self.mint(scopes, namespace=event.namespace, ttl_s=self.ttl_s, corr_id=event.corr_id, b3=b3)
@@ -131,6 +140,16 @@ class Granting:
 
     def schedule(self, name: str, namespace: str, workflow: str, corr_id: str) -> GrantFor | None:
         return self._begins((f"schedule:{name}",), namespace, workflow, corr_id)
+
+    def outbox(self, name: str, namespace: str, workflow: str, corr_id: str) -> GrantFor | None:
+        origin = f"outbox:{name}"
+        scopes = self.policy.scopes((origin,))
+        ask = Ask(kind="run:start", name=workflow, namespace=namespace, corr_id=corr_id)
+        if not covers(parse_scopes(scopes_text(scopes)), ask):
+            raise Forbidden(
+                f"no rule grants run:start:{workflow} to {origin}.", cure="Add it to grants in the configuration."
+            )
+        return self._begins((origin,), namespace, workflow, corr_id)
 
     def _begins(self, origins: tuple[str, ...], namespace: str, workflow: str, corr_id: str) -> GrantFor:
         start = f"run:start:{workflow}"

@@ -11,7 +11,7 @@ from rco.model.grant_rule import GrantRule
 __all__ = ["BEFORE", "Policy", "matches", "rule_problem"]
 
 BEFORE = "before"
-ORIGINS = ("provider", "run", "principal", "role", "schedule")
+ORIGINS = ("provider", "run", "principal", "role", "schedule", "outbox")
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -134,9 +134,19 @@ TRANSACTION_LATENCY = _histogram(
 TRANSACTION_RECORDS_REMOVED = _counter(
     "rco_transaction_records_removed_total", "Records of transactional steps removed after their time.", "database"
 )
+OUTBOX_ENTRIES = _counter(
+    "rco_outbox_entries_total",
+    "Entries read from an outbox, by outcome (accepted, duplicate, refused, later).",
+    "outbox",
+    "outcome",
+)
+OUTBOX_LAG = _gauge("rco_outbox_lag_seconds", "Age of the oldest entry that waits in an outbox.", "outbox")
+OUTBOX_WAITING = _gauge("rco_outbox_waiting", "Entries that wait in an outbox; 10 000 stands for more.", "outbox")
+OUTBOX_LETTERS = _gauge("rco_outbox_dead_letters", "Dead letters in an outbox; 10 000 stands for more.", "outbox")
+OUTBOX_TROUBLE = _counter("rco_outbox_trouble_total", "Times that an outbox could not be read.", "outbox")
 
 # Events.
-EVENTS = _counter("rco_events_total", "Events accepted, by origin (webhook, api, run, put).", "origin")
+EVENTS = _counter("rco_events_total", "Events accepted, by origin (webhook, api, run, outbox, put).", "origin")
 EVENT_MATCHES = _counter("rco_event_matches_total", "Subscriptions that an accepted event matched.", "subscription")
 DEAD_LETTERS = _counter("rco_dead_letters_total", "Events that a subscription could not take.", "subscription")
 LETTERS_REPLAYED = _counter("rco_dead_letters_replayed_total", "Dead letters that were sent again.")
