@@ -19,7 +19,9 @@ import msgspec
 from rco import __version__
 from rco.audit.chain import ChainSealer
 from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
+from rco.bridge.brownout import Sentinel
 from rco.bridge.certificates import Certificates
+from rco.bridge.dependency import Dependency
 from rco.capability.office import Office
 from rco.capability.source import source_of
 from rco.config.check import calendars_of, check_address
@@ -58,6 +60,8 @@ from rco.operations.policy import Policy
 from rco.operations.receive import emitted, receive
 from rco.operations.schedule_declared import check_declared, keep_declared
 from rco.queues.dispatcher import Dispatcher
+from rco.operations.store_health import StoreHealth
+from rco.operations.unwell import Unwell
 from rco.router.table import RoutingTable
 from rco.scheduler.quota import Quota
 from rco.scheduler.rules import rules_of
@@ -272,6 +276,22 @@ class Service:
         self._declared: asyncio.Task[None] | None = None
         self._declare(settings)
         self._stops.append(lambda: stop_task(self._declared))
+        self._sentinel = Sentinel(settings.brownout, clock.monotonic())
+        self._store = Dependency(
+            "store",
+            StoreHealth(keeper.reader, keeper.writer, clock).probe,
+            clock=clock,
+            metrics=self.metrics,
+            told=self._sentinel.asked,
+        )
+        unwell = Unwell(
+            self._sentinel,
+            lambda: self._desk,
+            lambda: keeper.writer.backlog / settings.engine.backlog_limit,
+            (self._store,),
+        )
+        await unwell.start()
+        self._stops.append(unwell.stop)
         self._ingress = Ingress(
             turnstile=turnstile,
             receive=lambda delivery: receive(self._desk, delivery),
@@ -284,6 +304,7 @@ class Service:
             handler_timeout_s=settings.server.handler_timeout_s,
             decompression=settings.decompression,
             caller_of=CallerOf(settings.server.trusted_proxies),
+            sentinel=self._sentinel,
         )
         await self._listen(settings, keeper)
         memory.settle()
@@ -361,7 +382,8 @@ class Service:
                 "policy_loaded": lambda: True,
                 "capabilities_ready": lambda: self._granting is None or self._granting.office.ready(),
                 "queues_within_limits": lambda: keeper.writer.backlog <= settings.engine.backlog_limit,
-                "store_writable": lambda: not self.failed.done(),
+                "store_writable": lambda: self._store.well and not self.failed.done(),
+                "brownout_bridge": lambda: not self._sentinel.active,
                 "not_draining": lambda: not self._ingress.draining,
             },
             version={"version": __version__, "service": "rco"},
@@ -450,6 +472,7 @@ class Service:
             self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="refused").add()
             raise
         self._turnstile.replace(routes)
+        self._sentinel.change(settings.brownout)
         self._desk = replace(self._desk, router=table)
         if self._granting is not None:
             self._granting.policy = Policy(settings.grants)

@@ -9,6 +9,7 @@ import msgspec
 from rco.bridge.callers import CallerBuckets
 from rco.bridge.certificates import Certificates
 from rco.bridge.contract import Expression, ProviderSettings, Verifier
+from rco.bridge.kind import Kind
 from rco.bridge.providers import build_verifier, check_provider
 from rco.bridge.rules import key_of
 from rco.bridge.secrets import Resolve
@@ -36,11 +37,12 @@ class AdmissionLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class Route:
     """One provider as the edge sees it. ``verifier`` is ``None`` when it is switched off."""
 
-    __slots__ = ("bucket", "content_types", "name", "settings", "verifier")
+    __slots__ = ("bucket", "content_types", "exempt", "name", "settings", "verifier")
 
-    def __init__(
-        self, settings: ProviderSettings, verifier: Verifier | None, clock: Clock, content_types: Iterable[str]
-    ) -> None:
+    def __init__(self, settings: ProviderSettings, verifier: Verifier | None, clock: Clock, kind: Kind) -> None:
+        content_types = settings.content_types or kind.content_types
+        self.exempt = settings.in_brownout == "accept" or (settings.in_brownout is None and not kind.redelivers)
+        """Goes in during a brownout."""
         self.name, self.settings, self.verifier = settings.name, settings, verifier
         self.content_types = frozenset(media.encode() for media in content_types)
         self.bucket: TokenBucket | None = None
@@ -72,7 +74,7 @@ def open_routes(
                 compile_expression=compile_expression,
                 certificates=certificates,
             )
-        routes[one.name] = Route(one, verifier, clock, one.content_types or kind.content_types)
+        routes[one.name] = Route(one, verifier, clock, kind)
     return routes
 
 

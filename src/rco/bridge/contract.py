@@ -7,7 +7,7 @@ everything else (windows, limits, secrets, admission) is shared.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -78,6 +78,9 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     rate_per_s: float | None = None
     """Its own token bucket, besides the instance's."""
     burst: int | None = None
+    in_brownout: Literal["refuse", "accept"] | None = None
+    """Whether its webhooks are refused while the bridge is unwell. Not given: as the kind says, which is to accept what
+    the sender would not send again (GitHub, Discord, Twilio)."""
     scheme: dict[str, Any] | None = None
     """What only this kind asks for; each kind says which keys there are."""
 

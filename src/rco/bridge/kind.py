@@ -81,5 +81,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     key_from: Callable[[ProviderSettings], Opened] | None
     """How a secret is read. ``None``: the kind has no secrets, its proof is a certificate."""
     content_types: tuple[str, ...] = ("application/json",)
+    redelivers: bool = True
+    """Whether the sender tries again what it was answered 5xx to. What does not goes in during a brownout too."""
     sign: Callable[[Signing], Signed] | None = None
     """Signs as the provider does. ``None``: no time is signed, so a request stays good as it is."""

@@ -19,7 +19,7 @@ from rco.errors import ConfigInvalid
 from rco.model.schedule import ScheduleSpec
 from rco.model.target import Target
 
-__all__ = ["PREFIX", "SECTIONS", "Loaded", "load", "problems"]
+__all__ = ["PREFIX", "SECTIONS", "Loaded", "load", "nested", "problems"]
 
 PREFIX = "RCO_"
 NAMED: dict[str, type] = {
@@ -139,6 +139,9 @@ def _overlay_environ(tree: dict[str, Node], environ: Mapping[str, str], binder: 
             continue
         key = words.removeprefix(f"{section}_")
         known = field_kinds(top[section])
+        inner = next((name for name in nested(known) if key.startswith(f"{name}_")), None)
+        if inner is not None:
+            section, key, known = f"{section}.{inner}", key.removeprefix(f"{inner}_"), nested(known)[inner]
         if key not in known:
             binder.places[section] = Node(None, 0, variable)
             binder.unknown(f"{section}.{key}", key, list(known))
@@ -157,12 +160,24 @@ def _overlay_flags(tree: dict[str, Node], flags: Mapping[str, Any]) -> None:
             tree[key] = Node(value, 0, f"flag {dotted}")
 
 
+def nested(known: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of a section's fields those that are sections themselves, each with its own."""
+    return {
+        name: field_kinds(kind)
+        for name, (_, kind) in known.items()
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    }
+
+
 def _put(tree: dict[str, Node], section: str, key: str, node: Node) -> None:
-    held = tree.get(section)
-    if held is None or held.value is None:
-        tree[section] = held = Node({}, 0, node.origin)
-    if isinstance(held.value, dict):  # anything else is reported by the binder
-        held.value[key] = node
+    for name in section.split("."):
+        held = tree.get(name)
+        if held is None or held.value is None:
+            tree[name] = held = Node({}, 0, node.origin)
+        if not isinstance(held.value, dict):  # the binder reports it
+            return
+        tree = held.value
+    tree[key] = node
 
 
 def _typed(text: str, kind: Any) -> Any:

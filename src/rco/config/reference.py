@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from rco.config.bind import field_kinds
-from rco.config.load import PREFIX, SECTIONS
+from rco.config.load import PREFIX, SECTIONS, nested
 from rco.config.settings import Settings
 
 __all__ = ["reference"]
@@ -40,10 +40,20 @@ def reference() -> str:
         kind = kinds[section][1]
         said = _described(kind)
         parts.append(f"\n## {section}\n\n| key | default | variable | |\n| --- | --- | --- | --- |\n")
-        for name, (field, _) in field_kinds(kind).items():
-            variable = f"{PREFIX}{section}_{name}".upper()
-            parts.append(f"| `{name}` | {_default(field)} | `{variable}` | {said.get(field.name, '')} |\n")
+        known = field_kinds(kind)
+        inner = nested(known)
+        for name, (field, _) in known.items():
+            if name not in inner:
+                parts.append(_row(name, field, section, said))
+        for name, below in inner.items():
+            told = _described(known[name][1])
+            parts += [_row(f"{name}.{key}", field, section, told) for key, (field, _) in below.items()]
     return "".join(parts)
+
+
+def _row(key: str, field: msgspec.structs.FieldInfo, section: str, said: dict[str, str]) -> str:
+    variable = f"{PREFIX}{section}_{key.replace('.', '_')}".upper()
+    return f"| `{key}` | {_default(field)} | `{variable}` | {said.get(field.name, '')} |\n"
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

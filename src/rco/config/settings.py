@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from rco.bridge.brownout import BrownoutSettings
 from rco.bridge.contract import ProviderSettings
 from rco.bridge.decompression import DecompressionLimits
 from rco.capability.options import CapabilityOptions, VaultOptions
@@ -99,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
     engine: EngineOptions = EngineOptions()
+    brownout: BrownoutSettings = BrownoutSettings()
     decompression: DecompressionLimits = DecompressionLimits()
     logging: LogSettings = LogSettings()
     capability: CapabilityOptions = CapabilityOptions()

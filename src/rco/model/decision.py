@@ -39,6 +39,7 @@ class Verb(StrEnum):
     SCHEDULE = "schedule"
     DISPATCH = "dispatch"
     QUEUE = "queue"
+    BROWNOUT = "brownout"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

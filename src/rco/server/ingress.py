@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from rco.bridge.admission import Route, Turnstile
+from rco.bridge.brownout import RETRY_AFTER_S, BrownoutSettings, Sentinel
 from rco.bridge.contract import Answered, Errand, Handshake, Reply
 from rco.bridge.decompression import DecompressionLimits, Expand, coding_of, expander
 from rco.errors import Overloaded, Reason, Refused, StoreError
@@ -76,6 +77,7 @@ class Ingress:
         "_note",
         "_reading",
         "_requests",
+        "_sentinel",
         "_silenced",
         "_turnstile",
         "_verified",
@@ -95,6 +97,7 @@ class Ingress:
         handler_timeout_s: float = HANDLER_TIMEOUT_S,
         decompression: DecompressionLimits | None = None,
         caller_of: CallerOf | None = None,
+        sentinel: Sentinel | None = None,
     ) -> None:
         self._turnstile, self._accept, self._note = turnstile, receive, note
         self._clock, self._ids, self._metrics, self._log = clock, ids, metrics, log
@@ -102,6 +105,7 @@ class Ingress:
         self._max_ratio = (decompression or DecompressionLimits()).max_ratio
         # Asked only where callers are told apart.
         self._caller_of = None if turnstile.callers is None else caller_of or CallerOf()
+        self._sentinel = sentinel or Sentinel(BrownoutSettings(), clock.monotonic())
         self._draining = False
         self._log_bucket = TokenBucket(LOG_RATE_PER_S, LOG_BURST, clock)
         self._silenced = 0
@@ -136,6 +140,7 @@ class Ingress:
         body = b""
         held = _Held()
         status = 202
+        excused = False
         try:
             if method != "POST":
                 raise Refused(Reason.METHOD, "method")
@@ -144,6 +149,8 @@ class Ingress:
                 self._turnstile.greet(self._caller_of(scope))
             route = self._turnstile.enter(scope["path"][len(PREFIX) :])
             try:
+                if self._sentinel.active and not route.exempt:
+                    self._check_probe(began)
                 _check_head(head, route)
                 expand = None if head.content_encoding is None else self._expand(head.content_encoding, route)
                 body = await self._read(receive, head, route.settings.body_limit_bytes, held)
@@ -163,6 +170,7 @@ class Ingress:
         except Exception as error:  # noqa: BLE001  (whatever went wrong, the sender gets one of the known answers)
             refused = _refusal(error)
             status = refused.status
+            excused = refused.reason is Reason.BACKPRESSURE
             self._refuse(refused, route, corr_id, method, body, error)
             await send_refusal(
                 send,
@@ -172,8 +180,19 @@ class Ingress:
                 close=head.fault is not None or refused.detail in ("body_cut", "body_length"),
             )
         self._count(method, status)
-        self._latency.observe(self._clock.monotonic() - began)
+        ended = self._clock.monotonic()
+        self._latency.observe(ended - began)
+        # What senders did wrong says nothing of how we are, and our own brownout would keep itself alive.
+        if status < 400:
+            self._sentinel.answered(ended, False)
+        elif status >= 500 and not excused:
+            self._sentinel.answered(ended, True)
         return status
+
+    def _check_probe(self, now_s: float) -> None:
+        """Raises ``Refused`` (``BACKPRESSURE``, ``brownout``), except for the one in a while that shows how it is."""
+        if not self._sentinel.lets_through(now_s):
+            raise Refused(Reason.BACKPRESSURE, "brownout", status=503, retry_after_s=RETRY_AFTER_S)
 
     async def _handle(
         self,
@@ -187,6 +206,7 @@ class Ingress:
         """Make it durable, and whatever else it asks for, within the handler's time. What takes longer is refused; if
         it is durable all the same, the sender's next attempt is told so."""
         task = self._handling.begin()
+        began = self._clock.monotonic()
         try:
             if type(found) is Delivery:
                 return await self._accept(found), None
@@ -197,6 +217,8 @@ class Ingress:
             raise
         finally:
             self._handling.end(task)
+            ended = self._clock.monotonic()
+            self._sentinel.asked(ended, ended - began)
 
     def _expand(self, encoding: bytes, route: Route) -> Expand | None:
         coding = coding_of(encoding)

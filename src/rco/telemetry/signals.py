@@ -146,7 +146,9 @@ OUTBOX_LETTERS = _gauge("rco_outbox_dead_letters", "Dead letters in an outbox; 1
 OUTBOX_TROUBLE = _counter("rco_outbox_trouble_total", "Times that an outbox could not be read.", "outbox")
 
 # Events.
-EVENTS = _counter("rco_events_total", "Events accepted, by origin (webhook, api, run, outbox, put).", "origin")
+EVENTS = _counter(
+    "rco_events_total", "Events accepted, by origin (webhook, api, run, outbox, put, service).", "origin"
+)
 EVENT_MATCHES = _counter("rco_event_matches_total", "Subscriptions that an accepted event matched.", "subscription")
 DEAD_LETTERS = _counter("rco_dead_letters_total", "Events that a subscription could not take.", "subscription")
 LETTERS_REPLAYED = _counter("rco_dead_letters_replayed_total", "Dead letters that were sent again.")
@@ -166,6 +168,17 @@ INTEROP_AUDIT_EMITTED = _counter("svc_interop_audit_emitted_total", "Decisions r
 INTEROP_AUDIT_DROPPED = _counter("svc_interop_audit_drop_total", "Decisions dropped because the queue was full.")
 INTEROP_QUEUE_DEPTH = _gauge("svc_interop_queue_depth", "Entries waiting in a bounded queue.", "queue")
 INTEROP_QUEUE_DROPPED = _counter("svc_interop_queue_dropped_total", "Entries dropped from a bounded queue.", "queue")
+INTEROP_BROWNOUT = _gauge(
+    "svc_interop_brownout_active", "Whether writes are refused because the bridge is unwell: 1 or 0.", "component"
+)
+INTEROP_UPSTREAM = _histogram(
+    "svc_interop_upstream_seconds",
+    "Time that something behind the bridge took, by service, operation and outcome (ok, error, timeout).",
+    _INTEROP_S,
+    "service",
+    "op",
+    "outcome",
+)
 INTEROP_VERIFY = _counter(
     "svc_interop_webhook_verify_total",
     "Webhook verifications, by provider and result (ok, handshake, errand, or the detail of the refusal).",

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
+from rco.bridge.brownout import BrownoutSettings, Sentinel
 from rco.bridge.contract import ProviderSettings, SecretRef
 from rco.bridge.decompression import DecompressionLimits
 from rco.kit.clock import SystemClock
@@ -114,7 +115,9 @@ class Edge:
                 certificates=changed.pop("certificates", None),
             )
         )
+        self.sentinel = Sentinel(changed.pop("brownout", BrownoutSettings()), self.clock.monotonic())
         self.ingress = Ingress(
+            sentinel=self.sentinel,
             turnstile=self.turnstile,
             receive=self._receive,
             note=self.decisions.append,

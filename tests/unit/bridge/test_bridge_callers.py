@@ -66,3 +66,13 @@ def test_a_flood_of_addresses_stays_in_its_bounds_and_leaves_who_was_there_alone
 )
 def test_who_counts_as_one(one: str, other: str, same: bool) -> None:
     assert (caller_key(one) == caller_key(other)) is same
+
+
+def test_who_used_the_shared_bucket_does_not_begin_with_a_full_one() -> None:
+    clock = ManualClock()
+    buckets = CallerBuckets(2.0, 3, clock, callers_cap=1)
+    assert buckets.take("resident") == 0.0
+    clock.move(1.49)
+    assert [buckets.take("new") for _ in range(3)] == [0.0] * 3  # of the shared one
+    clock.move(0.01)  # the resident is forgotten, its bucket must be full
+    assert buckets.take("new") > 0.0

@@ -180,6 +180,7 @@ discord:
         ),
     ),
     build=Discord,
+    redelivers=False,
     key_from=lambda _: key_from,
     sign=sign,
 )

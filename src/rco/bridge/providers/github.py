@@ -135,4 +135,5 @@ forge:
     ),
     build=build,
     key_from=lambda _: key_from,
+    redelivers=False,
 )

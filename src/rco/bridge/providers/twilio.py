@@ -246,6 +246,7 @@ phone:
         ),
     ),
     build=Twilio,
+    redelivers=False,
     key_from=lambda _: key_from,
     content_types=(FORM, "application/json"),
 )
