@@ -70,7 +70,7 @@ from rco.server.asgi import Root
 from rco.server.caller import CallerOf
 from rco.server.deferred import Deferred
 from rco.server.framing import App
-from rco.server.health import Health
+from rco.server.health import Health, ReadyCheck
 from rco.server.ingress import Ingress
 from rco.server.metrics import MetricsApp
 from rco.server.serving import Listener
@@ -375,6 +375,7 @@ class Service:
     async def _listen(self, settings: Settings, keeper: Keeper) -> None:
         clock, ids, metrics = self._clock, self._ids, self.metrics
         listeners: list[Listener] = []
+        mounts, kept = await self._content(settings, keeper)
         health = Health(
             checks={
                 "listener_bound": lambda: listeners[0].bound,
@@ -385,14 +386,15 @@ class Service:
                 "store_writable": lambda: self._store.well and not self.failed.done(),
                 "brownout_bridge": lambda: not self._sentinel.active,
                 "not_draining": lambda: not self._ingress.draining,
+                **kept,
             },
             version={"version": __version__, "service": "rco"},
         )
         metrics.gauge(signals.READY).watch(lambda: not health.missing())
-        access = Access(keeper.reader, clock, None if self._granting is None else self._granting.authority)
+        access = self._access(keeper)
         api = Deferred(partial(self._control_api, access, settings), ready=memory.settle, failed=self._broken)
         self._stops.append(api.stop)
-        mounts: dict[str, App] = {"/v1": api, **await self._content(settings, access)}
+        mounts["/v1"] = api
         root = Root(clock=clock, ids=ids, metrics=metrics, ingress=self._ingress, health=health, mounts=mounts)
         for app, address in (
             (root, settings.server.bind_addr),
@@ -425,10 +427,13 @@ class Service:
             read_timeout_s=settings.server.read_timeout_s,
         )
 
-    async def _content(self, settings: Settings, access: Access) -> dict[str, App]:
-        """The content store's routes, where they are wanted."""
+    def _access(self, keeper: Keeper) -> Access:
+        return Access(keeper.reader, self._clock, None if self._granting is None else self._granting.authority)
+
+    async def _content(self, settings: Settings, keeper: Keeper) -> tuple[dict[str, App], dict[str, ReadyCheck]]:
+        """The content store's routes and what must hold for them, where they are wanted."""
         if not settings.content.enabled:
-            return {}
+            return {}, {}
         from rco.objects.content import ContentStore
         from rco.objects.opening import open_objects
         from rco.server.content import ContentApp
@@ -439,14 +444,23 @@ class Service:
         app = ContentApp(
             ContentStore(objects),
             lambda: self._desk,
-            access,
+            self._access(keeper),
             self._clock,
             options=settings.content,
             json_limit_bytes=settings.limits.body_limit_bytes,
             read_timeout_s=settings.server.read_timeout_s,
             admit=self._ingress.admit,
         )
-        return {"/put": app, "/o": app}
+        reached = Dependency(
+            "objects",
+            lambda: objects.seen("health/probe"),
+            clock=self._clock,
+            metrics=self.metrics,
+            told=self._sentinel.asked,
+        )
+        await reached.start()
+        self._stops.append(reached.stop)
+        return {"/put": app, "/o": app}, {"objects_reachable": lambda: reached.well}
 
     # -- changes ---------------------------------------------------------------------------------------------------
 

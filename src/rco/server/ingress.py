@@ -125,7 +125,12 @@ class Ingress:
         return self._draining
 
     def admit(self) -> None:
-        """Pass while writes are taken at all. Raises ``Refused(BACKPRESSURE)``."""
+        """Pass while other routes take writes. Raises ``Refused(BACKPRESSURE)`` (``draining``, ``brownout``)."""
+        self._check_open()
+        if self._sentinel.active:
+            self._check_probe(self._clock.monotonic())
+
+    def _check_open(self) -> None:
         if self._draining:
             raise Refused(Reason.BACKPRESSURE, "draining", status=503, retry_after_s=1.0)
 
@@ -144,7 +149,7 @@ class Ingress:
         try:
             if method != "POST":
                 raise Refused(Reason.METHOD, "method")
-            self.admit()
+            self._check_open()
             if self._caller_of is not None:
                 self._turnstile.greet(self._caller_of(scope))
             route = self._turnstile.enter(scope["path"][len(PREFIX) :])
