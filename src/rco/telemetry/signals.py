@@ -146,9 +146,7 @@ OUTBOX_LETTERS = _gauge("rco_outbox_dead_letters", "Dead letters in an outbox; 1
 OUTBOX_TROUBLE = _counter("rco_outbox_trouble_total", "Times that an outbox could not be read.", "outbox")
 
 # Events.
-EVENTS = _counter(
-    "rco_events_total", "Events accepted, by origin (webhook, api, run, outbox, put, service).", "origin"
-)
+EVENTS = _counter("rco_events_total", "Events accepted, by origin (webhook, api, run, outbox, put, service).", "origin")
 EVENT_MATCHES = _counter("rco_event_matches_total", "Subscriptions that an accepted event matched.", "subscription")
 DEAD_LETTERS = _counter("rco_dead_letters_total", "Events that a subscription could not take.", "subscription")
 LETTERS_REPLAYED = _counter("rco_dead_letters_replayed_total", "Dead letters that were sent again.")
