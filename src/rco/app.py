@@ -48,10 +48,12 @@ from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.model.schedule import Schedule
-from rco.operations.access import Access, ensure_admin
+from rco.operations.access import Access
 from rco.operations.bulk_run import bulk_program
 from rco.operations.clearance import OPEN, GrantFor, Granting
 from rco.operations.desk import Desk
+from rco.operations.first_admin import ensure_admin
+from rco.operations.namespaces import declare_namespaces
 from rco.operations.observe import observe, observe_history
 from rco.operations.observe_queues import observe_queues
 from rco.operations.observe_schedules import observe_schedules
@@ -61,6 +63,7 @@ from rco.operations.receive import emitted, receive
 from rco.operations.schedule_declared import check_declared, keep_declared
 from rco.operations.store_health import StoreHealth
 from rco.operations.unwell import Unwell
+from rco.operations.spaces import Spaces
 from rco.queues.dispatcher import Dispatcher
 from rco.router.table import RoutingTable
 from rco.scheduler.quota import Quota
@@ -159,7 +162,7 @@ class Service:
         self._stops.append(keeper.stop)
         self._keeper = keeper
         keeper.writer.on_failure(self._broken)
-        await ensure_admin(keeper.reader, ids, self._data / "admin.token")
+        await self._first_admin(keeper)
 
         executor = ThreadPoolExecutor(settings.engine.step_threads, thread_name_prefix="rco-step")
         self._stops.append(partial(asyncio.to_thread, executor.shutdown, wait=False, cancel_futures=True))
@@ -174,6 +177,9 @@ class Service:
         )
         await self._egress.start()
         self._stops.append(self._egress.stop)
+        self._spaces = Spaces(
+            keeper.reader, keeper.writer, lambda problem: self.log.warning("namespaces.behind", error=problem)
+        )
         fetcher = Fetcher()
         self._stops.append(fetcher.stop)
         self._certificates = Certificates(fetcher, self._clock, system_roots)
@@ -229,6 +235,7 @@ class Service:
             ids=ids,
             metrics=self.metrics,
             log=self.log,
+            spaces=self._spaces,
             clearance=self._granting or OPEN,
             shut=self._shut,
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
@@ -252,6 +259,9 @@ class Service:
         turnstile = Turnstile(_limits(settings), clock)
         turnstile.replace(self._routes(settings))
         self._turnstile = turnstile
+        await declare_namespaces(self._desk, settings.namespaces)
+        await self._spaces.start()
+        self._stops.append(self._spaces.stop)
         await engine.start()
         self._stops.append(partial(engine.stop, settings.server.drain_timeout_s))
         await scheduler.start()
@@ -309,6 +319,15 @@ class Service:
         await self._listen(settings, keeper)
         memory.settle()
         self.log.info("service.started", url=self.url, version=__version__)
+
+    async def _first_admin(self, keeper: Keeper) -> None:
+        file = self._data / "admin.token"
+        first = await ensure_admin(keeper.reader, self._clock, self._ids, file, host=socket.gethostname())
+        if first.made:
+            self.log.info("admin.made", file=first.where)
+        elif first.where and not file.exists():
+            # Another node was first on this database: its file holds the token.
+            self.log.info("admin.elsewhere", file=first.where)
 
     async def _grant(self, settings: Settings, keeper: Keeper) -> None:
         """Open the office that gives rights, where they are needed."""
@@ -392,6 +411,7 @@ class Service:
         )
         metrics.gauge(signals.READY).watch(lambda: not health.missing())
         access = self._access(keeper)
+        self._desk = replace(self._desk, forget_tokens=access.forget)
         api = Deferred(partial(self._control_api, access, settings), ready=memory.settle, failed=self._broken)
         self._stops.append(api.stop)
         mounts["/v1"] = api
@@ -501,6 +521,8 @@ class Service:
                 )
             )
         self.settings, self._application = settings, application
+        await declare_namespaces(self._desk, settings.namespaces)
+        await self._spaces.look()
         await self._desk.engine.reload(self._programs(application))
         self._desk.dispatcher.reload(settings.queues)
         self._desk.scheduler.reload(calendars, rules_of(calendars))
@@ -515,6 +537,7 @@ class Service:
         self._declared = asyncio.get_running_loop().create_task(keep_declared(self._desk, settings.schedules))
 
     def _clear_schedule(self, schedule: Schedule, corr_id: str) -> GrantFor | None:
+        self._spaces.ticks(schedule.namespace)
         clearance = self._granting or OPEN
         return clearance.schedule(schedule.name, schedule.namespace, schedule.spec.workflow, corr_id)
 

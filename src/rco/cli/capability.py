@@ -17,7 +17,7 @@ from rco.cli.output import print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.errors import ConfigInvalid, NotFound
 
-__all__ = ["app"]
+__all__ = ["app", "write_token"]
 
 app = App(name="capability", help="Mint, inspect, narrow and revoke capabilities.")
 _Many = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
@@ -54,7 +54,7 @@ def mint(
     asked = MintAsk(scopes=scope or [], ttl_ms=round(_seconds(ttl) * 1000), corr_id=corr_id, body=body)
     minted = ask(link, lambda client: client.mint(asked))
     if out is not None:
-        _write(out, minted.token)
+        write_token(out, minted.token)
     if link.json:
         shown = {"id": minted.id, "kid": minted.kid, "expires_at": minted.expires_at}
         print_json(shown | ({"out": str(out)} if out is not None else {"token": minted.token}))
@@ -155,7 +155,7 @@ def attenuate(
         raise ConfigInvalid("nothing is added", cure="Give --scope, --ttl or --caveat.")
     narrower = str(attenuated(token, *more))
     if out is not None:
-        _write(out, narrower)
+        write_token(out, narrower)
     if json:
         print_json({"id": token.id} | ({"out": str(out)} if out is not None else {"token": narrower}))
     elif out is None:
@@ -241,7 +241,8 @@ def _token(file: Path | None) -> str:
     return raw.decode("utf-8", "replace").strip()
 
 
-def _write(out: Path, token: str) -> None:
+def write_token(out: Path, token: str) -> None:
+    """Put ``token`` into a new file of mode 0600. Raises ``ConfigInvalid`` when there is a file of that name."""
     try:
         handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:

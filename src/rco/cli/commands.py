@@ -40,6 +40,8 @@ COMMANDS = (
     ),
     Command("rco.cli.capability:app", "capability", "Mint, inspect, narrow and revoke capabilities.", _TRUST),
     Command("rco.cli.keys:app", "keys", "Rotate and list the root keys of capabilities, on this machine.", _TRUST),
+    Command("rco.cli.namespace:app", "namespace", "Make namespaces, and say what each may have.", _TRUST),
+    Command("rco.cli.principal:app", "principal", "Say who may use a service, where, and for how long.", _TRUST),
     Command("rco.cli.audit:app", "audit", "Export evidence, and verify it without a service.", _TRUST),
     Command("rco.cli.verify:verify", "verify", "Check a deployment by its records: nine rules.", _TRUST),
     Command("rco.cli.doctor:doctor", "doctor", "Say what is wrong with a deployment, and what to do about it.", _CARE),

@@ -34,6 +34,9 @@ class Link:
     json: Annotated[bool, Parameter(negative="")] = False
     "Machine-readable output: JSON, stable within a major version."
 
+    within: Annotated[str | None, Parameter(name="--in")] = None
+    "Work in this namespace, of those that the token is bound to; RCO_NAMESPACE when not given, else the token's own."
+
 
 LINK = Link()
 """Nothing given: the service that runs here."""
@@ -44,7 +47,7 @@ def ask(link: Link, question: Callable[[Client], Awaitable[T]]) -> T:
     url, token = _find(link)
 
     async def put() -> T:
-        async with Client(url, token) as client:
+        async with Client(url, token, namespace=link.within or os.environ.get("RCO_NAMESPACE")) as client:
             return await question(client)
 
     return asyncio.run(put())

@@ -11,6 +11,8 @@ import aiohttp
 import msgspec
 
 from rco.client.answers import decode, error_of
+from rco.client.namespaces import NamespacesClient
+from rco.client.principals import PrincipalsClient
 from rco.client.queues import Queues
 from rco.client.schedules import Schedules
 from rco.errors import Unreachable
@@ -60,17 +62,23 @@ class Client:
     Starts with a ``key``, signals with a ``message_id`` and all reads may be.
     """
 
-    def __init__(self, url: str, token: str, *, timeout_s: float = 30.0) -> None:
+    def __init__(self, url: str, token: str, *, namespace: str | None = None, timeout_s: float = 30.0) -> None:
+        """``namespace``: the one to work in, of those the token is bound to; else its own."""
         self._url = url.rstrip("/")
         self._token = token
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        if namespace:
+            self._headers["X-Rco-Namespace"] = namespace
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self.schedules = Schedules(self._ask)
         self.queues = Queues(self._ask)
+        self.namespaces = NamespacesClient(self._ask)
+        self.principals = PrincipalsClient(self._ask)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {self._token}", "Accept": "application/json"},
+            headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
         )

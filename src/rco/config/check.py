@@ -35,6 +35,7 @@ Report = Callable[[str, str, str], None]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 """RFC 9110 section 5.6.2: what a header's name is made of."""
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NOT_SETTABLE = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade"})
 
 
@@ -77,6 +78,9 @@ def check_settings(settings: Settings, report: Report) -> None:
     for name, outbox in settings.outboxes.items():
         if outbox.database not in settings.databases:
             report(f"outboxes.{name}.database", f"{outbox.database!r} is not declared", "Declare it under databases.")
+    for name in settings.namespaces:
+        if not _NAMESPACE.fullmatch(name):
+            report(f"namespaces.{name}", "is not a name", "Use a-z, 0-9 and -, at most 63 of them.")
     _schedules(settings, report)
     for field in msgspec.structs.fields(settings.scheduler):
         if getattr(settings.scheduler, field.name) <= 0:

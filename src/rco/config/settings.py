@@ -18,6 +18,7 @@ from rco.capability.options import CapabilityOptions, VaultOptions
 from rco.datasource.options import Database, Outbox
 from rco.engine.options import EngineOptions
 from rco.model.grant_rule import GrantRule
+from rco.model.namespace import Quotas
 from rco.model.queue import Queue
 from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
@@ -107,6 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vault: VaultOptions = VaultOptions()
     objects: ObjectOptions = ObjectOptions()
     content: ContentOptions = ContentOptions()
+    namespaces: dict[str, Quotas] = {}
+    """Tenants by name, each with its quotas; what is not given is not bounded. ``default`` is always there."""
     providers: dict[str, ProviderSettings] = {}
     targets: dict[str, Target] = {}
     databases: dict[str, Database] = {}

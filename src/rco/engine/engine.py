@@ -29,7 +29,7 @@ from rco.engine.program import Program, Programs
 from rco.engine.queueing import Queueing
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
-from rco.errors import Conflict, NotFound, Overloaded
+from rco.errors import Conflict, NotFound, Overloaded, Reason, Refused
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids, id_text
 from rco.kit.lifecycle import stop_task
@@ -117,6 +117,7 @@ class Engine:
         self._parking = Parking(owner, reader, self._loading.wake, self._insisting)
         self._loading.on_terminate = self._terminate_asked
         self._loading.on_cancel = self._cancel_queued
+        self._on_quota: list[Callable[[str, str], None]] = []
         self._stopping = False
         self._alone = ownership.shards() is None
         writer.on_flush(self._flushed)
@@ -271,7 +272,11 @@ class Engine:
             self.begin(opening)
 
     async def submit(self, shard: int, admission: Admission, then: Callable[[Admitted], None]) -> Admitted:
-        """Hand an admission to the writer. ``then`` runs in the commit's own turn, before this returns."""
+        """Hand an admission to the writer. ``then`` runs in the commit's own turn, before this returns.
+
+        Raises ``Refused`` when a quota of its namespace has no room for it: RATE_LIMIT where it may be asked again,
+        POLICY_BLOCKED where somebody must make room first. The refusal stands in the chain then.
+        """
         future: asyncio.Future[Admitted] = self._owner.loop.create_future()
 
         def done(outcome: Admitted) -> None:
@@ -287,7 +292,12 @@ class Engine:
         changes = self._writer.changes(shard)
         changes.admissions.append(admission)
         changes.records += 1
-        return await future
+        admitted = await future
+        if admitted.status == "quota":
+            for listener in self._on_quota:
+                listener(admitted.namespace, admitted.quota)
+            raise _over(admitted)
+        return admitted
 
     # -- messages --------------------------------------------------------------------------------------------------
 
@@ -440,6 +450,10 @@ class Engine:
         """Call ``listener(shard)`` when another node has written to queues of a shard that is owned here."""
         self._loading.on_poke = listener
 
+    def on_quota(self, listener: Callable[[str, str], None]) -> None:
+        """Call ``listener(namespace, quota)`` for each admission that a quota refused."""
+        self._on_quota.append(listener)
+
     def on_letter(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(subscription)`` for each emitted event that it could not take."""
         self._owner.on_letter.append(listener)
@@ -447,6 +461,17 @@ class Engine:
     def on_closed(self, listener: Callable[[Live, Any, Any], None]) -> None:
         """Call ``listener(live, outcome, value)`` after each closing is committed."""
         self._owner.on_closed.append(listener)
+
+
+def _over(admitted: Admitted) -> Refused:
+    said = (
+        f"namespace {admitted.namespace!r} is closed."
+        if admitted.quota == "closed"
+        else f"namespace {admitted.namespace!r} has used up its quota {admitted.quota}."
+    )
+    if not admitted.retry_after_s:
+        return Refused(Reason.POLICY_BLOCKED, f"quota_{admitted.quota}", said)
+    return Refused(Reason.RATE_LIMIT, f"quota_{admitted.quota}", said, retry_after_s=admitted.retry_after_s)
 
 
 def _ignore(_: Any) -> None:

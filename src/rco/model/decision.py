@@ -40,6 +40,9 @@ class Verb(StrEnum):
     DISPATCH = "dispatch"
     QUEUE = "queue"
     BROWNOUT = "brownout"
+    PRINCIPAL = "principal"
+    NAMESPACE = "namespace"
+    RETAIN = "retain"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""Who may do what: grants by role, tokens to principals, and the first administrator.
+"""Who may do what, and where: grants by role, tokens to principals, principals to namespaces.
 
 A token is 32 random bytes in hexadecimal. The store holds only its keyed digest, so a copy of the database opens no
 door. A lookup by digest takes no time that depends on the token: what is compared is its digest, which a guesser
@@ -7,10 +7,9 @@ cannot steer.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-import os
-from pathlib import Path
+
+import msgspec
 
 from rco.capability.authority import Authority, Proved
 from rco.capability.token import TEXT_PREFIX, parse, shown_id
@@ -18,13 +17,13 @@ from rco.errors import Forbidden, Reason, Refused
 from rco.kit.clock import Clock
 from rco.kit.digest import digest, keyed_digest
 from rco.kit.ids import Ids
-from rco.model.principal import Principal, Role
+from rco.model.principal import EVERYWHERE, Principal, Role
 from rco.store.contract.reader import Principals
 
-__all__ = ["ADMIN_ID", "Access", "Bearer", "ensure_admin", "mint_token", "require", "token_digest"]
+__all__ = ["Access", "Bearer", "mint_token", "require", "require_everywhere", "spaces", "token_digest"]
 
-ADMIN_ID = "admin"
 TOKEN_BYTES_MAX = 512
+NAMESPACE_CHARS_MAX = 63
 CACHE_S = 5.0
 CACHED_MAX = 256
 _RANK = {role: rank for rank, role in enumerate(Role)}
@@ -55,6 +54,21 @@ def require(principal: Principal, role: Role) -> None:
         )
 
 
+def require_everywhere(principal: Principal, role: Role) -> None:
+    """Pass when ``principal`` holds ``role`` over all namespaces, for what belongs to none. Raises ``Forbidden``."""
+    require(principal, role)
+    if not principal.everywhere:
+        raise Forbidden(
+            f"{principal.name!r} is bound to {', '.join(spaces(principal))}; this concerns every namespace.",
+            cure="Use the token of a principal of all namespaces.",
+        )
+
+
+def spaces(principal: Principal) -> list[str]:
+    """The namespaces that the principal may enter by name."""
+    return sorted({principal.namespace, *principal.namespaces})
+
+
 def token_digest(token: str) -> bytes:
     """The 32 bytes under which the store knows ``token``."""
     return keyed_digest(_CONTEXT, token.encode())
@@ -79,11 +93,24 @@ class Access:
         self._principals, self._clock, self._authority = principals, clock, authority
         self._known: dict[bytes, tuple[float, bytes, Principal]] = {}
 
-    async def principal(self, authorization: str | None) -> Principal:
-        """The principal behind an ``Authorization`` header (RFC 6750, ``Bearer TOKEN``).
+    async def principal(self, authorization: str | None, namespace: str | None = None) -> Principal:
+        """The principal behind an ``Authorization`` header (RFC 6750, ``Bearer TOKEN``), in the namespace it asks for;
+        without one, in its own.
 
-        Raises ``Refused(UNAUTH)`` for a missing, malformed or unknown token; the details are for the log only.
+        Raises ``Refused``: UNAUTH for a missing, malformed or unknown token and for one that has expired, the details
+        of which are for the log only; SCOPE_MISMATCH for a namespace that the principal is not bound to, whether there
+        is one of that name or not.
         """
+        principal = await self._proved(authorization)
+        if not namespace or namespace == principal.namespace:
+            return principal
+        if not principal.may_enter(namespace) or namespace == EVERYWHERE or len(namespace) > NAMESPACE_CHARS_MAX:
+            raise Refused(Reason.SCOPE_MISMATCH, "namespace_mismatch", "The token is not bound to that namespace.")
+        # As it is stored it is bound to its own one; that must not be lost by asking for another.
+        bound = tuple(dict.fromkeys((*principal.namespaces, principal.namespace)))
+        return msgspec.structs.replace(principal, namespace=namespace, namespaces=bound)
+
+    async def _proved(self, authorization: str | None) -> Principal:
         if not authorization:
             raise Refused(Reason.UNAUTH, "token_missing", "A bearer token is needed.")
         scheme, _, token = authorization.partition(" ")
@@ -103,7 +130,7 @@ class Access:
         now = self._clock.monotonic()
         held = self._known.get(sought)
         if held is not None and held[0] > now and hmac.compare_digest(held[1], sought):
-            return held[2]
+            return self._lasting(held[2])
         found = await self._principals.principal(sought)
         if found is None:
             self._known.pop(sought, None)
@@ -111,33 +138,13 @@ class Access:
         if len(self._known) >= CACHED_MAX:
             self._known.pop(next(iter(self._known)))
         self._known[sought] = (now + CACHE_S, sought, found)
-        return found
+        return self._lasting(found)
 
+    def _lasting(self, principal: Principal) -> Principal:
+        if principal.expires_us is not None and principal.expires_us <= self._clock.now_us():
+            raise Refused(Reason.UNAUTH, "token_expired", "The bearer token is not known.")
+        return principal
 
-async def ensure_admin(principals: Principals, ids: Ids, token_file: Path) -> bool:
-    """Make the first administrator when there is none. Returns whether one was made.
-
-    The token goes to ``token_file`` (mode 0600, created, never opened through a link), its digest to the store. The
-    file comes first: a crash between the two leaves a token that nobody knows, and the next start makes a new one.
-    Where an administrator exists nothing is touched, also when the file is gone.
-    """
-    if any(known.role is Role.ADMIN for known in await principals.principals()):
-        return False
-    token = mint_token(ids)
-    await asyncio.to_thread(_write_token, token_file, token)
-    admin = Principal(principal_id=ADMIN_ID, name="administrator", role=Role.ADMIN)
-    await principals.add_principal(admin, token_digest(token))
-    return True
-
-
-def _write_token(token_file: Path, token: str) -> None:
-    token_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    token_file.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(token_file, flags, 0o600)
-    try:
-        os.fchmod(handle, 0o600)  # whatever the umask was
-        os.write(handle, token.encode() + b"\n")
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def forget(self) -> None:
+        """Look every token up again: one was taken away."""
+        self._known.clear()

@@ -19,7 +19,7 @@ from rco.model.wire import (
     RevocationView,
     RevokeAsk,
 )
-from rco.operations.access import require
+from rco.operations.access import require, require_everywhere
 from rco.operations.clearance import enforcing
 from rco.operations.desk import Desk
 from rco.store.contract.changes import Admission, Admitted
@@ -92,7 +92,7 @@ async def revoke(desk: Desk, principal: Principal, ask: RevokeAsk) -> Revocation
     an id or a key gives the first entry. Raises ``Misuse`` where capabilities are not enforced and ``Overloaded`` when
     too much was revoked one by one.
     """
-    require(principal, Role.ADMIN)
+    _may_revoke(principal, ask)
     office = enforcing(desk.clearance).office
     if ask.kind == "id" and len(office.revoked) >= REVOCATIONS_MAX:
         raise Overloaded(f"{len(office.revoked)} are revoked already.", cure="Revoke by key or by namespace.")
@@ -112,8 +112,8 @@ async def revoke(desk: Desk, principal: Principal, ask: RevokeAsk) -> Revocation
 
 
 async def revocations(desk: Desk, principal: Principal, after: int, limit: int) -> RevocationPage:
-    """One page, oldest first. Needs the viewer's role."""
-    require(principal, Role.VIEWER)
+    """One page, oldest first. Needs the viewer's role over all namespaces: it names what is of any."""
+    require_everywhere(principal, Role.VIEWER)
     page = await desk.reader.revocations(after, max(1, min(limit, PAGE_MAX)))
     last = page.entries[-1].seq if page.entries else page.head
     return RevocationPage(items=[_view(one) for one in page.entries], next=last if last < page.head else None)
@@ -136,6 +136,14 @@ async def keys(desk: Desk, principal: Principal) -> KeyPage:
             for one in office.ring().states(desk.clock.now_us())
         ]
     )
+
+
+def _may_revoke(principal: Principal, ask: RevokeAsk) -> None:
+    """Who is bound revokes what it can name: a capability by its id, which cannot be guessed, and its own namespace."""
+    if ask.kind == "id" or (ask.kind == "epoch" and ask.name == principal.namespace):
+        require(principal, Role.ADMIN)
+    else:
+        require_everywhere(principal, Role.ADMIN)
 
 
 def _view(one: Revocation) -> RevocationView:

@@ -11,6 +11,7 @@ from rco.engine.engine import Engine
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.operations.clearance import OPEN, Clearance
+from rco.operations.spaces import Spaces
 from rco.queues.dispatcher import Dispatcher
 from rco.scheduler.quota import Quota
 from rco.scheduler.scheduler import Scheduler
@@ -47,9 +48,13 @@ class Desk:
     metrics: Metrics
     log: Log
     namespace: str = "default"
+    spaces: Spaces | None = None
+    """Which namespaces there are; ``None`` where nobody bounds them."""
     clearance: Clearance = OPEN
     """Who gets which rights."""
     shut: Callable[[], None] = _leave_open
     """Closes the doors for new work that are not the engine's: the ingress."""
+    forget_tokens: Callable[[], None] = _leave_open
+    """Called when a token was taken away: this node looks every token up again."""
     info: Mapping[str, str] = field(default_factory=dict)
     """What this node says of itself: ``node``, ``version``, ``epoch``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rco.model.decision import Decision, Verb
 from rco.model.principal import Principal, Role
 from rco.model.wire import NodeInfo
-from rco.operations.access import require
+from rco.operations.access import require_everywhere
 from rco.operations.desk import Desk
 from rco.operations.node import node_info
 
@@ -13,12 +13,13 @@ __all__ = ["drain"]
 
 
 async def drain(desk: Desk, principal: Principal) -> NodeInfo:
-    """Refuse new events and starts with ``BACKPRESSURE`` from now on, and be not ready. Needs the administrator's role.
+    """Refuse new events and starts with ``BACKPRESSURE`` from now on, and be not ready. Needs the administrator's role
+    over all namespaces.
 
     Open runs go on and may be signalled, settled and cancelled; a restart takes new work again. A second call changes
     nothing. Leaves a decision.
     """
-    require(principal, Role.ADMIN)
+    require_everywhere(principal, Role.ADMIN)
     if not desk.engine.draining:
         desk.engine.drain()
         desk.shut()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from rco.audit.export import export, export_run
 from rco.model.principal import Principal, Role
-from rco.operations.access import require
+from rco.operations.access import require_everywhere
 from rco.operations.command import find_run
 from rco.operations.desk import Desk
 
@@ -18,14 +18,16 @@ def export_evidence(
 ) -> AsyncIterator[bytes]:
     """The chain as JSON lines, as ``rco.audit.verify`` checks them. ``journal`` adds what runs did, payloads included.
 
-    Needs the administrator's role: the chain spans namespaces. Raises ``Forbidden`` at once, the rest while iterated.
+    Needs the administrator's role over all namespaces, which the chain spans. Raises ``Forbidden`` at once, the rest
+    while iterated.
     """
-    require(principal, Role.ADMIN)
+    require_everywhere(principal, Role.ADMIN)
     return export(desk.reader, first_n=first_n, last_n=last_n, journal=journal)
 
 
 async def export_run_evidence(desk: Desk, principal: Principal, run_id: bytes) -> AsyncIterator[bytes]:
-    """The proof of one run. Needs the administrator's role; ``NotFound`` before the first line."""
-    require(principal, Role.ADMIN)
+    """The proof of one run. Needs the administrator's role over all namespaces: a link holds the decisions of every
+    namespace that it was written for. ``NotFound`` before the first line."""
+    require_everywhere(principal, Role.ADMIN)
     await find_run(desk, principal, run_id)
     return export_run(desk.reader, run_id)

@@ -41,6 +41,9 @@ class Observer:
     def __init__(self, engine: Engine, writer: Writer, metrics: Metrics, clock: Clock, log: Log | None) -> None:
         self._engine, self._metrics, self._clock = engine, metrics, clock
         self._last = engine.stats()
+        engine.on_quota(
+            lambda space, quota: metrics.counter(signals.QUOTA_REFUSALS, namespace=space, quota=quota).add()
+        )
         self._steps_ok = metrics.counter(signals.STEPS, outcome="ok")
         self._steps_failed = metrics.counter(signals.STEPS, outcome="failed")
         self._in_doubt = metrics.counter(signals.STEPS, outcome="in_doubt")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from rco.errors import Refused
 from rco.model.decision import Verb
 from rco.model.principal import Principal, Role
 from rco.operations.access import require
@@ -24,6 +27,13 @@ async def signal(desk: Desk, principal: Principal, run_id: bytes, name: str, val
     require(principal, Role.OPERATOR)
     row = await find_run(desk, principal, run_id)
     decision = command_decision(desk, principal, row, Verb.SIGNAL, name=name)
+    if desk.spaces is not None:
+        try:
+            desk.spaces.fits(row.namespace, value)
+        except Refused:
+            desk.metrics.counter(signals.QUOTA_REFUSALS, namespace=row.namespace, quota="payload_bytes").add()
+            desk.writer.note(replace(decision, verb=Verb.REFUSE, allow=False, reason="quota payload_bytes"))
+            raise
     outcome = "closed"
     try:
         accepted = await desk.engine.signal(run_id, name, value, message_id or f"signal:{desk.ids.ulid()}", decision)

@@ -11,6 +11,7 @@ from rco.model.message import Message
 from rco.model.run import RunRow
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, StartKey
 from rco.store.contract.schedules import ScheduleWrite
+from rco.store.quota import Space, charge, refusal, spend
 
 __all__ = ["Added", "Held", "added", "asked_claims", "asked_keys", "asked_runs", "asked_schedules", "judge"]
 
@@ -30,6 +31,8 @@ class Held(msgspec.Struct):
     """Of the schedules asked for, by identity and by name: namespace, name and revision."""
     names: set[tuple[str, str]] = set()
     """Namespaces and names of ``schedules``, filled by ``judge``."""
+    spaces: dict[str, Space] = {}
+    """Of the namespaces that are watched and asked: what they may have and what they have."""
 
 
 class Added(msgspec.Struct):
@@ -77,6 +80,8 @@ def judge(changes: Changes, held: Held, now_us: int) -> list[Admitted]:
     for key in changes.start_keys:
         held.keys.setdefault((key.namespace, key.key), (key.request, key.run_id))
     held.names = {(namespace, name) for namespace, name, _ in held.schedules.values()}
+    if held.spaces:
+        spend(held.spaces, changes, now_us)
     return [_one(admission, held, now_us) for admission in changes.admissions]
 
 
@@ -93,8 +98,14 @@ def _one(admission: Admission, held: Held, now_us: int) -> Admitted:
     for message in admission.messages:
         if message.run_id not in open_runs and message.run_id not in own:
             return Admitted("closed", run_id=message.run_id)
-    if admission.schedules and not _fits(admission.schedules, held):
+    if admission.schedules and not _fit(admission.schedules, held):
         return Admitted("stale")
+    if held.spaces:
+        over = charge(admission, held.spaces, _held_keys(admission, held))
+        if over is not None:
+            return over
+    if admission.schedules:
+        _count_schedules(admission.schedules, held)
     if claim is not None and claim.expires_us > now_us:
         taken[claim.digest] = claim.corr_id
     for key in admission.start_keys:
@@ -111,8 +122,20 @@ def _one(admission: Admission, held: Held, now_us: int) -> Admitted:
     return Admitted("accepted", skipped=tuple(skipped))
 
 
-def _fits(writes: list[ScheduleWrite], held: Held) -> bool:
-    """Whether every write meets what it expects; if so, what it leaves counts for those after it."""
+def _held_keys(admission: Admission, held: Held) -> list[bytes]:
+    """Runs of ``keyed`` that will not be opened."""
+    seen: set[tuple[str, str]] = set()
+    skipped: list[bytes] = []
+    for key, row, _, _ in admission.keyed:
+        name = (key.namespace, key.key)
+        if name in seen or (name in held.keys and held.keys[name][1] != key.run_id):
+            skipped.append(row.run_id)
+        seen.add(name)
+    return skipped
+
+
+def _fit(writes: list[ScheduleWrite], held: Held) -> bool:
+    """Whether every write meets what it expects."""
     schedules, names = held.schedules, held.names
     for write in writes:
         row = write.row
@@ -121,6 +144,12 @@ def _fits(writes: list[ScheduleWrite], held: Held) -> bool:
             return False
         if write.expect is None and (row.namespace, row.name) in names:
             return False
+    return True
+
+
+def _count_schedules(writes: list[ScheduleWrite], held: Held) -> None:
+    """What they leave counts for those after them."""
+    schedules, names = held.schedules, held.names
     for write in writes:
         row = write.row
         if write.gone:
@@ -129,7 +158,6 @@ def _fits(writes: list[ScheduleWrite], held: Held) -> bool:
         else:
             schedules[row.schedule_id] = (row.namespace, row.name, row.revision)
             names.add((row.namespace, row.name))
-    return True
 
 
 def added(changes: Changes, verdicts: list[Admitted]) -> Added:
@@ -137,7 +165,10 @@ def added(changes: Changes, verdicts: list[Admitted]) -> Added:
     found = Added([], [], [], [], [], [], [], [])
     for admission, verdict in zip(changes.admissions, verdicts, strict=True):
         if verdict.status != "accepted":
-            found.decisions += admission.duplicate if verdict.status == "duplicate" else admission.otherwise
+            if verdict.status == "quota":
+                found.decisions += refusal(admission, verdict)
+            else:
+                found.decisions += admission.duplicate if verdict.status == "duplicate" else admission.otherwise
             continue
         found.decisions += admission.accepted
         if admission.claim is not None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
+from rco.kit.clock import MICROS
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
+from rco.model.namespace import NamespaceRow, NamespaceState, Quotas, Usage
 from rco.model.principal import Principal, Role
 from rco.model.queue import Item
 from rco.model.run import Mode, Outcome, RunRow
@@ -27,6 +29,7 @@ __all__ = [
     "ITEM_COLUMNS",
     "LETTER_COLUMNS",
     "MESSAGE_COLUMNS",
+    "NAMESPACE_COLUMNS",
     "OPEN_RUNS",
     "PRINCIPAL_COLUMNS",
     "REVOCATION_COLUMNS",
@@ -43,7 +46,10 @@ __all__ = [
     "letter_values",
     "marked_event",
     "message",
+    "namespace",
+    "namespace_values",
     "principal",
+    "principal_values",
     "revocation",
     "run",
     "run_values",
@@ -52,6 +58,7 @@ __all__ = [
     "seal",
     "seal_values",
     "segment",
+    "usage_at",
     "waiter_values",
 ]
 
@@ -72,9 +79,12 @@ SEAL_COLUMNS = "writer, n, epoch, at_us, prev, leaves, decisions, hash"
 SEGMENT_COLUMNS = "run_id, first_seq, n, data"
 SCHEDULE_COLUMNS = "schedule_id, namespace, name, origin, revision, due_us, rules, body"
 ITEM_COLUMNS = "run_id, queue, fair_key, priority, state, since_us, granted_us"
-PRINCIPAL_COLUMNS = "principal_id, name, role, namespace"
+NAMESPACE_COLUMNS = "name, created_us, state, quotas, revision, origin"
+PRINCIPAL_COLUMNS = "principal_id, name, role, namespace, namespaces, expires_us, created_us, origin"
 
 _pack = msgspec.msgpack.Encoder().encode
+DAY_S = 86_400
+_quotas = msgspec.json.Decoder(Quotas).decode
 _event = msgspec.msgpack.Decoder(Event).decode
 
 
@@ -227,8 +237,59 @@ def item_values(item: Item) -> Row:
 
 
 def principal(row: Row) -> Principal:
-    principal_id, name, role, namespace = row
-    return Principal(principal_id=principal_id, name=name, role=Role(role), namespace=namespace)
+    principal_id, name, role, namespace, namespaces, expires_us, created_us, origin = row
+    return Principal(
+        principal_id=principal_id,
+        name=name,
+        role=Role(role),
+        namespace=namespace,
+        namespaces=tuple(namespaces.split()),
+        expires_us=expires_us,
+        created_us=created_us,
+        origin=origin,
+    )
+
+
+def principal_values(principal: Principal, token_digest: bytes) -> Row:
+    """The columns of ``PRINCIPAL_COLUMNS``, then the token's digest."""
+    return (
+        principal.principal_id,
+        principal.name,
+        principal.role.value,
+        principal.namespace,
+        " ".join(principal.namespaces),
+        principal.expires_us,
+        principal.created_us,
+        principal.origin,
+        token_digest,
+    )
+
+
+def namespace(row: Row) -> NamespaceRow:
+    name, created_us, state, quotas, revision, origin = row
+    return NamespaceRow(
+        name=name,
+        created_us=created_us,
+        state=NamespaceState(state),
+        quotas=_quotas(quotas),
+        revision=revision,
+        origin=origin,
+    )
+
+
+def namespace_values(row: NamespaceRow) -> Row:
+    quotas = msgspec.json.encode(row.quotas).decode()
+    return (row.name, row.created_us, row.state.value, quotas, row.revision, row.origin)
+
+
+def usage_at(now_us: int, stored_bytes: int | None, **counted: int) -> Usage:
+    """What was counted as it stands at ``now_us``: a second and a day that are over count for nothing."""
+    second = now_us // MICROS
+    if second > counted["second"]:
+        counted |= {"second": second, "starts_second": 0}
+    if second // DAY_S > counted["day"]:
+        counted |= {"day": second // DAY_S, "starts_day": 0, "events_day": 0}
+    return Usage(stored_bytes=stored_bytes, **counted)
 
 
 def revocation(row: Row) -> Revocation:

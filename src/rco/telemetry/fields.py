@@ -53,7 +53,7 @@ FIELDS: dict[str, str] = ALWAYS | {
     "count": "how many",
     "dropped": "how many were dropped",
     "due": "when it is due, RFC 3339",
-    "file": "name of a file of the configuration",
+    "file": "name of a file: of the configuration, or the one with the first administrator's token",
     "line": "line in that file",
     "key": "key in that file",
     "address": "address listened on",

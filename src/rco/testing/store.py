@@ -50,7 +50,7 @@ class ModelKeeper:
         self._options = leases
         chain = MAIN_CHAIN if leases is None else node
         self._writer = ModelWriter(database, self._link, clock, node, chain)
-        self._reader = ModelReader(database, self._link, self._writer, chain)
+        self._reader = ModelReader(database, self._link, self._writer, chain, clock)
         self._chain = chain
         self._leases: Leases | None = None
         if leases is not None:

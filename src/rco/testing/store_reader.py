@@ -9,9 +9,11 @@ from typing import TypeVar
 import msgspec
 
 from rco.errors import Conflict, StoreError
+from rco.kit.clock import Clock
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
+from rco.model.namespace import NamespaceRow, Usage
 from rco.model.principal import Principal
 from rco.model.queue import Item, ItemState
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
@@ -25,6 +27,7 @@ from rco.testing import table_queues
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
 from rco.testing.store_writer import ModelWriter
+from rco.testing.table_quotas import usage_of
 from rco.testing.tables import Tables
 
 __all__ = ["ModelReader"]
@@ -36,7 +39,8 @@ READ_LIMIT = 10_000
 class ModelReader:
     """Implements ``rco.store.contract.reader.Reader``. A read whose connection breaks is asked again."""
 
-    def __init__(self, database: ModelDatabase, link: Link, writer: ModelWriter, chain: str) -> None:
+    def __init__(self, database: ModelDatabase, link: Link, writer: ModelWriter, chain: str, clock: Clock) -> None:
+        self._clock = clock
         self._database, self._link, self._writer, self._chain = database, link, writer, chain
         self._open = False
 
@@ -273,6 +277,36 @@ class ModelReader:
     async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
         if await self._writer.principal(principal, token_digest):
             raise Conflict("The token already belongs to another principal.", cure="Make a new token.")
+
+    async def found_principal(self, principal: Principal, token_digest: bytes) -> bool:
+        def write(tables: Tables) -> bool:
+            if any(held == token_digest and one != principal for one, held in tables.principals.values()):
+                raise Conflict("The token already belongs to another principal.", cure="Make a new token.")
+            return tables.principals.setdefault(principal.principal_id, (principal, token_digest))[1] == token_digest
+
+        return await self.ask(write)
+
+    async def drop_principal(self, principal_id: str) -> None:
+        await self.ask(lambda tables: tables.principals.pop(principal_id, None))
+
+    async def namespaces(self) -> list[NamespaceRow]:
+        return await self.ask(lambda tables: [row for _, row in sorted(tables.namespaces.items())])
+
+    async def namespace_usage(self, name: str) -> Usage:
+        now_us = self._clock.now_us()
+        return await self.ask(lambda tables: usage_of(tables, name, now_us))
+
+    async def put_namespace(self, row: NamespaceRow, expect: int | None) -> bool:
+        def write(tables: Tables) -> bool:
+            there = tables.namespaces.get(row.name)
+            if (None if there is None else there.revision) == expect:
+                tables.namespaces[row.name] = there = row
+            return there == row
+
+        return await self.ask(write)
+
+    async def recount_namespaces(self, names: list[str]) -> None:
+        """The model counts at every commit."""
 
     async def revoke(self, entry: Revocation) -> Revocation:
         def write(tables: Tables) -> Revocation:

@@ -72,6 +72,9 @@ class ModelWriter:
         self._schedule()
         return self._collecting
 
+    def watch(self, namespaces: frozenset[str]) -> None:
+        """The model asks its tables at every commit."""
+
     def note(self, decision: Decision) -> None:
         if self._ended is not None:
             self._dropped += 1

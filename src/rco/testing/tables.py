@@ -17,6 +17,7 @@ from rco.model.event import Event
 from rco.model.journal import decode_segment
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
+from rco.model.namespace import DEFAULT, NamespaceRow, Usage
 from rco.model.principal import Principal
 from rco.model.queue import Item
 from rco.model.run import SHARDS, Mode, RunRow, shard_of
@@ -26,7 +27,9 @@ from rco.store.contract.reader import Segment
 from rco.store.contract.revocations import Revocation
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Flushed, Seal, Sealer
+from rco.store.quota import refusal
 from rco.testing.table_queues import change_queues, granting_shards, put_items
+from rco.testing.table_quotas import ModelQuotas
 from rco.testing.table_schedules import changed_schedules
 
 __all__ = ["Appended", "Batch", "Committed", "Rewound", "Tables", "Transaction", "event_body", "fence"]
@@ -97,8 +100,11 @@ class Tables(msgspec.Struct):
     schedules: dict[bytes, ScheduleRow] = {}
     items: dict[bytes, Item] = {}
     queue_states: dict[str, QueueState] = {}
+    namespaces: dict[str, NamespaceRow] = msgspec.field(default_factory=lambda: {DEFAULT: NamespaceRow(name=DEFAULT)})
     principals: dict[str, tuple[Principal, bytes]] = {}
     revocations: list[Revocation] = []
+    counted: dict[str, Usage] = {}
+    """Of the namespaces with quotas: what was begun and accepted in the second and the day that it says."""
     chains: dict[str, list[Seal]] = {}
     segments: dict[tuple[str, int], list[Segment]] = {}
     results: dict[tuple[str, int], Committed] = {}
@@ -147,6 +153,7 @@ class Transaction:
         self._schedules = tables.schedules
         """As they are after the admissions so far; put in place once nothing can refuse the batch."""
         self._woken: dict[bytes, None] = {}
+        self._quotas: ModelQuotas | None = None
 
     def write(self) -> Committed:
         """Write it all. Raises ``Fenced``, ``Rewound``, ``StoreError``; nothing is changed then."""
@@ -218,14 +225,22 @@ class Transaction:
             held.setdefault((key.namespace, key.key), (key.request, key.run_id))
         starts: list[tuple[bytes, bytes]] = []
         told: list[Admitted] = []
+        self._quotas = ModelQuotas(tables, changes, now_us)
         for admission in changes.admissions:
-            refused = _refused(admission, claims, held, is_open)
+            refused, before = _refused(admission, claims, held, is_open), self._schedules
             if refused is None and admission.schedules:
                 changed = changed_schedules(self._schedules, admission.schedules)
                 if changed is None:
                     refused = Admitted("stale")
                 else:
                     self._schedules = changed
+            if refused is None and self._quotas.asked:
+                refused = self._quotas.admit(admission, held)
+            if refused is not None and refused.status == "quota":
+                self._schedules = before
+                self._decisions += refusal(admission, refused)
+                told.append(refused)
+                continue
             if refused is not None:
                 told.append(refused)
                 self._decisions += admission.duplicate if refused.status == "duplicate" else admission.otherwise
@@ -271,6 +286,9 @@ class Transaction:
     def _runs(self) -> None:
         tables = self._tables
         tables.schedules = self._schedules
+        if self._quotas is None:
+            self._quotas = ModelQuotas(tables, self._batch.changes, self._batch.at_us)
+        tables.counted = self._quotas.counted()
         for claim in self._claims:
             tables.claims[claim.digest] = claim
         for row in self._opened:

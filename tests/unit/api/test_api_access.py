@@ -30,6 +30,8 @@ ROUTES = [
 # A preview is asked with a body and writes nothing.
 WRITES = [route for route in ROUTES if route[0] != "GET" and not route[1].endswith("/preview")]
 BODIES = {
+    "namespaces": {"name": "mine"},
+    "principals": {"id": "p", "role": "viewer"},
     "runs": {"workflow": "greet"},
     "signal": {"name": "x"},
     "capabilities": {"scopes": ["write:put"]},

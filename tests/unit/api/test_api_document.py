@@ -7,7 +7,20 @@ from pathlib import Path
 
 from litestar.handlers import HTTPRouteHandler
 
-from rco.server.api import audit, bulk, capabilities, dead_letters, events, node, queues, runs, schedules, targets
+from rco.server.api import (
+    audit,
+    bulk,
+    capabilities,
+    dead_letters,
+    events,
+    namespaces,
+    node,
+    principals,
+    queues,
+    runs,
+    schedules,
+    targets,
+)
 from rco.server.api.app import document
 from rco.server.health import Health
 
@@ -21,7 +34,20 @@ REFRESH = (
 def handlers() -> list[HTTPRouteHandler]:
     return [
         handler
-        for module in (runs, schedules, queues, bulk, events, dead_letters, targets, audit, node, capabilities)
+        for module in (
+            runs,
+            schedules,
+            queues,
+            bulk,
+            events,
+            dead_letters,
+            targets,
+            audit,
+            node,
+            capabilities,
+            principals,
+            namespaces,
+        )
         for handler in module.ROUTES
     ]
 

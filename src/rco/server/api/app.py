@@ -14,7 +14,20 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from rco import __version__
 from rco.operations.access import Access
 from rco.operations.desk import Desk
-from rco.server.api import audit, bulk, capabilities, dead_letters, events, node, queues, runs, schedules, targets
+from rco.server.api import (
+    audit,
+    bulk,
+    capabilities,
+    dead_letters,
+    events,
+    namespaces,
+    node,
+    principals,
+    queues,
+    runs,
+    schedules,
+    targets,
+)
 from rco.server.api.describe import whole
 from rco.server.api.faults import answer
 from rco.server.api.guard import ASGI, Guard
@@ -24,7 +37,20 @@ __all__ = ["BODY_LIMIT_BYTES", "control_api", "document"]
 BODY_LIMIT_BYTES = 1 << 20
 READ_TIMEOUT_S = 5.0
 API_VERSION = "1.0.0"
-_RESOURCES = (runs, schedules, queues, bulk, events, dead_letters, targets, audit, node, capabilities)
+_RESOURCES = (
+    runs,
+    schedules,
+    queues,
+    bulk,
+    events,
+    dead_letters,
+    targets,
+    audit,
+    node,
+    capabilities,
+    principals,
+    namespaces,
+)
 _TAGS = {
     "runs": "Executions of workflows",
     "bulk": "One command to many runs",
@@ -35,6 +61,8 @@ _TAGS = {
     "targets": "Downstream APIs that may be called",
     "audit": "Evidence",
     "capabilities": "Rights, and the keys that they are made with",
+    "namespaces": "Tenants, and what each may have",
+    "principals": "Who may use this API, where, and for how long",
     "node": "The process that answers",
 }
 

@@ -67,7 +67,10 @@ class Guard:
             await send(message)
 
         try:
-            scope["user"] = await self._access.principal(headers.get(b"authorization"))
+            scope["user"] = await self._access.principal(headers.get(b"authorization"), headers.get(b"x-rco-namespace"))
+            spaces = self._desk().spaces
+            if spaces is not None:
+                spaces.known(scope["user"].namespace)
             body = await self._body(receive, headers) if scope["method"] in _WITH_BODY else None
             scope["body_b3"] = content_address(body) if body and isinstance(scope["user"], Bearer) else ""
         except RcoError as error:

@@ -87,8 +87,9 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
 
     ``status``: ``accepted``; ``duplicate`` (``corr_id`` of the first delivery, or ``run_id`` of the first start);
     ``conflict`` (the start key stands for another request, ``run_id`` says which run); ``closed`` (a message's run is
-    not open); ``stale`` (a schedule is not at the revision expected, or its name is taken). Nothing of the admission
-    was written unless it was accepted, except the decision that goes with it.
+    not open); ``stale`` (a schedule is not at the revision expected, or its name is taken); ``quota`` (a namespace has
+    no room for it, see ``quota``, ``namespace`` and ``retry_after_s``). Nothing of the admission was written unless it
+    was accepted, except the decision that goes with it.
     """
 
     status: str
@@ -96,13 +97,19 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     run_id: bytes = b""
     skipped: tuple[bytes, ...] = ()
     """Run ids of ``keyed`` that were not opened because their key was held."""
+    quota: str = ""
+    """The quota that is used up, or ``closed``."""
+    namespace: str = ""
+    retry_after_s: float = 0.0
+    """After this there may be room again; 0: time alone does not help."""
 
 
 class Admission(msgspec.Struct, kw_only=True):
     """Something from outside that is written only if its conditions hold, together with all that follows from it.
 
-    Order of the conditions: the claim, the start keys, the runs of the messages, the schedules. ``done`` is called on
-    the writer's loop after the commit, or ``failed`` with the error when the transaction could not be committed.
+    Order of the conditions: the claim, the start keys, the runs of the messages, the schedules, the quotas. ``done`` is
+    called on the writer's loop after the commit, or ``failed`` with the error when the transaction could not be
+    committed.
     """
 
     done: Callable[[Admitted], None]

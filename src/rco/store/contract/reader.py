@@ -11,6 +11,7 @@ from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
+from rco.store.contract.namespaces import Namespaces
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import QueueReader
 from rco.store.contract.revocations import Revocations
@@ -159,7 +160,16 @@ class Principals(Protocol):
     async def principals(self) -> list[Principal]: ...
 
     async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
-        """Idempotent by ``principal_id``: a second call replaces name, role and token."""
+        """Idempotent by ``principal_id``: a second call replaces all there is of it."""
+        ...
+
+    async def found_principal(self, principal: Principal, token_digest: bytes) -> bool:
+        """Add it if there is none of its ``principal_id``; whoever asks first, of all nodes, has it. Returns whether
+        this token is the one that stands. A second call with the same token is true again."""
+        ...
+
+    async def drop_principal(self, principal_id: str) -> None:
+        """Its token is worth nothing any more. Of one that is not there it changes nothing."""
         ...
 
 
@@ -175,6 +185,7 @@ class Reader(
     AuditReader,
     Principals,
     Revocations,
+    Namespaces,
     Protocol,
 ):
     """All families together: what ``app`` hands out, each room taking the part it needs."""

@@ -73,6 +73,11 @@ class Writer(Protocol):
         """The transaction now being collected for ``shard``. A flush is scheduled; call it again after an await."""
         ...
 
+    def watch(self, namespaces: frozenset[str]) -> None:
+        """From now on ask the quotas of these namespaces in the commits of this writer; of others nothing is asked.
+        They must be known before what they bound is admitted: see ``operations.spaces``."""
+        ...
+
     def note(self, decision: Decision) -> None:
         """Record a decision that nobody waits for. Over the bound the oldest is dropped and counted."""
         ...

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rco.store.contract.changes import Changes
 from rco.store.judge import Held, asked_claims, asked_keys, asked_runs, asked_schedules
-from rco.store.postgres import schedules
+from rco.store.postgres import namespaces, schedules
 from rco.store.postgres.connection import Connection, fetch
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain
+from rco.store.quota import asked_spaces
 
 __all__ = ["look_up"]
 
@@ -23,7 +24,9 @@ SELECT 3, r.run_id, NULL, NULL, NULL, NULL FROM run AS r WHERE r.run_id = ANY ($
 """
 
 
-async def look_up(connection: Connection, options: PostgresOptions, changes: Changes, now_us: int) -> Held:
+async def look_up(
+    connection: Connection, options: PostgresOptions, changes: Changes, now_us: int, watched: frozenset[str]
+) -> Held:
     """What the admissions of ``changes`` will meet, as of this moment; the flush finds out whether it still stands."""
     held = Held({}, {}, set())
     claims, keys, runs = asked_claims(changes), asked_keys(changes), asked_runs(changes)
@@ -42,4 +45,7 @@ async def look_up(connection: Connection, options: PostgresOptions, changes: Cha
     writes = asked_schedules(changes)
     if writes:
         held.schedules = await schedules.look_up(connection, options, writes)
+    spaces = asked_spaces(changes, watched) if watched else None
+    if spaces:
+        held.spaces = await namespaces.look_up(connection, options, spaces, now_us)
     return held

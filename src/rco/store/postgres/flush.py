@@ -15,9 +15,10 @@ from rco.store.collector import Batch
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
-from rco.store.postgres import queues, schedules
+from rco.store.postgres import namespaces, queues, schedules
 from rco.store.postgres.evidence import leases_decision
 from rco.store.postgres.text import plain_all
+from rco.store.quota import added_to, asked_spaces
 
 __all__ = ["Chain", "Prepared", "ShardsLost", "prepare"]
 
@@ -71,6 +72,7 @@ def prepare(
     told: dict[int, int],
     sealer: Sealer,
     clock: Clock,
+    watched: frozenset[str] = frozenset(),
 ) -> Prepared:
     """Judge the admissions and lay everything out in the order of ``rco_flush``.
 
@@ -147,6 +149,8 @@ def prepare(
         statement = FLUSH_WITH_BOTH if more.schedules else FLUSH_WITH_QUEUES
         arguments += queues.columns(put, changes.queues)
         pokes = tuple(one for one in queues.pokes(put, changes.queues) if one[15] not in epochs)
+    if watched:
+        statement, arguments = _counting(statement, arguments, changes, held, watched, at_us)
     return Prepared(
         statement,
         arguments,
@@ -159,6 +163,24 @@ def prepare(
         leases,
         pokes,
     )
+
+
+def _counting(
+    statement: str,
+    arguments: tuple[Any, ...],
+    changes: Changes,
+    held: Held,
+    watched: frozenset[str],
+    at_us: int,
+) -> tuple[str, tuple[Any, ...]]:
+    """The same, counting what it adds to namespaces that have quotas."""
+    if held.spaces:
+        counted = {name: space.added for name, space in held.spaces.items()}
+    else:
+        counted = added_to(changes, asked_spaces(changes, watched))
+    if not counted:
+        return statement, arguments
+    return namespaces.around(statement, len(arguments)), arguments + namespaces.columns(counted, at_us)
 
 
 class _Journal:

@@ -88,6 +88,8 @@ class Flusher:
         """The same of the batch being collected."""
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
+        self.watched: frozenset[str] = frozenset()
+        """Namespaces whose quotas are asked."""
         self.looks: Looks | None = None
         self.on_unheard: Callable[[], None] = _nothing
         """Called when a commit stands whose woken runs are not known."""
@@ -211,7 +213,7 @@ class Flusher:
     async def _prepare(self, connection: Connection, batch: Batch) -> Prepared:
         changes = batch.changes
         if changes.admissions:
-            held = await look_up(connection, self._options, changes, self._clock.now_us())
+            held = await look_up(connection, self._options, changes, self._clock.now_us(), self.watched)
         else:
             held = Held({}, {}, set())
         identity, epochs = self._identity, self._ownership.epochs
@@ -229,6 +231,7 @@ class Flusher:
             told=self._told,
             sealer=self._sealer,
             clock=self._clock,
+            watched=self.watched,
         )
 
     async def _found(self, error: Exception) -> Prepared:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from rco.store import rows
 
-__all__ = ["ADD_PRINCIPAL", "CHAINS", "HEAD", "PRINCIPAL", "PRINCIPALS", "ROWS_AT", "SEALS", "SPANS", "places"]
+__all__ = [
+    "ADD_PRINCIPAL",
+    "CHAINS",
+    "DROP_PRINCIPAL",
+    "FOUND_PRINCIPAL",
+    "HEAD",
+    "PRINCIPAL",
+    "PRINCIPALS",
+    "ROWS_AT",
+    "SEALS",
+    "SPANS",
+    "places",
+]
 
 # Steps from one chain to the next by the index, whatever their length.
 CHAINS = (
@@ -23,11 +35,17 @@ ROWS_AT = (
 PRINCIPAL = f"SELECT {rows.PRINCIPAL_COLUMNS} FROM principal WHERE token_digest = $1"
 PRINCIPALS = f"SELECT {rows.PRINCIPAL_COLUMNS} FROM principal ORDER BY principal_id"
 # A token that already stands for somebody else is refused by the unique index rather than taken over.
-ADD_PRINCIPAL = (
-    "INSERT INTO principal (principal_id, name, role, namespace, token_digest) VALUES ($1, $2, $3, $4, $5)"
-    " ON CONFLICT (principal_id) DO UPDATE SET name = excluded.name, role = excluded.role,"
-    " namespace = excluded.namespace, token_digest = excluded.token_digest"
+_NEW = (
+    f"INSERT INTO principal ({rows.PRINCIPAL_COLUMNS}, token_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    " ON CONFLICT (principal_id)"
 )
+FOUND_PRINCIPAL = f"{_NEW} DO NOTHING"
+ADD_PRINCIPAL = (
+    f"{_NEW} DO UPDATE SET name = excluded.name, role = excluded.role, namespace = excluded.namespace,"
+    " namespaces = excluded.namespaces, expires_us = excluded.expires_us, created_us = excluded.created_us,"
+    " origin = excluded.origin, token_digest = excluded.token_digest"
+)
+DROP_PRINCIPAL = "DELETE FROM principal WHERE principal_id = $1"
 _PLACE = 24
 
 

@@ -10,6 +10,7 @@ from rco.kit.clock import Clock
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
+from rco.model.namespace import NamespaceRow, Usage
 from rco.model.principal import Principal
 from rco.model.queue import Item
 from rco.model.run import Mode, RunRow, fork_prefix
@@ -20,7 +21,7 @@ from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
-from rco.store.postgres import queues, read_evidence, read_intake, read_runs, revocations, schedules
+from rco.store.postgres import namespaces, queues, read_evidence, read_intake, read_runs, revocations, schedules
 from rco.store.postgres.connection import Pool, answering_within, fetch, is_unique_violation, open_pool, patiently
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain
@@ -233,13 +234,47 @@ class PostgresReader:
 
     async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
         """Raises ``Conflict`` when the token is another principal's."""
-        values = (principal.principal_id, principal.name, principal.role.value, principal.namespace, token_digest)
+        await self._put_principal(read_evidence.ADD_PRINCIPAL, principal, token_digest)
+
+    async def found_principal(self, principal: Principal, token_digest: bytes) -> bool:
+        """Likewise."""
+        await self._put_principal(read_evidence.FOUND_PRINCIPAL, principal, token_digest)
+        # Asked, not counted: the statement may have been sent a second time.
+        return await self.principal(token_digest) is not None
+
+    async def drop_principal(self, principal_id: str) -> None:
+        await self._ask(read_evidence.DROP_PRINCIPAL, plain(principal_id))
+
+    async def _put_principal(self, sql: str, principal: Principal, token_digest: bytes) -> None:
         try:
-            await self._ask(read_evidence.ADD_PRINCIPAL, *values)
+            await self._ask(sql, *rows.principal_values(principal, token_digest))
         except StoreError as error:
             if error.__cause__ is None or not is_unique_violation(error.__cause__):
                 raise
             raise Conflict("The token already belongs to another principal.", cure="Make a new token.") from error
+
+    async def namespaces(self) -> list[NamespaceRow]:
+        return [rows.namespace(tuple(row)) for row in await self._ask(namespaces.PAGE)]
+
+    async def namespace_usage(self, name: str) -> Usage:
+        name, now_us = plain(name), self._clock.now_us()
+        found = await self._ask(namespaces.COUNT, name)
+        if found and found[0][1] is None and found[0][10]:
+            await self._ask(namespaces.RECOUNT_NOW, name, now_us, False, True)
+            found = await self._ask(namespaces.COUNT, name)
+        return namespaces.usage(found, now_us)
+
+    async def put_namespace(self, row: NamespaceRow, expect: int | None) -> bool:
+        values = rows.namespace_values(row)
+        if expect is None:
+            await self._ask(namespaces.PUT_IN, *values)
+        else:
+            await self._ask(namespaces.CHANGE, *values, expect)
+        # Asked, not counted: the statement may have been sent a second time.
+        return row in await self.namespaces()
+
+    async def recount_namespaces(self, names: list[str]) -> None:
+        await self._ask(namespaces.RECOUNT, [plain(name) for name in names])
 
     async def revoke(self, entry: Revocation) -> Revocation:
         values = revocations.values(entry)

@@ -58,6 +58,11 @@ class PostgresWriter:
         """See ``Writer.changes``. Raises what ended the writer when nothing more can be written."""
         return self.flushers[shard % len(self.flushers)].collector.changes()
 
+    def watch(self, namespaces: frozenset[str]) -> None:
+        """See ``Writer.watch``. Holds for what is prepared from now on."""
+        for flusher in self.flushers:
+            flusher.watched = namespaces
+
     def note(self, decision: Decision) -> None:
         """See ``Writer.note``. Silent when the writer has ended: nobody waits for it."""
         self.flushers[0].collector.note(decision)

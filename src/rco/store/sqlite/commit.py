@@ -14,7 +14,8 @@ from rco.store.collector import Batch, Committed
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import added, asked_runs, judge
-from rco.store.sqlite import match, queues, schedules
+from rco.store.quota import asked_spaces, spend
+from rco.store.sqlite import match, namespaces, queues, schedules
 from rco.store.sqlite.admit import look_up, open_among
 from rco.store.sqlite.bulk import Bulk
 from rco.store.sqlite.sweep import ClaimSweep
@@ -92,6 +93,8 @@ class Committer:
         self._prev: bytes = head[1] if head else _FIRST
         self._place: int = head[2] if head else 1
         self._sweep = ClaimSweep()
+        self.watched: frozenset[str] = frozenset()
+        """Namespaces whose quotas are asked. Replaced whole, from another thread."""
         # Known sizes let most commits skip the statements that would find nothing.
         self._held = {
             table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in _COUNTED
@@ -108,7 +111,9 @@ class Committer:
         cursor = self._cursor
         cursor.execute("BEGIN IMMEDIATE")
         try:
-            work = _Work(cursor, batch, self._held, self._sweep, n=self._n + 1, at_us=self._clock.now_us())
+            work = _Work(
+                cursor, batch, self._held, self._sweep, self.watched, n=self._n + 1, at_us=self._clock.now_us()
+            )
             leaves = work.write(self._sealer, self._place)
             seal = self._sealer.seal(
                 writer=self._writer,
@@ -146,11 +151,13 @@ class _Work:
         batch: Batch,
         held: dict[str, int],
         sweep: ClaimSweep,
+        watched: frozenset[str],
         *,
         n: int,
         at_us: int,
     ) -> None:
         self._cursor, self._batch, self._held, self._sweep = cursor, batch, held, sweep
+        self._watched = watched
         self.n, self.at_us = n, at_us
         self.records = self.size_bytes = 0
         self.decisions = batch.changes.decisions.copy()
@@ -172,6 +179,10 @@ class _Work:
         elif self._messages:
             stay = open_among(self._cursor, {message.run_id for message in self._messages}, changes)
             self._messages = [message for message in self._messages if message.run_id in stay]
+        if self._watched and not changes.admissions and (changes.opened or changes.events):
+            spaces = namespaces.look_up(self._cursor, asked_spaces(changes, self._watched), self.at_us)
+            spend(spaces, changes, self.at_us)
+            namespaces.save(self._cursor, spaces)
         leaves = self._journal(changes, sealer, place)
         self._runs(changes)
         self._inbox(changes)
@@ -186,7 +197,12 @@ class _Work:
         waiting.update(message.run_id for message in self._messages)
         stay = open_among(self._cursor, waiting, changes)
         messages = [message for message in self._messages if message.run_id in stay]
-        self.admitted = judge(changes, look_up(self._cursor, changes, stay, self.at_us), self.at_us)
+        held = look_up(self._cursor, changes, stay, self.at_us)
+        if self._watched:
+            held.spaces = namespaces.look_up(self._cursor, asked_spaces(changes, self._watched), self.at_us)
+        self.admitted = judge(changes, held, self.at_us)
+        if held.spaces:
+            namespaces.save(self._cursor, held.spaces)
         more = added(changes, self.admitted)
         if more.claims:
             _CLAIMS.run(

@@ -54,7 +54,7 @@ class SqliteKeeper:
         self._unread: list[bytes] = []
         self._ownership = SoleOwner()
         self._writer = SqliteWriter(clock=clock, options=self._options)
-        self._reader = SqliteReader(self._path, self._writer, self._options)
+        self._reader = SqliteReader(self._path, self._writer, self._options, clock)
 
     @property
     def writer(self) -> SqliteWriter:

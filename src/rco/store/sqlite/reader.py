@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from rco.errors import Conflict, StoreError
+from rco.kit.clock import Clock
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
+from rco.model.namespace import NamespaceRow, Usage
 from rco.model.principal import Principal
 from rco.model.queue import Item
 from rco.model.run import Mode, RunRow
+from rco.store import rows
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Seal
-from rco.store.sqlite import queues, read_evidence, read_intake, read_runs, revocations, schedules
+from rco.store.sqlite import namespaces, queues, read_evidence, read_intake, read_runs, revocations, schedules
 from rco.store.sqlite.connection import open_reader
 from rco.store.sqlite.options import SqliteOptions
 from rco.store.sqlite.writer import SqliteWriter
@@ -33,10 +36,12 @@ __all__ = ["SqliteReader"]
 T = TypeVar("T")
 
 # A token that already stands for somebody else is refused by the unique index rather than taken over.
+_NEW_PRINCIPAL = f"INSERT INTO principal ({rows.PRINCIPAL_COLUMNS}, token_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FOUND_PRINCIPAL = f"{_NEW_PRINCIPAL} ON CONFLICT (principal_id) DO NOTHING"
 _ADD_PRINCIPAL = (
-    "INSERT INTO principal (principal_id, name, role, namespace, token_digest) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (principal_id) DO UPDATE SET name = excluded.name, role = excluded.role,"
-    " namespace = excluded.namespace, token_digest = excluded.token_digest"
+    f"{_NEW_PRINCIPAL} ON CONFLICT (principal_id) DO UPDATE SET name = excluded.name, role = excluded.role,"
+    " namespace = excluded.namespace, namespaces = excluded.namespaces, expires_us = excluded.expires_us,"
+    " created_us = excluded.created_us, origin = excluded.origin, token_digest = excluded.token_digest"
 )
 
 
@@ -47,8 +52,8 @@ class SqliteReader:
     for. After ``stop`` every read raises ``StoreError``.
     """
 
-    def __init__(self, path: Path, writer: SqliteWriter, options: SqliteOptions) -> None:
-        self._path, self._writer, self._options = path, writer, options
+    def __init__(self, path: Path, writer: SqliteWriter, options: SqliteOptions, clock: Clock) -> None:
+        self._path, self._writer, self._options, self._clock = path, writer, options, clock
         self._pool: ThreadPoolExecutor | None = None
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
@@ -230,11 +235,40 @@ class SqliteReader:
 
     async def add_principal(self, principal: Principal, token_digest: bytes) -> None:
         """Written by the writer, in its next transaction. Raises ``Conflict`` when the token is another principal's."""
-        values = (principal.principal_id, principal.name, principal.role.value, principal.namespace, token_digest)
+        await self._put_principal(_ADD_PRINCIPAL, principal, token_digest)
+
+    async def found_principal(self, principal: Principal, token_digest: bytes) -> bool:
+        """Likewise."""
+        await self._put_principal(_FOUND_PRINCIPAL, principal, token_digest)
+        return await self.principal(token_digest) is not None
+
+    async def drop_principal(self, principal_id: str) -> None:
+        await self._writer.chore("DELETE FROM principal WHERE principal_id = ?", (principal_id,))
+
+    async def _put_principal(self, sql: str, principal: Principal, token_digest: bytes) -> None:
         try:
-            await self._writer.chore(_ADD_PRINCIPAL, values)
+            await self._writer.chore(sql, rows.principal_values(principal, token_digest))
         except sqlite3.IntegrityError as error:
             raise Conflict("The token already belongs to another principal.", cure="Make a new token.") from error
+
+    async def namespaces(self) -> list[NamespaceRow]:
+        return await self._ask(namespaces.listed)
+
+    async def namespace_usage(self, name: str) -> Usage:
+        now_us = self._clock.now_us()
+        return await self._ask(lambda connection: namespaces.usage(connection, name, now_us))
+
+    async def put_namespace(self, row: NamespaceRow, expect: int | None) -> bool:
+        """Written by the writer, in its next transaction."""
+        if expect is None:
+            await self._writer.chore(namespaces.PUT_IN, namespaces.put_in_values(row))
+        else:
+            await self._writer.chore(namespaces.CHANGE, namespaces.change_values(row, expect))
+        return await self._ask(lambda connection: namespaces.one(connection, row.name)) == row
+
+    async def recount_namespaces(self, names: list[str]) -> None:
+        for name in names:
+            await self._writer.chore(namespaces.RECOUNT, (name,))
 
     async def revoke(self, entry: Revocation) -> Revocation:
         """Written by the writer, in its next transaction."""

@@ -40,6 +40,8 @@ class SqliteWriter:
         self._collector = Collector(self._queue.put, self._listeners, options.notes_limit)
         self._on_failure: list[Callable[[BaseException], None]] = []
         self._hurry = threading.Event()
+        self._committer: Committer | None = None
+        self._watched: frozenset[str] = frozenset()
         self._stopping: asyncio.Future[None] | None = None
 
     # -- adding ----------------------------------------------------------------------------------------------------
@@ -47,6 +49,12 @@ class SqliteWriter:
     def changes(self, shard: int) -> Changes:  # noqa: ARG002 - one writer serves all shards here
         """See ``Writer.changes``. Raises what ended the writer when nothing more can be written."""
         return self._collector.changes()
+
+    def watch(self, namespaces: frozenset[str]) -> None:
+        """See ``Writer.watch``. Holds for the next transaction."""
+        self._watched = namespaces
+        if self._committer is not None:
+            self._committer.watched = namespaces
 
     def note(self, decision: Decision) -> None:
         """See ``Writer.note``. Silent when the writer has ended: nobody waits for it."""
@@ -80,6 +88,8 @@ class SqliteWriter:
     def begin(self, committer: Committer, close: Callable[[], None]) -> None:
         """Start the thread. Called once, on the loop that will add changes."""
         self._loop = asyncio.get_running_loop()
+        self._committer = committer
+        committer.watched = self._watched
         self._collector.begin()
         self._thread = threading.Thread(
             target=self._work, args=(committer, close), name="rco-sqlite-writer", daemon=True
