@@ -42,7 +42,8 @@ async def show_queue(desk: Desk, principal: Principal, name: str) -> QueueView:
 
 
 async def pause_queue(desk: Desk, principal: Principal, name: str, reason: str) -> QueueView:
-    """Give no turns in this queue any more: what runs goes on, what comes waits. Needs the operator's role.
+    """Give no turns in this queue any more: what runs goes on, what comes waits. Needs the operator's role in every
+    namespace there is, as all wait in it.
 
     Durable when this returns. Where another node gives the turns, it may give some more until it has heard, within
     seconds. A second call changes only who said so and why. Raises ``NotFound``.
@@ -57,6 +58,9 @@ async def resume_queue(desk: Desk, principal: Principal, name: str, reason: str)
 
 async def _steer(desk: Desk, principal: Principal, name: str, reason: str, *, paused: bool) -> QueueView:
     require(principal, Role.OPERATOR)
+    if desk.spaces is not None:
+        # A queue is everybody's: who steers it steers what others wait for.
+        desk.spaces.need_all(principal)
     if name not in {one.name for one in await _views(desk)}:
         raise _unknown(name)
     now_us, actor = desk.clock.now_us(), f"principal:{principal.principal_id}"

@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
-from rco.errors import NotFound, Overloaded, RcoError, Reason, Refused
+from rco.errors import Forbidden, NotFound, Overloaded, RcoError, Reason, Refused
 from rco.kit.lifecycle import stop_task
 from rco.model.namespace import DEFAULT, NamespaceRow, NamespaceState
+from rco.model.principal import Principal
+from rco.operations.access import spaces
 from rco.store.contract.namespaces import Namespaces
 from rco.store.contract.writer import Writer
 
@@ -61,6 +63,14 @@ class Spaces:
         if row is None:
             raise NotFound(f"no namespace {name!r}.", cure="See `rco namespace list`.")
         return row
+
+    def need_all(self, principal: Principal) -> None:
+        """Raises ``Forbidden`` unless ``principal`` may enter every namespace there is, for what all of them share."""
+        if not all(principal.may_enter(name) for name in self._rows):
+            raise Forbidden(
+                f"{principal.name!r} is bound to {', '.join(spaces(principal))}; others share this.",
+                cure="Use the token of a principal of all namespaces.",
+            )
 
     def fits(self, name: str, value: Any) -> None:
         """Raises ``Refused`` when ``value`` is a larger payload than the namespace may send."""

@@ -41,6 +41,8 @@ BODIES: dict[str, Any] = {
     "previewSchedule": SCHEDULE,
     "backfillSchedule": {"after": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"},
     "pauseSchedule": {},
+    "pauseQueue": {},
+    "resumeQueue": {},
     "resumeSchedule": {},
     "triggerSchedule": {},
     "mintCapability": {"scopes": ["run:start:greet"]},
@@ -51,6 +53,8 @@ BODIES: dict[str, Any] = {
     "createPrincipal": {"id": "spy", "role": "viewer", "namespaces": ["default"]},
 }
 """Each aims at what is of the other namespace where it can."""
+SHARED = {"showQueue"}
+"""Of what all namespaces share, each sees its own part."""
 NOT_ENFORCED = {"mintCapability", "checkCapability", "listKeys"}
 """Refused with 400 where capabilities are not enforced, as here: see ``test_capability_isolation`` for them."""
 
@@ -121,7 +125,8 @@ async def test_no_route_shows_or_touches_what_is_of_another_namespace(served) ->
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path":
                 assert parameter["name"] in theirs, f"say in things() what {{{parameter['name']}}} of {path} may be"
-                filled = filled.replace(f"{{{parameter['name']}}}", theirs[parameter["name"]])
+                known = "slow" if path.startswith("/v1/queues/") else theirs[parameter["name"]]
+                filled = filled.replace(f"{{{parameter['name']}}}", known)
         given = {}
         if "requestBody" in operation:
             assert name in BODIES, f"say in BODIES what {name} is asked with"
@@ -136,7 +141,7 @@ async def test_no_route_shows_or_touches_what_is_of_another_namespace(served) ->
             assert status == 400, where
             continue
         assert status in (200, 201, 202, 204, 403, 404), where
-        if filled != path:
+        if filled != path and name not in SHARED:
             assert status in (403, 404), where
         if status < 300:
             told = body.decode()
