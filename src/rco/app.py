@@ -61,9 +61,9 @@ from rco.operations.outbox_entry import take_entry
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted, receive
 from rco.operations.schedule_declared import check_declared, keep_declared
+from rco.operations.spaces import Spaces
 from rco.operations.store_health import StoreHealth
 from rco.operations.unwell import Unwell
-from rco.operations.spaces import Spaces
 from rco.queues.dispatcher import Dispatcher
 from rco.router.table import RoutingTable
 from rco.scheduler.quota import Quota
