@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rco.model.namespace import NamespaceState, Usage
 from rco.model.run import RunRow
 from rco.store.contract.changes import Admission, Admitted, Changes
 
-if TYPE_CHECKING:
-    from rco.testing.tables import Tables
+Tables = Any
+"""``rco.testing.tables.Tables``, which imports this."""
 
 __all__ = ["ModelQuotas", "usage_of"]
 
