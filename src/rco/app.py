@@ -38,7 +38,7 @@ from rco.egress.fetch import Fetcher, system_roots
 from rco.engine.children import as_it_is
 from rco.engine.emitting import Started
 from rco.engine.engine import Engine
-from rco.engine.program import Programs
+from rco.engine.program import Program, Programs
 from rco.errors import ConfigInvalid, RcoError
 from rco.expr.jq import Expression
 from rco.kit import memory
@@ -64,6 +64,8 @@ from rco.operations.schedule_declared import check_declared, keep_declared
 from rco.operations.spaces import Spaces
 from rco.operations.store_health import StoreHealth
 from rco.operations.unwell import Unwell
+from rco.operations.version_run import move_program
+from rco.operations.versions import announce
 from rco.queues.dispatcher import Dispatcher
 from rco.router.table import RoutingTable
 from rco.scheduler.quota import Quota
@@ -82,8 +84,8 @@ from rco.store.opening import migrate_up, need_postgres, start_keeper
 from rco.telemetry import signals
 from rco.telemetry.logs import Level, Log, bridge_stdlib
 from rco.telemetry.metrics import Metrics
-from rco.workflow.application import Application, load_application
 from rco.workflow.guard import install_guard
+from rco.workflow.versions import Versions, load_versions
 
 __all__ = ["Service", "build"]
 
@@ -94,19 +96,17 @@ async def build(settings: Settings, *, environ: dict[str, str] | None = None, mi
     ``migrating`` brings the schema up to date first, as ``rco dev`` does. Raises ``ConfigInvalid`` for what cannot be
     used and ``Misuse`` for an application that cannot be replayed; then nothing was started.
     """
-    application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
-    _queues_declared(settings, application)
-    return Service(settings, application, dict(os.environ) if environ is None else environ, migrating=migrating)
+    versions = await asyncio.to_thread(_load, settings, migrating)
+    _queues_declared(settings, versions)
+    return Service(settings, versions, dict(os.environ) if environ is None else environ, migrating=migrating)
 
 
 class Service:
     """One node: keeper, engine, bridge, egress and the servers, started and stopped together."""
 
-    def __init__(
-        self, settings: Settings, application: Application | None, environ: dict[str, str], *, migrating: bool
-    ) -> None:
+    def __init__(self, settings: Settings, versions: Versions, environ: dict[str, str], *, migrating: bool) -> None:
         self.settings = settings
-        self._application = application
+        self._versions = versions
         self._environ = environ
         self._migrating = migrating
         self._granting: Granting | None = None
@@ -186,7 +186,8 @@ class Service:
         await self._grant(settings, keeper)
         self._datasources = self._sources(settings, keeper)
         self._stops.append(self._datasources.stop)
-        programs = Programs(self._programs(self._application))
+        await announce(keeper.reader, node, self._versions.digests, self._versions.name, clock.now_us())
+        programs = Programs(*self._programs(self._versions))
         engine = Engine(
             keeper.writer,
             keeper.reader,
@@ -229,7 +230,7 @@ class Service:
             quota=Quota(keeper.reader, clock, settings.scheduler.schedules_limit),
             writer=keeper.writer,
             reader=keeper.reader,
-            router=self._table(settings, self._application),
+            router=self._table(settings, self._versions),
             targets=self._egress,
             clock=clock,
             ids=ids,
@@ -496,10 +497,18 @@ class Service:
                 raise ConfigInvalid(
                     "databases and outboxes do not change while the service runs", cure="Restart it.", key="databases"
                 )
-            application = await asyncio.to_thread(load_application, settings.app) if settings.app else None
-            _queues_declared(settings, application)
+            pinned = (settings.app, settings.app_version, settings.apps)
+            if self._versions.pool and pinned != (self.settings.app, self.settings.app_version, self.settings.apps):
+                raise ConfigInvalid("versions do not change while the service runs", cure="Restart it.", key="apps")
+            # What a version stands for does not change either: its code is that of the start.
+            versions = self._versions
+            if not versions.pool:
+                versions = await asyncio.to_thread(_load, settings, self._migrating)
+                if versions.pool:
+                    raise ConfigInvalid("versions begin with a start", cure="Restart the service.", key="app_version")
+            _queues_declared(settings, versions)
             routes = self._routes(settings)
-            table = self._table(settings, application)
+            table = self._table(settings, versions)
             calendars = calendars_of(settings)
             self._egress.reload(settings.targets.values())
         except RcoError:
@@ -520,10 +529,10 @@ class Service:
                     reason="reloaded",
                 )
             )
-        self.settings, self._application = settings, application
+        self.settings, self._versions = settings, versions
         await declare_namespaces(self._desk, settings.namespaces)
         await self._spaces.look()
-        await self._desk.engine.reload(self._programs(application))
+        await self._desk.engine.reload(*self._programs(versions))
         self._desk.dispatcher.reload(settings.queues)
         self._desk.scheduler.reload(calendars, rules_of(calendars))
         self._declare(settings)
@@ -548,17 +557,14 @@ class Service:
         """The database: a file, an address, or a reference to one that holds a password."""
         return self._secrets.opened(self.settings.store.path or str(self._data / "rco.db"))
 
-    def _programs(self, application: Application | None) -> list[Any]:
-        own = [bulk_program(lambda: self._desk)]
+    def _programs(self, versions: Versions) -> tuple[list[Program], dict[str, list[Program]] | None]:
+        own = [bulk_program(lambda: self._desk), move_program(lambda: self._desk)]
         held = None if self._granting is None else partial(self._granting.caller, self._egress)
-        return (
-            own
-            if application is None
-            else [*application.programs(self._egress, self._executor, held, self._datasources), *own]
-        )
+        new = versions.programs(self._egress, self._executor, held, self._datasources)
+        return [*new, *own], versions.pooled(self._egress, self._executor, held, self._datasources)
 
-    def _table(self, settings: Settings, application: Application | None) -> RoutingTable:
-        own = [] if application is None else application.subscriptions()
+    def _table(self, settings: Settings, versions: Versions) -> RoutingTable:
+        own = [] if versions.current is None else versions.current.subscriptions()
         return RoutingTable.build([*own, *settings.subscriptions])
 
     def _routes(self, settings: Settings) -> dict[str, Any]:
@@ -583,15 +589,23 @@ class Service:
         self.log.error("unhandled", detail=str(context.get("message", "")), error=problem or RuntimeError("unknown"))
 
 
-def _queues_declared(settings: Settings, application: Application | None) -> None:
+def _queues_declared(settings: Settings, versions: Versions) -> None:
     """Raise ``ConfigInvalid`` for a workflow whose queue nobody declared: its runs could never be started."""
-    for workflow in () if application is None else application.workflows:
+    for workflow in () if versions.current is None else versions.current.workflows:
         if workflow.queue and workflow.queue not in settings.queues:
             raise ConfigInvalid(
                 f"workflow {workflow.name!r} waits in {workflow.queue!r}, which is not declared.",
                 cure=f"Write: queues: {{{workflow.queue}: {{concurrency: 10}}}}.",
                 key=f"queues.{workflow.queue}",
             )
+
+
+def _load(settings: Settings, developing: bool) -> Versions:
+    """Under development there are no versions: code changes in place, and runs go on with what is there."""
+    if developing:
+        app = settings.app or settings.apps.get(settings.app_version, "")
+        return load_versions(app, "", {})
+    return load_versions(settings.app, settings.app_version, settings.apps)
 
 
 def _level(settings: Settings) -> Level:

@@ -34,7 +34,7 @@ from rco.operations.inspect_runs import show_run
 from rco.operations.settle import settle
 from rco.operations.signal import signal as send_signal
 from rco.operations.start import start
-from rco.workflow.application import Application, load_application
+from rco.workflow.versions import Versions, load_versions
 
 __all__ = ["main"]
 
@@ -127,8 +127,8 @@ async def _live(birth: Birth, tell: int) -> None:
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
     settings = load(Path(birth.config), birth.environ, {}).settings
-    application: Application = await asyncio.to_thread(load_application, settings.app)
-    node = Node(settings, application, birth.environ, migrating=True)
+    versions: Versions = await asyncio.to_thread(load_versions, settings.app, "", {})
+    node = Node(settings, versions, birth.environ, migrating=True)
     await node.start()
     os.write(tell, f"ready {os.getpid()}\n".encode())
     node.failed.add_done_callback(lambda _: ending.set())

@@ -28,7 +28,7 @@ from rco.store.sqlite.connection import open_writer
 from rco.store.sqlite.options import SqliteOptions
 from rco.testing import run_workflow
 from rco.workflow import Context, workflow
-from rco.workflow.application import load_application
+from rco.workflow.versions import load_versions
 
 __all__ = ["PATHS"]
 
@@ -159,7 +159,7 @@ async def _webhooks(warm: int, count: int) -> float:
         config.write_text(CONFIG.format(folder=folder))
         environ = {"GUARD_SECRET": SECRET}
         settings = load(config, environ).settings
-        service = _Doorless(settings, load_application(settings.app), environ, migrating=True)
+        service = _Doorless(settings, load_versions(settings.app, "", {}), environ, migrating=True)
         await service.start()
         try:
             for number in range(warm):

@@ -14,6 +14,8 @@ from rco.operations.rehearsal import exported, programs_of
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*.jsonl"))
+LATER = {"0.1.0": {Kind.BEGIN, Kind.VERSION}}
+"""Kinds that a release did not have yet."""
 
 
 def test_this_release_has_its_histories() -> None:
@@ -29,7 +31,7 @@ def test_it_replays(file: Path) -> None:
             kinds |= {record.kind for record in records}
             fit = rehearse(programs, row, records)
             assert fit.fits, f"{row.workflow} of {file.name}: {fit.why} {fit.diff}"
-    assert kinds == set(Kind) - {Kind.OWNER}
+    assert kinds == set(Kind) - {Kind.OWNER} - LATER.get(file.stem, set())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

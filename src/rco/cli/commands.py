@@ -28,7 +28,9 @@ COMMANDS = (
         "rco.cli.config:app", "config", "Check a configuration, and explain where each value comes from.", _SERVICE
     ),
     Command("rco.cli.demo:demo", "demo", "Run the main job end to end, from a checkout.", _SERVICE),
-    Command("rco.cli.version:version", "version", "Say which release this is.", _SERVICE),
+    Command(
+        "rco.cli.version:app", "version", "Say which release this is; see the versions of code, move runs.", _SERVICE
+    ),
     Command("rco.cli.run:app", "run", "Start, watch and steer runs.", _WORK),
     Command("rco.cli.schedule:app", "schedule", "Start workflows by the clock.", _WORK),
     Command("rco.cli.queue:app", "queue", "See who waits for their turn, and pause queues.", _WORK),

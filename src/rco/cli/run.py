@@ -173,10 +173,25 @@ def cancel(
     reason
         Why, for the evidence.
     force
-        Close it without running any of its code: for a run that is blocked.
+        Terminate it instead: see rco run terminate.
     """
     accepted = ask(link, lambda client: client.cancel(run_id, reason, force=force))
     _say(accepted, "closed" if force else "is being cancelled", link.json)
+
+
+@app.command
+def terminate(run_id: str, *, reason: str = "", link: Link = LINK) -> None:
+    """Close a run at once, in whatever state it is, without running any of its code: no compensation runs.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    reason
+        Why, for the evidence.
+    """
+    accepted = ask(link, lambda client: client.terminate(run_id, reason))
+    _say(accepted, "closed", link.json)
 
 
 @app.command

@@ -33,6 +33,7 @@ def serve(
     *,
     config: Path | None = None,
     app: str | None = None,
+    app_version: str | None = None,
     store: str | None = None,
     bind: str | None = None,
 ) -> int:
@@ -44,12 +45,14 @@ def serve(
         The configuration; rco-config.yaml here when not given.
     app
         The application: a module (package.module) or a file (app.py).
+    app_version
+        The version of the application, to which its runs are pinned; auto: a digest of its sources.
     store
         The database: a SQLite file, or postgresql://... It must be migrated: rco migrate.
     bind
         Address to serve on, e.g. 0.0.0.0:8080.
     """
-    flags = {"app": app, "store.path": store, "server.bind_addr": bind}
+    flags = {"app": app, "app_version": app_version, "store.path": store, "server.bind_addr": bind}
 
     def read() -> Loaded:
         return load(config_file(config), os.environ, flags)

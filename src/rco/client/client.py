@@ -45,7 +45,9 @@ from rco.model.wire import (
     StartedRun,
     StartRun,
     TargetPage,
+    TerminateAsk,
 )
+from rco.model.wire_versions import MoveRuns, MoveView, VersionPage
 
 __all__ = ["ANSWER_BYTES_MAX", "Client"]
 
@@ -143,6 +145,10 @@ class Client:
         """Ask the run to cancel; ``force`` closes it without running any of its code."""
         return await self._post(f"/v1/runs/{_part(run_id)}/cancel", Accepted, CancelAsk(reason=reason, force=force))
 
+    async def terminate(self, run_id: str, reason: str = "") -> Accepted:
+        """Close the run at once, without running any of its code: no compensation runs."""
+        return await self._post(f"/v1/runs/{_part(run_id)}/terminate", Accepted, TerminateAsk(reason=reason))
+
     async def pause(self, run_id: str, reason: str = "", *, message_id: str | None = None) -> Accepted:
         """Set the run aside until it is resumed; ``accepted`` false: it was paused before."""
         return await self._post(
@@ -184,6 +190,20 @@ class Client:
     async def bulk_at(self, bulk_id: str) -> BulkView:
         """How far a bulk is."""
         return await self._get(f"/v1/bulk/{_part(bulk_id)}", BulkView)
+
+    # -- versions --------------------------------------------------------------------------------------------------
+
+    async def versions(self) -> VersionPage:
+        """Every version of the application, its nodes and its open runs."""
+        return await self._get("/v1/versions", VersionPage)
+
+    async def move_runs(self, ask: MoveRuns) -> StartedRun:
+        """Begin a verified move. It is a run: pause, resume and cancel it as one. With a key it may be repeated."""
+        return await self._post("/v1/versions/moves", StartedRun, ask)
+
+    async def move_at(self, move_id: str) -> MoveView:
+        """How far a move is, and which runs stayed."""
+        return await self._get(f"/v1/versions/moves/{_part(move_id)}", MoveView)
 
     # -- events and letters ----------------------------------------------------------------------------------------
 

@@ -96,6 +96,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     app: str = ""
     """The application: a module (``package.module``) or a file (``app.py``) that defines workflows."""
+    app_version: str = ""
+    """The version of the application: runs are pinned to it, and go on only where it is. `auto`: a digest of its
+    sources. Empty: no versions, and this node takes every run."""
+    apps: dict[str, str] = {}
+    """Instead of `app`, several versions side by side, each by its name; `app_version` says which new runs begin
+    with."""
     data_dir: str = ".rco"
     store: StoreSettings = StoreSettings()
     server: ServerSettings = ServerSettings()

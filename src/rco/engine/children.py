@@ -46,7 +46,8 @@ class Children:
         if op.run_id is not None:
             return
         now = owner.clock.now_us()
-        program = self._programs.find(op.workflow)
+        # What a parent hands over fits the code it was written with, so a child begins with its parent's version.
+        program = self._programs.find(op.workflow, live.version) or self._programs.find(op.workflow)
         run_id = owner.ids.uuid7(live.shard)
         start = {
             "workflow": op.workflow,

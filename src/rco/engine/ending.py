@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
+from rco.engine.aside import append_aside, ghost_of
 from rco.engine.live import Live
-from rco.engine.machine import Machine
 from rco.engine.owner import Owner
 from rco.engine.queueing import queue_of
 from rco.errors import Conflict, NotFound
 from rco.kit.canonical import canonical_json
 from rco.kit.ids import id_text
 from rco.model.decision import Decision
-from rco.model.journal import Kind, Record, decode_segment, encode_record
+from rco.model.journal import Kind, Record, decode_segment
 from rco.model.run import Mode, Outcome, RunRow, shard_of
-from rco.store.contract.changes import Draft, Ended
+from rco.store.contract.changes import Changes, Ended
 from rco.store.contract.queues import ItemChange, ItemDone
 from rco.store.contract.reader import Reader
 
@@ -93,43 +93,31 @@ class Ending:
     async def terminate(
         self, row: RunRow, reason: str, decision: Decision, outcome: Outcome = Outcome.TERMINATED
     ) -> None:
-        """Close the run without its code. Raises ``Conflict`` when it is closed, or is just being moved elsewhere."""
+        """Close the run without its code; its error says who decided it. Raises ``Conflict`` when it is closed, or is
+        just being moved elsewhere."""
         owner = self._owner
         seq, parent, parent_key, queue = await self._left_off(row)
         now = owner.clock.now_us()
         error = {"kind": outcome.value.capitalize(), "code": outcome.value, "message": reason}
-        ghost = Live(row.run_id, Machine(row.run_id), {"workflow": row.workflow}, row.opened_us)
-        ghost.parent, ghost.parent_key, ghost.ending, ghost.queue = parent, parent_key, True, queue
-        # Until it is committed nobody may load the run from what the database still says of it.
-        owner.live[row.run_id] = ghost
-        done = owner.loop.create_future()
-        changes = owner.writer.changes(shard_of(row.run_id))
-        draft = Draft(row.run_id, seq)
-        draft.records = 1
-        draft.parts.append(encode_record(Record(Kind.CLOSE, "", now, b"", [outcome.value, error])))
-        changes.drafts.append(draft)
-        changes.ended.append(Ended(row.run_id, outcome, now, canonical_json({"error": error})))
-        if queue is not None:
-            changes.queues.append(ItemChange(row.run_id, queue, ItemDone.GONE))
-        changes.decisions.append(decision)
-        for listener in owner.on_close:
-            listener(ghost, outcome, error)
+        if decision.actor:
+            error["actor"] = decision.actor
+        ghost = ghost_of(row)
+        ghost.parent, ghost.parent_key, ghost.queue = parent, parent_key, queue
+
+        def add(changes: Changes) -> None:
+            changes.ended.append(Ended(row.run_id, outcome, now, canonical_json({"error": error})))
+            if queue is not None:
+                changes.queues.append(ItemChange(row.run_id, queue, ItemDone.GONE))
+            changes.decisions.append(decision)
+            for listener in owner.on_close:
+                listener(ghost, outcome, error)
 
         def closed() -> None:
-            owner.evict(ghost)
             for listener in owner.on_closed:
                 listener(ghost, outcome, error)
-            if not done.done():
-                done.set_result(None)
 
-        def lost(problem: BaseException) -> None:
-            owner.evict(ghost)
-            if not done.done():
-                done.set_exception(problem)
-
-        changes.then.append((closed, ()))
-        changes.lost.append(lost)
-        await done
+        record = Record(Kind.CLOSE, "", now, b"", [outcome.value, error])
+        await append_aside(owner, ghost, seq, record, add, closed)
 
     async def _left_off(self, row: RunRow) -> tuple[int, bytes | None, str, str | None]:
         """The run out of memory: the number of its next record, its parent, the key that this waits under, its

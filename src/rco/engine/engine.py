@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from rco.engine.forking import ForkAsk, Forking
 from rco.engine.insisting import Insisting
 from rco.engine.live import Live
 from rco.engine.loading import Loading
+from rco.engine.moving import MoveAsk, Moving, Tried
 from rco.engine.opening import Opening, Openings
 from rco.engine.operation import ChildRun, Effect, Emit, Mark, Timer, Wait
 from rco.engine.options import EngineOptions
@@ -44,6 +45,10 @@ from rco.store.contract.writer import Flushed, Writer
 __all__ = ["Engine", "EngineStats"]
 
 _pack = msgspec.msgpack.Encoder().encode
+MOVE_WITHIN_S = 10.0
+"""How long a run of another node may take to be moved."""
+MOVE_TRIES = 40
+"""How often a run that gets on while it is tried is tried again, a moment later."""
 RESET_WITHIN_S = 10.0
 """How long a run of another node may take to close."""
 
@@ -114,10 +119,12 @@ class Engine:
         self._loading = Loading(owner, reader, programs, self._waits, self._effects, self._insisting, self.queueing)
         self._openings.on_overtaken = self._loading.wake
         self._forking = Forking(owner, reader, programs, self._loading, self.submit, self.queueing, inherit)
-        self._parking = Parking(owner, reader, self._loading.wake, self._insisting)
+        self._parking = Parking(owner, reader, programs, self._loading.wake, self._insisting)
         self._loading.on_terminate = self._terminate_asked
         self._loading.on_cancel = self._cancel_queued
         self._on_quota: list[Callable[[str, str], None]] = []
+        self._moving = Moving(owner, reader, programs, self.wake, self._tell)
+        self._loading.on_move = self._moving.heard
         self._stopping = False
         self._alone = ownership.shards() is None
         writer.on_flush(self._flushed)
@@ -153,9 +160,10 @@ class Engine:
         if tasks and timeout_s > 0:
             await asyncio.wait(tasks, timeout=timeout_s)
 
-    async def reload(self, programs: list[Program]) -> None:
-        """Go on with other code: runs are replayed on it; those it does not fit are blocked."""
-        self._programs.replace(programs)
+    async def reload(self, programs: list[Program], pool: Mapping[str, Iterable[Program]] | None = None) -> None:
+        """Go on with other code: runs are replayed on it; those it does not fit are blocked. ``pool``: see
+        ``Programs``."""
+        self._programs.replace(programs, pool)
         for live in list(self._owner.live.values()):
             if live.committed == live.seq and not live.tasks and not live.ending:
                 self._owner.evict(live)
@@ -171,11 +179,14 @@ class Engine:
         await self._insisting.ask("Loading the runs of a shard", lambda: self._loading.recover(shards))
 
     async def _terminate_asked(self, row: RunRow, message: Message) -> None:
-        reason = msgspec.msgpack.decode(message.body, type=str)
+        body = msgspec.msgpack.decode(message.body)
+        # Before 0.2 it was the reason alone.
+        reason, actor = (body, "") if isinstance(body, str) else (body["reason"], body["actor"])
         now = self._clock.now_us()
         decision = Decision(
-            verb=Verb.CANCEL,
+            verb=Verb.TERMINATE,
             at_us=now,
+            actor=actor,
             subject=row.workflow,
             run=id_text(row.run_id),
             corr_id=row.corr_id,
@@ -210,6 +221,10 @@ class Engine:
     def workflows(self) -> list[str]:
         """Names of the workflows there are."""
         return self._programs.names()
+
+    def has_version(self, version: str) -> bool:
+        """Whether the code of this version, a pin, is on this node: not only that its runs are taken here."""
+        return self._programs.pool is not None and version in self._programs.pool
 
     @property
     def draining(self) -> bool:
@@ -379,13 +394,30 @@ class Engine:
         return await self._ending.result(run_id, timeout_s)
 
     async def terminate(self, row: RunRow, reason: str, decision: Decision) -> None:
-        """Close the run without running any of its code, for what can no longer be helped. A run of another node is
-        closed by that node, soon after this returns."""
+        """Close the run without running any of its code, for what can no longer be helped: no compensation runs. A run
+        of another node is closed by that node, soon after this returns."""
         if self._owner.ownership.owns(shard_of(row.run_id)):
             await self._ending.terminate(row, reason, decision)
             return
-        now = self._clock.now_us()
-        await self._send(Message(row.run_id, "terminate", "terminate", "terminate", _pack(reason), now), decision)
+        body = _pack({"reason": reason, "actor": decision.actor})
+        message = Message(row.run_id, "terminate", "terminate", "terminate", body, self._clock.now_us())
+        await self._send(message, decision)
+
+    async def try_move(self, row: RunRow, to: str) -> Tried:
+        """Whether the run would be moved to the version ``to`` (a pin). Writes nothing; see ``move``."""
+        fit, _ = await self._moving.rehearsed(row, to)
+        return Tried(status="clean") if fit.fits else Tried(status="misfit", why=fit.why, diff=fit.diff)
+
+    async def move(self, row: RunRow, ask: MoveAsk, *, within_s: float = MOVE_WITHIN_S) -> Tried:
+        """Replay what the run did on the version ``ask.to``, which must be on this node, and pin the run to it if it
+        fits: durable when this returns. A second call finds nothing left to do. Raises ``NotFound`` for a version that
+        is not here."""
+        return await self._moving.move(row, ask, within_s=within_s, tries=MOVE_TRIES)
+
+    async def _tell(self, message: Message) -> None:
+        """Put a message that is no decision by itself into a run's inbox; whether it is open is seen later."""
+        admission = Admission(done=_ignore, failed=_ignore, messages=[message])
+        await self.submit(shard_of(message.run_id), admission, lambda _: None)
 
     async def fork(self, row: RunRow, ask: ForkAsk) -> Started:
         """Open a run that begins with a copy of what ``row`` did before a step, and does that step and the rest itself.

@@ -32,7 +32,7 @@ __all__ = ["ForkAsk", "Forking", "failed_step", "prefix"]
 
 Submit = Callable[[int, Admission, Callable[[Admitted], None]], Any]
 _ENDS = frozenset((Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.PATCH))
-_NOT_COPIED = frozenset((Kind.OWNER, Kind.PAUSE, Kind.RESUME, Kind.CLOSE, Kind.BEGIN))
+_NOT_COPIED = frozenset((Kind.OWNER, Kind.PAUSE, Kind.RESUME, Kind.CLOSE, Kind.BEGIN, Kind.VERSION))
 
 
 class ForkAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,8 +159,9 @@ class Forking:
                 f"compensations of run {id_text(row.run_id)} ran: what it did before {step!r} was undone.",
                 cure="Start it anew, or say that this is known: --undone.",
             )
-        fork, _ = self._records(row, ask, step, kept)
-        self._try(row, fork)
+        fork, start = self._records(row, ask, step, kept)
+        # It goes on with the code of new runs, whatever version the original is pinned to.
+        self._try(msgspec.structs.replace(row, version=start["version"]), fork)
         return step, kept
 
     def _records(self, row: RunRow, ask: ForkAsk, step: str, kept: list[Record]) -> tuple[list[Record], dict[str, Any]]:

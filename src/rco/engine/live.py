@@ -45,6 +45,7 @@ class Live:
         "tasks",
         "timers",
         "trace",
+        "version",
         "workflow",
     )
 
@@ -53,6 +54,8 @@ class Live:
         self.shard = shard_of(run_id)
         self.machine = machine
         self.workflow: str = start["workflow"]
+        self.version: str = start.get("version") or ""
+        """That of its row: what it began with, or was moved to since."""
         self.namespace: str = start.get("namespace") or "default"
         self.corr_id: str = start.get("corr_id") or ""
         self.trace: str = start.get("trace") or ""

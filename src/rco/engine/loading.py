@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
+from rco.engine.aside import Ghost
 from rco.engine.effects import Effects
 from rco.engine.insisting import Insisting
 from rco.engine.live import Live
@@ -28,6 +29,8 @@ from rco.store.contract.reader import Reader, Segment
 __all__ = ["Loading", "replay"]
 
 PAGE = 500
+MOVE = "move"
+"""The kind of a message that asks the run's owner to write down another version."""
 _COMMANDED = (Kind.CANCEL, Kind.PAUSE, Kind.RESUME)
 
 
@@ -39,10 +42,11 @@ def replay(programs: Programs, row: RunRow, records: list[Record]) -> Live:
     if not records or records[0].kind != Kind.START:
         raise CodeChanged("the run's journal does not begin with START.", diff={"recorded": "nothing", "code": []})
     start: dict[str, Any] = records[0].body
-    program = programs.get(row.workflow)
+    program = programs.get(row.workflow, row.version)
     machine = Machine(row.run_id)
     live = Live(row.run_id, machine, start, records[0].at_us)
     live.seq = live.committed = len(records)
+    live.version = row.version
     names = _names(start, row.run_id)
     machine.run_id = names.get(0, machine.run_id)
     machine.begin(lambda machine: program.begin(machine, row.run_id, start), began_us(records))
@@ -78,6 +82,11 @@ def _names(start: dict[str, Any], run_id: bytes) -> dict[int, bytes]:
 def _message_id(body: list[Any]) -> str:
     taken = body[0]
     return taken if isinstance(taken, str) else f"child:{id_text(taken)}"
+
+
+async def _keep(run_id: bytes, message: Message) -> None:
+    """Until the engine says who moves runs, the message stays."""
+    del run_id, message
 
 
 async def _refuse(row: RunRow, message: Message) -> None:
@@ -116,6 +125,7 @@ class Loading:
         """Given a run that is cancelled before it has begun."""
         self.on_poke: Callable[[int], None] = _nobody
         """Told of shards whose queues another node has written to."""
+        self.on_move: Callable[[bytes, Message], Awaitable[None]] = _keep
 
     def wake(self, run_id: bytes) -> None:
         """See to it that the run is in memory and has read its messages. May be called at any time, for any run; one
@@ -159,6 +169,12 @@ class Loading:
     async def _read(self, run_id: bytes, gone: set[bytes]) -> bool:
         """Whether nothing is left to be read of the run."""
         messages = await self._reader.messages(run_id)
+        moves = [message for message in messages if message.kind == MOVE]
+        if moves:
+            await self.on_move(run_id, moves[0])
+            # There may be more in the inbox, and the run may go on by other code now.
+            self._again.add(run_id)
+            return True
         ends = [message for message in messages if message.kind == "terminate"]
         live = self._owner.live.get(run_id)
         if live is None or ends:
@@ -187,12 +203,16 @@ class Loading:
             live = await self._revive(row, gone, resume, begin)
             if live is None:
                 return run_id not in gone
+            if isinstance(live, Ghost):
+                return False
             # In this very turn: a deadline that has passed meanwhile must not come before what was here in time.
             self._deliver(live, messages)
             known = {message.message_id for message in messages}
             later = [one for one in await self._reader.messages(run_id) if one.message_id not in known]
             self._deliver(live, later)
             messages += later
+        elif isinstance(live, Ghost):
+            return False
         else:
             self._deliver(live, messages)
         self._inbox_read(live)
@@ -230,8 +250,11 @@ class Loading:
         self, row: RunRow, gone: set[bytes], resume: Message | None = None, begin: Message | None = None
     ) -> Live | None:
         """``gone`` takes up who leaves memory since ``row`` was read: of those, row and journal may be old, and going
-        on from them would do again what was done since. ``None`` for them, and for the blocked."""
+        on from them would do again what was done since. ``None`` for them, for the blocked, and for those whose version
+        is not on this node: they wait, untouched."""
         owner, shard = self._owner, shard_of(row.run_id)
+        if not self._programs.has(row.version):
+            return None
         tenure = owner.tenure(shard)
         segments = await self._reader.journal(row.run_id)
         already = owner.live.get(row.run_id)
@@ -291,7 +314,7 @@ class Loading:
             for mode in (Mode.HOT, Mode.IN_DOUBT, Mode.BLOCKED):
                 after: bytes | None = None
                 while True:
-                    rows = await self._reader.open_runs(mode, after, PAGE, shards)
+                    rows = await self._reader.open_runs(mode, after, PAGE, shards, self._programs.pool)
                     if not rows:
                         break
                     after = rows[-1].run_id

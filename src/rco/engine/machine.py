@@ -23,7 +23,9 @@ Code = Coroutine[Any, Any, Any]
 _RESOLVING = frozenset(
     (Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.COMPENSATE, Kind.PATCH)
 )
-_KEYLESS = frozenset((Kind.START, Kind.OWNER, Kind.CANCEL, Kind.CLOSE, Kind.PAUSE, Kind.RESUME, Kind.BEGIN))
+_KEYLESS = frozenset(
+    (Kind.START, Kind.OWNER, Kind.CANCEL, Kind.CLOSE, Kind.PAUSE, Kind.RESUME, Kind.BEGIN, Kind.VERSION)
+)
 ASKS_PER_RECORD = 10_000
 """How many operations code may ask for before it comes to rest: more is a loop that never waits."""
 

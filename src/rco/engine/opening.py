@@ -155,7 +155,7 @@ class Openings:
         if owner.tenure(shard) != opening.tenure:
             self.on_overtaken(row.run_id)
             return
-        program = self._programs.find(row.workflow)
+        program = self._programs.find(row.workflow, row.version)
         machine = Machine(row.run_id)
         live = Live(row.run_id, machine, opening.start, row.opened_us)
         live.seq = live.committed = 1

@@ -10,6 +10,7 @@ from rco.engine.insisting import Insisting
 from rco.engine.live import Live
 from rco.engine.operation import ChildRun, Timer, Wait
 from rco.engine.owner import Owner
+from rco.engine.program import Programs
 from rco.kit.clock import MICROS
 from rco.kit.lifecycle import stop_task
 from rco.model.run import Mode
@@ -27,10 +28,17 @@ their way into memory, which each look wakes once more, are not read over and ov
 class Parking:
     """Parks idle runs, and watches the due times of parked ones."""
 
-    def __init__(self, owner: Owner, reader: Reader, wake: Callable[[bytes], None], insisting: Insisting) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        reader: Reader,
+        programs: Programs,
+        wake: Callable[[bytes], None],
+        insisting: Insisting,
+    ) -> None:
         self._owner = owner
         self._insisting = insisting
-        self._reader = reader
+        self._reader, self._programs = reader, programs
         self._wake = wake
         self._idle: dict[bytes, Live] = {}
         self._armed: dict[bytes, asyncio.TimerHandle] = {}
@@ -123,7 +131,7 @@ class Parking:
         async def look() -> tuple[int, list[tuple[int, bytes]]]:
             horizon = owner.clock.now_us() + window_us
             self._gained.clear()
-            return horizon, await self._reader.due(horizon, DUE_PAGE, owner.ownership.shards())
+            return horizon, await self._reader.due(horizon, DUE_PAGE, owner.ownership.shards(), self._programs.pool)
 
         while True:
             horizon, due = await self._insisting.ask("Looking for timers that are due", look)

@@ -84,8 +84,12 @@ def queue_of(start: dict[str, Any]) -> str | None:
 
 def began_us(records: list[Record]) -> int:
     """When the code of a run with these records began."""
-    if len(records) > 1 and records[1].kind == Kind.BEGIN:
-        return records[1].at_us
+    for record in records[1:]:
+        if record.kind == Kind.BEGIN:
+            return record.at_us
+        # Of what waits only the version may have changed.
+        if record.kind != Kind.VERSION:
+            break
     return records[0].at_us
 
 

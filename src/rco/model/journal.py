@@ -61,6 +61,9 @@ class Kind(IntEnum):
     """It goes the new way at a place where the code changed. body: the name of the patch."""
     BEGIN = 21
     """Its turn in its queue has come: its code begins at this time. body: queue, granted_us."""
+    VERSION = 22
+    """From here on it goes on with another version of the code, which was tried on all that stands before. body: from,
+    to, actor, move (the run that moved it)."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):

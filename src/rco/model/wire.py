@@ -52,6 +52,7 @@ __all__ = [
     "State",
     "TargetPage",
     "TargetView",
+    "TerminateAsk",
     "TimelineEntry",
 ]
 
@@ -115,6 +116,12 @@ class CancelAsk(_Ask, frozen=True, kw_only=True):
 
     reason: Reason = ""
     force: bool = False
+
+
+class TerminateAsk(_Ask, frozen=True, kw_only=True):
+    """Close the run at once, without running any of its code: no compensation runs."""
+
+    reason: Reason = ""
 
 
 class ForkRun(_Ask, frozen=True, kw_only=True):
@@ -213,9 +220,9 @@ class RunPage(_View, frozen=True, kw_only=True):
 class TimelineEntry(_View, frozen=True, kw_only=True):
     """One thing that a run did or waits for, made from its journal. Holds no inputs, results or payloads.
 
-    ``kind``: start, step, timer, wait, child, emit, state, cancel, pause, resume, patch, compensate, settle, owner or
-    close. ``outcome``: done, failed, waiting, retrying, in_doubt, timed_out, or how the run closed. ``duration_ms`` of
-    a step counts from when its branch last moved on.
+    ``kind``: start, step, timer, wait, child, emit, state, cancel, pause, resume, patch, version, compensate,
+    settle, owner or close. ``outcome``: done, failed, waiting, retrying, in_doubt, timed_out, or how the run closed.
+    ``duration_ms`` of a step counts from when its branch last moved on.
     """
 
     at: str

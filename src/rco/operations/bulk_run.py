@@ -32,9 +32,10 @@ from rco.operations.desk import Desk
 from rco.operations.fork import fork
 from rco.operations.pause import pause, resume
 from rco.operations.retry import retry
+from rco.operations.terminate import terminate
 from rco.store.contract.reader import RunFilter
 
-__all__ = ["BULK", "BulkAt", "BulkSpec", "bulk_program"]
+__all__ = ["BULK", "BulkAt", "BulkSpec", "Pace", "asker", "bulk_program", "paged"]
 
 BULK = "rco.bulk"
 PAGE = 200
@@ -55,7 +56,7 @@ async def _retry_step(desk: Desk, principal: Principal, run_id: bytes, reason: s
 
 
 async def _terminate(desk: Desk, principal: Principal, run_id: bytes, reason: str) -> None:
-    await cancel(desk, principal, run_id, reason, force=True)
+    await terminate(desk, principal, run_id, reason)
 
 
 COMMANDS: dict[str, Command] = {
@@ -98,21 +99,37 @@ def bulk_program(desk: Callable[[], Desk]) -> Program:
     async def begin(machine: Machine, run_id: bytes, start: StartBody) -> Any:
         del machine
         work = _Work(desk, run_id, start)
-        at = await _step("begin", work.begin, {})
+        at = await paged("begin", work.begin, {})
         page = 0
         while not at.get("ended"):
             page += 1
-            at = await _step(f"page#{page}", work.page, at)
+            at = await paged(f"page#{page}", work.page, at)
         return {name: at[name] for name in ("count", "done", "failed", "ended", "errors")}
 
     return Program(BULK, "1", begin)
 
 
-def _step(key: str, work: Callable[[dict[str, Any]], Awaitable[Answer]], at: dict[str, Any]) -> Effect[dict[str, Any]]:
+def paged(key: str, work: Callable[[dict[str, Any]], Awaitable[Answer]], at: dict[str, Any]) -> Effect[dict[str, Any]]:
+    """A step of a bulk: ``work`` goes on from ``at``, and may be done again."""
+
     def perform(_: Attempt) -> Awaitable[Answer]:
         return work(at)
 
     return Effect(key, fingerprint("bulk", key), key, perform, repeat=Repeat.KEYED, policy=RetryPolicy(20))
+
+
+async def asker(desk: Desk, actor: str, namespace: str) -> Principal:
+    """Who asked, with the grants of now: taken away, they stop the bulk, by ``EffectFailed``."""
+    for principal in await desk.reader.principals():
+        if f"principal:{principal.principal_id}" == actor:
+            if principal.namespace != namespace:
+                break
+            with suppress(Forbidden):
+                require(principal, Role.OPERATOR)
+                return principal
+    raise EffectFailed(
+        f"{actor} may not do this any more. Start it again as somebody who may.", kind="Forbidden", retryable=False
+    )
 
 
 class _Work:
@@ -139,7 +156,7 @@ class _Work:
         at = msgspec.convert(before, BulkAt)
         size = PAGE if spec.rate_per_s is None else max(1, min(PAGE, round(spec.rate_per_s * PAGE_S)))
         rows = await desk.reader.runs(self._where(at.after, size))
-        pace = _Pace(desk, spec.rate_per_s, at.due_us)
+        pace = Pace(desk, spec.rate_per_s, at.due_us)
         errors = list(at.errors)
         done, failed, after = 0, 0, at.after
         under_way: set[asyncio.Task[str]] = set()
@@ -211,19 +228,7 @@ class _Work:
         return msgspec.structs.replace(self._spec.where, after=after, limit=limit, users_only=True)
 
     async def _principal(self, desk: Desk) -> Principal:
-        """Who asked, with the grants of now: taken away, they stop the bulk."""
-        for principal in await desk.reader.principals():
-            if f"principal:{principal.principal_id}" == self._actor:
-                if principal.namespace != self._spec.where.namespace:
-                    break
-                with suppress(Forbidden):
-                    require(principal, Role.OPERATOR)
-                    return principal
-        raise EffectFailed(
-            f"{self._actor} may not do this any more. Start it again as somebody who may.",
-            kind="Forbidden",
-            retryable=False,
-        )
+        return await asker(desk, self._actor, self._spec.where.namespace)
 
     def _decision(self, desk: Desk, at: BulkAt, reason: str) -> Decision:
         spec, where = self._spec, self._spec.where
@@ -253,7 +258,7 @@ class _Work:
         )
 
 
-class _Pace:
+class Pace:
     """One slot after the other, at a rate. What was late is caught up with only a little, so nothing comes in a burst
     after a pause."""
 

@@ -1,4 +1,4 @@
-"""Cancel a run, gently or by force."""
+"""Cancel a run: ask it to stop, so that its compensations run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rco.model.run import Mode
 from rco.operations.access import require
 from rco.operations.command import command_decision, find_run
 from rco.operations.desk import Desk
+from rco.operations.terminate import terminate
 
 __all__ = ["cancel"]
 
@@ -18,25 +19,25 @@ __all__ = ["cancel"]
 async def cancel(desk: Desk, principal: Principal, run_id: bytes, reason: str, *, force: bool = False) -> None:
     """Ask a run to stop: its compensations run first. Needs the operator's role.
 
-    ``force``: close it without running any of its code, which is all that can be done for a run that is blocked. A
-    second call has no further effect. Raises ``NotFound``, and ``Conflict`` when the run is already closed.
+    ``force``: terminate it instead, see ``terminate``. A second call has no further effect. Raises ``NotFound``, and
+    ``Conflict`` when the run is already closed.
     """
+    if force:
+        await terminate(desk, principal, run_id, reason)
+        return
     require(principal, Role.OPERATOR)
     row = await find_run(desk, principal, run_id)
     if row.mode is Mode.CLOSED:
         raise Conflict(f"run {id_text(run_id)} is closed ({row.outcome}).", cure="Nothing is left to cancel.")
-    decision = command_decision(desk, principal, row, Verb.CANCEL, reason, force=force)
-    if force:
-        await desk.engine.terminate(row, reason or "terminated", decision)
-    elif row.mode is Mode.BLOCKED:
+    if row.mode is Mode.BLOCKED:
         raise Conflict(
             f"run {id_text(run_id)} is blocked, so its compensations cannot run.",
-            cure="Deploy code that fits and retry it, or cancel it with force.",
+            cure="Deploy code that fits and retry it, or terminate it.",
         )
-    elif row.mode is Mode.PAUSED and waits_in_queue(row) is None:
+    if row.mode is Mode.PAUSED and waits_in_queue(row) is None:
         raise Conflict(
             f"run {id_text(run_id)} is paused, so its compensations would not run.",
-            cure="Resume it and cancel it then, or cancel it with force.",
+            cure="Resume it and cancel it then, or terminate it.",
         )
-    else:
-        await desk.engine.cancel(run_id, reason, f"principal:{principal.principal_id}", decision)
+    decision = command_decision(desk, principal, row, Verb.CANCEL, reason)
+    await desk.engine.cancel(run_id, reason, f"principal:{principal.principal_id}", decision)

@@ -123,6 +123,8 @@ def _parts(kind: Kind, body: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             return dict(body), {}
         case Kind.PATCH:
             return {"name": body}, {}
+        case Kind.VERSION:
+            return _picked(body, ("from", "to", "actor", "move"), ())
         case Kind.STATE:
             return {"name": body[0]}, {"value": body[1]}
         case Kind.CANCEL | Kind.PAUSE | Kind.RESUME:

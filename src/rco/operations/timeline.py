@@ -8,6 +8,7 @@ from typing import Any
 from rco.kit.clock import iso
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record
+from rco.model.version import named
 from rco.model.wire import TimelineEntry
 
 __all__ = ["NOTE_CHARS_MAX", "timeline"]
@@ -120,6 +121,8 @@ class _Reading:
                 self.end(self.add("patch", record, "done", str(body)), record, "done")
             case Kind.BEGIN:
                 self.end(self.add("begin", record, "done", f"its turn in queue {body['queue']}"), record, "done")
+            case Kind.VERSION:
+                self.add("version", record, "done", f"{named(body['from'])} -> {named(body['to'])} by {body['actor']}")
             case Kind.PAUSE | Kind.RESUME:
                 kind = "pause" if record.kind == Kind.PAUSE else "resume"
                 self.add(kind, record, "done", f"{body.get('actor', '')}: {body.get('reason', '')}".strip(": "))

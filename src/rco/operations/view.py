@@ -11,6 +11,7 @@ from rco.kit.ids import id_text
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.run import Mode, RunRow
+from rco.model.version import named
 from rco.model.wire import EventBrief, EventView, LetterView, RunBrief, State
 
 __all__ = ["MODES_OF", "event_brief", "event_view", "letter_view", "run_brief", "run_detail", "state_of"]
@@ -43,7 +44,7 @@ def run_brief(row: RunRow) -> RunBrief:
     return RunBrief(
         id=id_text(row.run_id),
         workflow=row.workflow,
-        version=row.version,
+        version=named(row.version),
         state=state_of(row),
         opened_at=iso(row.opened_us),
         closed_at=iso(row.closed_us) if row.closed_us is not None else None,

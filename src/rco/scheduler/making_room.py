@@ -39,14 +39,13 @@ class MakingRoom:
                 if row is None or row.mode is Mode.CLOSED or (row.mode is Mode.BLOCKED and not force):
                     continue
                 decision = Decision(
-                    verb=Verb.CANCEL,
+                    verb=Verb.TERMINATE if force else Verb.CANCEL,
                     at_us=self._clock.now_us(),
                     actor=actor,
                     subject=row.workflow,
                     run=id_text(run_id),
                     corr_id=row.corr_id,
                     reason=_REASON,
-                    facts={"force": force},
                 )
                 if force:
                     await self._engine.terminate(row, _REASON, decision)

@@ -31,6 +31,7 @@ def _has_rows(changes: Changes) -> bool:
         or changes.opened_segments
         or changes.ended
         or changes.moved
+        or changes.versions
         or changes.start_keys
         or changes.messages
         or changes.taken

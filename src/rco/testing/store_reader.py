@@ -17,11 +17,13 @@ from rco.model.namespace import NamespaceRow, Usage
 from rco.model.principal import Principal
 from rco.model.queue import Item, ItemState
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
+from rco.model.version import is_pin, named, pin
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage, RevokedKind
 from rco.store.contract.schedules import ScheduleRow
+from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
 from rco.testing import table_queues
 from rco.testing.database import ModelDatabase
@@ -78,13 +80,14 @@ class ModelReader:
             rows: list[RunRow] = []
             if where.outcome is None:
                 rows += [row for row in tables.runs.values() if where.mode in (None, row.mode)]
-            if where.mode in (None, Mode.CLOSED):
+            if where.mode in (None, Mode.CLOSED) and not where.open_only:
                 rows += [row for row in tables.closed.values() if where.outcome in (None, row.outcome)]
             rows = [
                 row
                 for row in rows
                 if row.namespace == where.namespace
                 and where.workflow in (None, row.workflow)
+                and where.version in (None, row.version)
                 and (not where.corr_id or where.corr_id == row.corr_id)
                 and (where.after is None or row.run_id < where.after)
                 and _fits(row, where)
@@ -94,13 +97,13 @@ class ModelReader:
         return await self.ask(read)
 
     async def open_runs(
-        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None
+        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pins | None = None
     ) -> list[RunRow]:
         def read(tables: Tables) -> list[RunRow]:
             found = [
                 row
                 for row in tables.runs.values()
-                if row.mode is mode and row.run_id > (after or b"") and _in(row.run_id, shards)
+                if row.mode is mode and row.run_id > (after or b"") and _in(row.run_id, shards) and _pooled(row, pool)
             ]
             found.sort(key=lambda row: row.run_id)
             return found[: _bounded(limit)]
@@ -136,12 +139,14 @@ class ModelReader:
 
         return await self.ask(read)
 
-    async def due(self, before_us: int, limit: int, shards: Shards | None = None) -> list[tuple[int, bytes]]:
+    async def due(
+        self, before_us: int, limit: int, shards: Shards | None = None, pool: Pins | None = None
+    ) -> list[tuple[int, bytes]]:
         def read(tables: Tables) -> list[tuple[int, bytes]]:
             found = [
                 (due_us, run_id)
                 for run_id, due_us in tables.timers.items()
-                if due_us < before_us and _in(run_id, shards)
+                if due_us < before_us and _in(run_id, shards) and _pooled(tables.runs[run_id], pool)
             ]
             return sorted(found)[: max(0, limit)]
 
@@ -326,6 +331,47 @@ class ModelReader:
             return RevocationPage(len(tables.revocations), behind[: _bounded(limit)])
 
         return await self.ask(read)
+
+    async def announce(self, node: str, versions: dict[str, str], current: str, at_us: int) -> dict[str, str]:  # noqa: ARG002 - nobody asks since when
+        def write(tables: Tables) -> dict[str, str]:
+            pinned = {row.version for row in tables.runs.values()}
+            others = {
+                name: known
+                for name, known in tables.versions.items()
+                if versions.get(name, known) != known and pin(name) in pinned
+            }
+            if not others:
+                tables.versions.update(versions)
+                tables.pools = {key: value for key, value in tables.pools.items() if key[0] != node}
+                tables.pools.update({(node, name): bool(name) and name == current for name in versions or [""]})
+            return others
+
+        return await self.ask(write)
+
+    async def version_nodes(self) -> list[NodeVersion]:
+        def read(tables: Tables) -> list[NodeVersion]:
+            found = sorted((name, node, current) for (node, name), current in tables.pools.items())
+            owners = {owner for owner, _ in tables.leases}
+            return [NodeVersion(node, name, current, node in owners) for name, node, current in found]
+
+        return await self.ask(read)
+
+    async def known_versions(self) -> dict[str, str]:
+        return await self.ask(lambda tables: dict(sorted(tables.versions.items())))
+
+    async def count_versions(self, namespace: str | None) -> list[OpenRuns]:
+        def read(tables: Tables) -> list[OpenRuns]:
+            counts: dict[str, int] = {}
+            for row in tables.runs.values():
+                if is_pin(row.version) and namespace in (None, row.namespace):
+                    counts[named(row.version)] = counts.get(named(row.version), 0) + 1
+            return [OpenRuns(version, count) for version, count in sorted(counts.items())]
+
+        return await self.ask(read)
+
+
+def _pooled(row: RunRow, pool: Pins | None) -> bool:
+    return pool is None or row.version in pool or not is_pin(row.version)
 
 
 def _in(run_id: bytes, shards: Shards | None) -> bool:

@@ -105,6 +105,10 @@ class Tables(msgspec.Struct):
     revocations: list[Revocation] = []
     counted: dict[str, Usage] = {}
     """Of the namespaces with quotas: what was begun and accepted in the second and the day that it says."""
+    versions: dict[str, str] = {}
+    """Digest of the code that each version stands for."""
+    pools: dict[tuple[str, str], bool] = {}
+    """By node and version, whether new runs begin with it there."""
     chains: dict[str, list[Seal]] = {}
     segments: dict[tuple[str, int], list[Segment]] = {}
     results: dict[tuple[str, int], Committed] = {}
@@ -303,6 +307,9 @@ class Transaction:
             tables.timers.pop(moved.run_id, None)
             if moved.mode is Mode.PARKED and moved.due_us is not None:
                 tables.timers[moved.run_id] = moved.due_us
+        for run_id, version in self._batch.changes.versions:
+            if run_id in tables.runs:
+                tables.runs[run_id] = msgspec.structs.replace(tables.runs[run_id], version=version)
 
     def _inbox(self) -> None:
         tables, changes = self._tables, self._batch.changes
@@ -387,7 +394,7 @@ def _touched(changes: Changes) -> set[int]:
     runs += [one.run_id for one in changes.moved]
     runs += [one.run_id for one in changes.ended]
     runs += [one.run_id for one in changes.waiters]
-    runs += [run_id for run_id, _ in (*changes.taken, *changes.waiters_gone)]
+    runs += [run_id for run_id, _ in (*changes.taken, *changes.waiters_gone, *changes.versions)]
     for admission in changes.admissions:
         runs += [row.run_id for row, _ in admission.opened]
         runs += [row.run_id for _, row, _, _ in admission.keyed]

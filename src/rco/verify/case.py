@@ -118,7 +118,7 @@ class Case:
         self.calls: dict[tuple[str, str, int], list[Call]] = defaultdict(list)
         """Calls that succeeded, by run, chain and commit."""
         self.decided: dict[str, list[str]] = defaultdict(list)
-        """By run: the verbs start and close as often as they were decided, and accept by event."""
+        """By run: the verbs start, close and move as often as they were decided."""
         self.accepted: dict[str, int] = defaultdict(int)
 
     # -- the export's beginning ------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Case:
             verb, run = str(one.get("verb", "")), str(one.get("run", ""))
             if verb == "call" and not one.get("reason") and one.get("allow", True):
                 self.calls[run, link.chain, link.n].append(_call(one))
-            elif verb in ("start", "close"):
+            elif verb in ("start", "close", "move"):
                 self.decided[run].append(verb)
             elif verb == "accept" and one.get("reason", "") != "duplicate":
                 self.accepted[str(one.get("event", ""))] += 1

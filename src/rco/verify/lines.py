@@ -89,6 +89,7 @@ class RunLine(msgspec.Struct, frozen=True, tag_field="line", tag="run"):
     closed_us: int | None = None
     key: str | None = None
     due_us: int | None = None
+    version: str | None = None
     segments: int = 0
     unread: int = 0
 

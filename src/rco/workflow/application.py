@@ -16,6 +16,7 @@ import msgspec
 from rco.engine.machine import Machine
 from rco.engine.program import Program, StartBody
 from rco.errors import ConfigInvalid, Misuse
+from rco.kit.digest import digest
 from rco.model.subscription import Subscription
 from rco.workflow.calls import Caller, CallerOf
 from rco.workflow.context import Context
@@ -24,15 +25,17 @@ from rco.workflow.definition import Workflow
 from rco.workflow.scan import scan
 from rco.workflow.transactions import Transactions, no_databases
 
-__all__ = ["Application", "load_application"]
+__all__ = ["Application", "forget", "load_application"]
 
 
 class Application(msgspec.Struct, frozen=True):
-    """The workflows of a module, and the folder to watch for changes."""
+    """The workflows of a module, and the folder to watch for changes. ``digest``: of the sources of the module and of
+    what it imports from its own folder."""
 
     name: str
     folder: str
     workflows: list[Workflow[Any, Any]]
+    digest: str = ""
 
     def subscriptions(self) -> list[Subscription]:
         """What the workflows ask for with ``on=``."""
@@ -44,22 +47,28 @@ class Application(msgspec.Struct, frozen=True):
         executor: Executor,
         held: CallerOf | None = None,
         transactions: Transactions = no_databases,
+        version: str = "",
     ) -> list[Program]:
         """The workflows as the engine runs them: calls go through ``caller``, blocking steps to ``executor``.
 
-        ``held``: who calls for a run depends on what it holds, and is asked for with its identity and first record."""
+        ``held``: who calls for a run depends on what it holds, and is asked for with its identity and first record.
+        ``version``: what their runs are pinned to; without, each has a digest of its own code."""
         caller_of = held or (lambda _id, _start: caller)
-        return [_program(workflow, caller_of, executor, transactions) for workflow in self.workflows]
+        return [
+            _program(workflow, caller_of, executor, transactions, version or workflow.version)
+            for workflow in self.workflows
+        ]
 
 
-def load_application(where: str) -> Application:
-    """Load ``path/to/app.py`` or ``package.module``, freshly even if it was loaded before.
+def load_application(where: str, tag: str = "") -> Application:
+    """Load ``path/to/app.py`` or ``package.module``, freshly even if it was loaded before. ``tag`` tells one version of
+    a file from another that is loaded beside it.
 
     Raises ``ConfigInvalid`` when it cannot be imported or has no workflows, ``Misuse`` when a workflow uses what
     cannot be replayed.
     """
     is_path = where.endswith(".py") or "/" in where
-    module = _load_file(Path(where)) if is_path else _load_module(where)
+    module = _load_file(Path(where), tag) if is_path else _load_module(where)
     folder = str(Path(module.__file__).resolve().parent) if module.__file__ else "."
     found: dict[str, Workflow[Any, Any]] = {}
     for one in vars(module).values():
@@ -76,18 +85,34 @@ def load_application(where: str) -> Application:
         problems = scan(one.function)
         if problems:
             raise problems[0]
-    return Application(module.__name__, folder, list(found.values()))
+    return Application(module.__name__, folder, list(found.values()), _digest(module, Path(folder)))
 
 
-def _load_file(path: Path) -> ModuleType:
+def _digest(module: ModuleType, folder: Path) -> str:
+    """Changes with any source that the module has from its folder; where that folder lies makes no difference."""
+    files = {Path(module.__file__).resolve()} if module.__file__ else set()
+    for one in list(sys.modules.values()):
+        file = getattr(one, "__file__", None)
+        if file and file.endswith(".py") and "site-packages" not in file:
+            path = Path(file).resolve()
+            if path.is_relative_to(folder) and not one.__name__.startswith("rco."):
+                files.add(path)
+    parts = sorted((path.relative_to(folder).as_posix().encode(), path.read_bytes()) for path in files)
+    return digest(b"".join(len(part).to_bytes(8, "big") + part for pair in parts for part in pair)).hex()
+
+
+def _load_file(path: Path, tag: str) -> ModuleType:
     path = path.resolve()
     if not path.is_file():
         raise ConfigInvalid("no such file.", cure="Name the application's file, e.g. rco dev app.py.", file=str(path))
     folder = str(path.parent)
-    _forget(folder)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(f"rco_app_{path.stem}", path)
+    forget(folder)
+    if folder in sys.path:
+        sys.path.remove(folder)
+    # First, also before the folder of another version with modules of the same names.
+    sys.path.insert(0, folder)
+    name = f"rco_app_{path.stem}" + (f"_{digest(tag.encode())[:6].hex()}" if tag else "")
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigInvalid("cannot be loaded as Python.", cure="Name a .py file.", file=str(path))
     module = importlib.util.module_from_spec(spec)
@@ -103,7 +128,7 @@ def _load_module(name: str) -> ModuleType:
     try:
         known = sys.modules.get(name)
         if known is not None and known.__file__:
-            _forget(str(Path(known.__file__).resolve().parent))
+            forget(str(Path(known.__file__).resolve().parent))
         return importlib.import_module(name)
     except Exception as problem:
         raise _broken(name, problem) from problem
@@ -125,7 +150,7 @@ def _broken(where: str, problem: Exception) -> Exception:
     )
 
 
-def _forget(folder: str) -> None:
+def forget(folder: str) -> None:
     """Forget modules below ``folder`` so that they are read again; installed packages stay."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -137,11 +162,11 @@ def _forget(folder: str) -> None:
 
 
 def _program(
-    workflow: Workflow[Any, Any], caller_of: CallerOf, executor: Executor, transactions: Transactions
+    workflow: Workflow[Any, Any], caller_of: CallerOf, executor: Executor, transactions: Transactions, version: str
 ) -> Program:
     return Program(
         workflow.name,
-        workflow.version,
+        version,
         partial(_begin, workflow, converter(workflow.input_type()), caller_of, executor, transactions),
         workflow.queue,
     )

@@ -23,6 +23,7 @@ from rco.kit.ids import Ids
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.model.journal import Record, decode_segment
+from rco.model.version import pin
 from rco.store import migrate
 from rco.store.sqlite.keeper import SqliteKeeper
 from rco.workflow import Workflow
@@ -36,13 +37,21 @@ class Node:
         self.path, self.options = path, options
         self.clock = SystemClock()
         self.workflows: list[Workflow[Any, Any]] = []
+        self.versions: dict[str, list[Workflow[Any, Any]]] = {}
+        """Instead of workflows: the code of each version in the pool, the last of which is the current one."""
         self.caller: Any = None
         self.starts: Callable[[Event], Started] = lambda event: Started([], [])
         self.keeper: SqliteKeeper
         self.engine: Engine
 
-    def programs(self) -> list[Any]:
-        return Application("test", ".", self.workflows).programs(self.caller, self.executor)
+    def programs(self) -> tuple[list[Any], dict[str, list[Any]] | None]:
+        if not self.versions:
+            return Application("test", ".", self.workflows).programs(self.caller, self.executor), None
+        pool = {
+            pin(name): Application("test", ".", code).programs(self.caller, self.executor, version=pin(name))
+            for name, code in self.versions.items()
+        }
+        return list(pool.values())[-1], pool
 
     async def start(self, *workflows: Workflow[Any, Any]) -> None:
         if workflows:
@@ -54,7 +63,7 @@ class Node:
         self.engine = Engine(
             self.keeper.writer,
             self.keeper.reader,
-            Programs(self.programs()),
+            Programs(*self.programs()),
             self.starts,
             clock=self.clock,
             ids=ids,

@@ -604,7 +604,7 @@ async def test_reloaded_code_takes_over_runs_it_fits(node: Any) -> None:
     run_id = await node.open(before)
     await node.until(lambda: _has(node, run_id, Kind.WAIT))
     node.workflows = [after]
-    await node.engine.reload(node.programs())
+    await node.engine.reload(*node.programs())
     await node.signal(run_id, "go")
     assert (await node.end(run_id)).value == "good day"
 

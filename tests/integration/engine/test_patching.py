@@ -188,5 +188,5 @@ async def test_cancelled_before_anything_followed_it_had_passed_the_place(node) 
     assert (await node.end(run_id)).outcome is Outcome.CANCELLED
     await node.again(trip)
     row, records = await node.keeper.reader.run(run_id), await node.journal(run_id)
-    fit = rehearse(Programs(node.programs()), row, records)
+    fit = rehearse(Programs(*node.programs()), row, records)
     assert fit.fits, fit

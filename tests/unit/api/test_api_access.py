@@ -43,6 +43,7 @@ BODIES = {
     "settle": {"key": "k", "verdict": "failed", "reason": "r"},
     "bulk": {"action": "retry", "where": {"state": "failed"}},
     "preview": {"state": "failed"},
+    "moves": {"from": "v1", "to": "v2"},
 }
 
 

@@ -20,6 +20,7 @@ from rco.server.api import (
     runs,
     schedules,
     targets,
+    versions,
 )
 from rco.server.api.app import document
 from rco.server.health import Health
@@ -39,6 +40,7 @@ def handlers() -> list[HTTPRouteHandler]:
             schedules,
             queues,
             bulk,
+            versions,
             events,
             dead_letters,
             targets,

@@ -62,4 +62,6 @@ def test_numbers_of_kinds_are_never_used_again() -> None:
         "PAUSE": 18,
         "RESUME": 19,
         "PATCH": 20,
+        "BEGIN": 21,
+        "VERSION": 22,
     }

@@ -24,7 +24,7 @@ class Hand:
 
 
 async def given(hand: Hand, rate: float | None, count: int, due_us: int = 0, late_us: int = 0) -> tuple[list[int], int]:
-    pace = bulk_run._Pace(SimpleNamespace(clock=hand), rate, due_us)  # type: ignore[arg-type]
+    pace = bulk_run.Pace(SimpleNamespace(clock=hand), rate, due_us)  # type: ignore[arg-type]
     at: list[int] = []
     for _ in range(count):
         await pace.wait()

@@ -27,6 +27,7 @@ from rco.server.api import (
     runs,
     schedules,
     targets,
+    versions,
 )
 from rco.server.api.describe import whole
 from rco.server.api.faults import answer
@@ -42,6 +43,7 @@ _RESOURCES = (
     schedules,
     queues,
     bulk,
+    versions,
     events,
     dead_letters,
     targets,
@@ -55,6 +57,7 @@ _TAGS = {
     "runs": "Executions of workflows",
     "bulk": "One command to many runs",
     "queues": "Where runs wait for their turn",
+    "versions": "Versions of the application's code",
     "schedules": "When workflows are started by the clock",
     "events": "Verified events that were accepted",
     "dead letters": "Events that a subscription could not take",

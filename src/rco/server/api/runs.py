@@ -1,4 +1,4 @@
-"""/v1/runs: start, list, show, wait, signal, cancel, pause, resume, fork, reset, settle, retry."""
+"""/v1/runs: start, list, show, wait, signal, cancel, terminate, pause, resume, fork, reset, settle, retry."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from rco.model.wire import (
     StartedRun,
     StartRun,
     State,
+    TerminateAsk,
 )
 from rco.operations.cancel import cancel
 from rco.operations.fork import fork, reset
@@ -33,6 +34,7 @@ from rco.operations.retry import retry
 from rco.operations.settle import settle
 from rco.operations.signal import signal
 from rco.operations.start import start
+from rco.operations.terminate import terminate
 from rco.operations.view import MODES_OF
 from rco.server.api.asked import ERRORS, Ask, asked, identity
 from rco.store.contract.reader import RunFilter
@@ -119,6 +121,14 @@ async def cancel_run(request: Ask, run_id: FromPath[str], data: JSONBody[CancelA
     return Accepted(accepted=True, run_id=run_id)
 
 
+@post("/v1/runs/{run_id:str}/terminate", tags=["runs"], operation_id="terminateRun", status_code=202, responses=ERRORS)
+async def terminate_run(request: Ask, run_id: FromPath[str], data: JSONBody[TerminateAsk]) -> Accepted:
+    """Close the run at once, in whatever state it is, without running any of its code: no compensation runs."""
+    desk, principal, _, _ = asked(request)
+    await terminate(desk, principal, identity(run_id, "run_id"), data.reason)
+    return Accepted(accepted=True, run_id=run_id)
+
+
 @post("/v1/runs/{run_id:str}/pause", tags=["runs"], operation_id="pauseRun", status_code=202, responses=ERRORS)
 async def pause_run(request: Ask, run_id: FromPath[str], data: JSONBody[PauseAsk]) -> Accepted:
     """Set the run aside: nothing begins, what comes is kept. ``accepted`` false: it was paused before."""
@@ -181,6 +191,7 @@ ROUTES = [
     wait,
     signal_run,
     cancel_run,
+    terminate_run,
     pause_run,
     resume_run,
     fork_run,

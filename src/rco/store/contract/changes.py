@@ -153,6 +153,7 @@ class Changes:
         "start_keys",
         "taken",
         "then",
+        "versions",
         "waiters",
         "waiters_gone",
     )
@@ -166,6 +167,8 @@ class Changes:
         """(run id, first segment) of runs that begin only after this commit; ``first_seq`` is 0."""
         self.ended: list[Ended] = []
         self.moved: list[Moved] = []
+        self.versions: list[tuple[bytes, str]] = []
+        """(run id, version) of runs that go on with another version; a VERSION record of theirs is in a draft."""
         self.start_keys: list[StartKey] = []
         """Keys known to be free (of children); admissions bring their own."""
         self.messages: list[Message] = []

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from rco.model.run import Mode
+from rco.store.contract.versions import OpenRuns
 
 __all__ = ["STUCK_LOOKED_AT", "Diagnosis", "Idle", "Stuck"]
 
@@ -50,6 +51,11 @@ class Diagnosis(Protocol):
 
     def overdue(self, before_us: int) -> tuple[int, int]:
         """How many parked runs were due before ``before_us``, and when the first of them was."""
+        ...
+
+    def homeless(self) -> list[OpenRuns]:
+        """Open runs that wait because whoever owns their shard does not have the version they are pinned to, by
+        version."""
         ...
 
     def waiting_letters(self) -> int:

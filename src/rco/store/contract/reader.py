@@ -16,6 +16,7 @@ from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import QueueReader
 from rco.store.contract.revocations import Revocations
 from rco.store.contract.schedules import ScheduleReader
+from rco.store.contract.versions import Pins, Versions
 from rco.store.contract.writer import Seal
 
 __all__ = [
@@ -64,6 +65,10 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """The code of the error it closed with, or the cause for which it is blocked, in doubt or paused."""
     text: str | None = None
     """Stands in what it closed with or waits for, in its key or in its correlation id; A to Z as a to z."""
+    version: str | None = None
+    """As it stands in the row, see ``rco.model.version``."""
+    open_only: bool = False
+    """Without the closed ones."""
     users_only: bool = False
     """Without the service's own runs, whose workflows begin with ``rco.``."""
     after: bytes | None = None
@@ -82,9 +87,10 @@ class RunReader(Protocol):
         ...
 
     async def open_runs(
-        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None
+        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pins | None = None
     ) -> list[RunRow]:
-        """Open runs in ``mode`` by id upwards, of ``shards`` (``None``: all), for an owner that loads them."""
+        """Open runs in ``mode`` by id upwards, of ``shards`` (``None``: all), for an owner that loads them. Runs that
+        are pinned to a version outside of ``pool`` are left out."""
         ...
 
     async def count_open(self) -> dict[Mode, int]: ...
@@ -109,9 +115,12 @@ class JournalReader(Protocol):
 
 
 class TimerReader(Protocol):
-    async def due(self, before_us: int, limit: int, shards: Shards | None = None) -> list[tuple[int, bytes]]:
+    async def due(
+        self, before_us: int, limit: int, shards: Shards | None = None, pool: Pins | None = None
+    ) -> list[tuple[int, bytes]]:
         """(due_us, run id) of parked runs of ``shards`` due before ``before_us``, soonest first: all there are up to
-        ``limit``, for an owner that takes fewer as a sign that there are no more."""
+        ``limit``, for an owner that takes fewer as a sign that there are no more. Runs that are pinned to a version
+        outside of ``pool`` are left out: they would be due for ever."""
         ...
 
 
@@ -186,6 +195,7 @@ class Reader(
     Principals,
     Revocations,
     Namespaces,
+    Versions,
     Protocol,
 ):
     """All families together: what ``app`` hands out, each room taking the part it needs."""

@@ -15,7 +15,7 @@ from rco.store.collector import Batch
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
-from rco.store.postgres import namespaces, queues, schedules
+from rco.store.postgres import namespaces, queues, schedules, versions
 from rco.store.postgres.evidence import leases_decision
 from rco.store.postgres.text import plain_all
 from rco.store.quota import added_to, asked_spaces
@@ -149,6 +149,9 @@ def prepare(
         statement = FLUSH_WITH_BOTH if more.schedules else FLUSH_WITH_QUEUES
         arguments += queues.columns(put, changes.queues)
         pokes = tuple(one for one in queues.pokes(put, changes.queues) if one[15] not in epochs)
+    if changes.versions:
+        statement = f"SELECT {versions.around(statement.removeprefix('SELECT '), len(arguments))}"
+        arguments += versions.columns(changes.versions)
     if watched:
         statement, arguments = _counting(statement, arguments, changes, held, watched, at_us)
     return Prepared(
@@ -234,7 +237,8 @@ def _fence(changes: Changes, more: Added, epochs: dict[int, int]) -> tuple[list[
     for rows_of in (changes.moved, changes.ended, changes.waiters):
         shards.update([shard_of(row.run_id) for row in rows_of])
     shards.update([run_id[15] for run_id, _ in changes.taken])
-    shards.update([run_id[15] for run_id, _ in changes.waiters_gone])
+    for pairs in (changes.waiters_gone, changes.versions):
+        shards.update([run_id[15] for run_id, _ in pairs])
     shards.update([shard_of(write.row.schedule_id) for write in more.schedules if write.owned])
     if changes.queues:
         shards |= queues.fenced(changes.queues)

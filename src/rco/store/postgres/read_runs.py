@@ -9,8 +9,10 @@ from rco.model.run import Mode, Outcome
 from rco.store import rows
 from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter
+from rco.store.contract.versions import Pins
 from rco.store.event_message import event_body
 from rco.store.postgres.text import plain
+from rco.store.postgres.versions import pooled
 
 __all__ = [
     "COUNT",
@@ -64,7 +66,7 @@ def runs(where: RunFilter, limit: int) -> Question:
         parts.append(
             f"({rows.OPEN_RUNS} WHERE {_filter(where, values, mode=where.mode)} ORDER BY run_id DESC LIMIT {limit:d})"
         )
-    if where.mode is None or where.mode is Mode.CLOSED:
+    if (where.mode is None or where.mode is Mode.CLOSED) and not where.open_only:
         parts.append(
             f"({rows.CLOSED_RUNS} WHERE {_filter(where, values, mode=None)} ORDER BY run_id DESC LIMIT {limit:d})"
         )
@@ -80,7 +82,7 @@ def count_runs(where: RunFilter) -> Question:
     parts: list[str] = []
     if where.outcome is None and where.mode is not Mode.CLOSED:
         parts.append(f"(SELECT count(*) FROM run WHERE {_filter(where, values, mode=where.mode)})")
-    if where.mode is None or where.mode is Mode.CLOSED:
+    if (where.mode is None or where.mode is Mode.CLOSED) and not where.open_only:
         parts.append(f"(SELECT count(*) FROM closed_run WHERE {_filter(where, values, mode=None)})")
     return (f"SELECT {' + '.join(parts)}", values) if parts else ("", [])
 
@@ -102,6 +104,8 @@ def _filter(where: RunFilter, values: list[Any], *, mode: Mode | None) -> str:
     add("namespace =", where.namespace)
     if where.workflow is not None:
         add("workflow =", where.workflow)
+    if where.version is not None:
+        add("version =", where.version)
     if mode is not None:
         add("mode =", int(mode))
     if where.corr_id is not None:
@@ -129,19 +133,23 @@ def _filter(where: RunFilter, values: list[Any], *, mode: Mode | None) -> str:
     return " AND ".join(parts)
 
 
-def open_runs(mode: Mode, after: bytes | None, limit: int, shards: Shards | None) -> Question:
+def open_runs(mode: Mode, after: bytes | None, limit: int, shards: Shards | None, pool: Pins | None) -> Question:
     values: list[Any] = [after or b"", int(mode), limit]
     more = ""
     if shards is not None:
         values.append(sorted(shards))
         more = " AND shard = ANY ($4)"
+    more += pooled(pool, values)
     return f"{rows.OPEN_RUNS} WHERE run_id > $1 AND mode = $2{more} ORDER BY run_id LIMIT $3", values
 
 
-def due(before_us: int, limit: int, shards: Shards | None) -> Question:
+def due(before_us: int, limit: int, shards: Shards | None, pool: Pins | None) -> Question:
     values: list[Any] = [before_us, limit]
     more = ""
     if shards is not None:
         values.append(sorted(shards))
         more = " AND shard = ANY ($3)"
+    among = pooled(pool, values, "r.version")
+    if among:
+        more += f" AND EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = timer.run_id{among})"
     return f"SELECT due_us, run_id FROM timer WHERE due_us < $1{more} ORDER BY due_us, run_id LIMIT $2", values

@@ -20,8 +20,18 @@ from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
+from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
-from rco.store.postgres import namespaces, queues, read_evidence, read_intake, read_runs, revocations, schedules
+from rco.store.postgres import (
+    namespaces,
+    queues,
+    read_evidence,
+    read_intake,
+    read_runs,
+    revocations,
+    schedules,
+    versions,
+)
 from rco.store.postgres.connection import Pool, answering_within, fetch, is_unique_violation, open_pool, patiently
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain
@@ -95,9 +105,9 @@ class PostgresReader:
         return int((await self._ask(sql, *values))[0][0]) if sql else 0
 
     async def open_runs(
-        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None
+        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pins | None = None
     ) -> list[RunRow]:
-        sql, values = read_runs.open_runs(mode, after, self._bounded(limit), shards)
+        sql, values = read_runs.open_runs(mode, after, self._bounded(limit), shards, pool)
         return [rows.run(row) for row in await self._ask(sql, *values)]
 
     async def count_open(self) -> dict[Mode, int]:
@@ -119,8 +129,10 @@ class PostgresReader:
     async def journal(self, run_id: bytes) -> list[Segment]:
         return [Segment(*row) for row in await self._ask(read_runs.JOURNAL, run_id)]
 
-    async def due(self, before_us: int, limit: int, shards: Shards | None = None) -> list[tuple[int, bytes]]:
-        sql, values = read_runs.due(before_us, max(0, limit), shards)
+    async def due(
+        self, before_us: int, limit: int, shards: Shards | None = None, pool: Pins | None = None
+    ) -> list[tuple[int, bytes]]:
+        sql, values = read_runs.due(before_us, max(0, limit), shards, pool)
         return [(row[0], row[1]) for row in await self._ask(sql, *values)]
 
     async def messages(self, run_id: bytes) -> list[Message]:
@@ -283,3 +295,17 @@ class PostgresReader:
 
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         return revocations.page(await self._ask(revocations.PAGE, after, self._bounded(limit)))
+
+    async def announce(self, node: str, versions_: dict[str, str], current: str, at_us: int) -> dict[str, str]:
+        found = await self._ask(versions.ANNOUNCE, node, list(versions_), list(versions_.values()), current, at_us)
+        return {row[0]: row[1] for row in found}
+
+    async def version_nodes(self) -> list[NodeVersion]:
+        return [NodeVersion(*row) for row in await self._ask(versions.NODES)]
+
+    async def known_versions(self) -> dict[str, str]:
+        return {row[0]: row[1] for row in await self._ask(versions.KNOWN)}
+
+    async def count_versions(self, namespace: str | None) -> list[OpenRuns]:
+        values = None if namespace is None else plain(namespace)
+        return [OpenRuns(*row) for row in await self._ask(versions.COUNT, values)]

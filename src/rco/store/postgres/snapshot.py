@@ -15,8 +15,9 @@ from rco.store import rows
 from rco.store.contract.diagnosis import STUCK_LOOKED_AT, Idle, Stuck
 from rco.store.contract.reader import Segment
 from rco.store.contract.snapshot import History, LeaseRange, NodeRow
+from rco.store.contract.versions import OpenRuns
 from rco.store.contract.writer import Seal
-from rco.store.postgres import migrate, read_evidence, read_runs
+from rco.store.postgres import migrate, read_evidence, read_runs, versions
 from rco.store.postgres.aside import Aside
 from rco.store.postgres.connection import Connection, connect, state_of
 from rco.store.postgres.operate import CHAIN
@@ -141,6 +142,9 @@ class PostgresSnapshot:
     def overdue(self, before_us: int) -> tuple[int, int]:
         [(count, first_us)] = self.fetch(_OVERDUE, before_us)
         return count, first_us
+
+    def homeless(self) -> list[OpenRuns]:
+        return [OpenRuns(*row) for row in self.fetch(versions.HOMELESS)]
 
     def waiting_letters(self) -> int:
         return int(self.fetch(_LETTERS)[0][0])

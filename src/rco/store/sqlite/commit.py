@@ -15,7 +15,7 @@ from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import added, asked_runs, judge
 from rco.store.quota import asked_spaces, spend
-from rco.store.sqlite import match, namespaces, queues, schedules
+from rco.store.sqlite import match, namespaces, queues, schedules, versions
 from rco.store.sqlite.admit import look_up, open_among
 from rco.store.sqlite.bulk import Bulk
 from rco.store.sqlite.sweep import ClaimSweep
@@ -254,6 +254,8 @@ class _Work:
         if self._keys:
             flat = [part for key in self._keys for part in (key.namespace, key.key, key.request, key.run_id)]
             _START_KEYS.run(cursor, flat)
+        if changes.versions:
+            versions.write(cursor, changes.versions)
         if not changes.moved:
             return
         # Where a run ended up is what counts; it may have moved several times since the last commit.

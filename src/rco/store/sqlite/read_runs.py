@@ -11,6 +11,8 @@ from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow, fork_prefix
 from rco.store import rows
 from rco.store.contract.reader import RunFilter, Segment
+from rco.store.contract.versions import Pins
+from rco.store.sqlite.versions import pooled
 
 __all__ = ["count_open", "count_runs", "due", "forks", "journal", "key_holder", "messages", "open_runs", "run", "runs"]
 
@@ -30,7 +32,7 @@ def runs(connection: sqlite3.Connection, where: RunFilter, limit: int) -> list[R
         text, values = _filter(where, mode=where.mode)
         found = connection.execute(f"{rows.OPEN_RUNS} WHERE {text} ORDER BY run_id DESC LIMIT ?", (*values, limit))
         newest.append([rows.run(row) for row in found])
-    if where.mode is None or where.mode is Mode.CLOSED:
+    if (where.mode is None or where.mode is Mode.CLOSED) and not where.open_only:
         text, values = _filter(where, mode=None)
         found = connection.execute(f"{rows.CLOSED_RUNS} WHERE {text} ORDER BY run_id DESC LIMIT ?", (*values, limit))
         newest.append([rows.run(row) for row in found])
@@ -42,7 +44,7 @@ def count_runs(connection: sqlite3.Connection, where: RunFilter) -> int:
     if where.outcome is None and where.mode is not Mode.CLOSED:
         text, values = _filter(where, mode=where.mode)
         counted += connection.execute(f"SELECT count(*) FROM run WHERE {text}", values).fetchone()[0]
-    if where.mode is None or where.mode is Mode.CLOSED:
+    if (where.mode is None or where.mode is Mode.CLOSED) and not where.open_only:
         text, values = _filter(where, mode=None)
         counted += connection.execute(f"SELECT count(*) FROM closed_run WHERE {text}", values).fetchone()[0]
     return counted
@@ -61,6 +63,7 @@ def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
     parts, values = ["namespace = ?" if where.workflow or failed else "+namespace = ?"], [where.namespace]
     asked: dict[str, Any] = {
         "workflow = ?": where.workflow,
+        "version = ?": where.version,
         "mode = ?": None if mode is None else int(mode),
         "corr_id = ?": where.corr_id or None,
         "run_id < ?": where.after,
@@ -84,10 +87,13 @@ def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
     return " AND ".join(parts), values
 
 
-def open_runs(connection: sqlite3.Connection, mode: Mode, after: bytes | None, limit: int) -> list[RunRow]:
+def open_runs(
+    connection: sqlite3.Connection, mode: Mode, after: bytes | None, limit: int, pool: Pins | None
+) -> list[RunRow]:
+    among, pins = pooled(pool)
     found = connection.execute(
-        f"{rows.OPEN_RUNS} WHERE run_id > ? AND mode = ? ORDER BY run_id LIMIT ?",
-        (after or b"", int(mode), limit),
+        f"{rows.OPEN_RUNS} WHERE run_id > ? AND mode = ?{among} ORDER BY run_id LIMIT ?",
+        (after or b"", int(mode), *pins, limit),
     )
     return [rows.run(row) for row in found]
 
@@ -132,8 +138,12 @@ def messages(connection: sqlite3.Connection, run_id: bytes) -> list[Message]:
     return [rows.message(row[:-1]) for row in found]
 
 
-def due(connection: sqlite3.Connection, before_us: int, limit: int) -> list[tuple[int, bytes]]:
+def due(connection: sqlite3.Connection, before_us: int, limit: int, pool: Pins | None) -> list[tuple[int, bytes]]:
+    among, pins = pooled(pool, "r.version")
+    if among:
+        among = f" AND EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = timer.run_id{among})"
     found = connection.execute(
-        "SELECT due_us, run_id FROM timer WHERE due_us < ? ORDER BY due_us, run_id LIMIT ?", (before_us, limit)
+        f"SELECT due_us, run_id FROM timer WHERE due_us < ?{among} ORDER BY due_us, run_id LIMIT ?",
+        (before_us, *pins, limit),
     )
     return [(row[0], row[1]) for row in found]

@@ -25,8 +25,18 @@ from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
+from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
-from rco.store.sqlite import namespaces, queues, read_evidence, read_intake, read_runs, revocations, schedules
+from rco.store.sqlite import (
+    namespaces,
+    queues,
+    read_evidence,
+    read_intake,
+    read_runs,
+    revocations,
+    schedules,
+    versions,
+)
 from rco.store.sqlite.connection import open_reader
 from rco.store.sqlite.options import SqliteOptions
 from rco.store.sqlite.writer import SqliteWriter
@@ -109,9 +119,10 @@ class SqliteReader:
         after: bytes | None,
         limit: int,
         shards: Shards | None = None,  # noqa: ARG002 - one owner has them all
+        pool: Pins | None = None,
     ) -> list[RunRow]:
         limit = self._bounded(limit)
-        return await self._ask(lambda connection: read_runs.open_runs(connection, mode, after, limit))
+        return await self._ask(lambda connection: read_runs.open_runs(connection, mode, after, limit, pool))
 
     async def count_open(self) -> dict[Mode, int]:
         """Every mode of an open run is in it, with 0 where there is none."""
@@ -141,9 +152,10 @@ class SqliteReader:
         before_us: int,
         limit: int,
         shards: Shards | None = None,  # noqa: ARG002 - one owner has them all
+        pool: Pins | None = None,
     ) -> list[tuple[int, bytes]]:
         limit = max(0, limit)
-        return await self._ask(lambda connection: read_runs.due(connection, before_us, limit))
+        return await self._ask(lambda connection: read_runs.due(connection, before_us, limit, pool))
 
     async def messages(self, run_id: bytes) -> list[Message]:
         return await self._ask(lambda connection: read_runs.messages(connection, run_id))
@@ -278,3 +290,26 @@ class SqliteReader:
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         limit = self._bounded(limit)
         return await self._ask(lambda connection: revocations.page(connection, after, limit))
+
+    async def announce(self, node: str, versions_: dict[str, str], current: str, at_us: int) -> dict[str, str]:
+        """Written by the writer, in its next transaction. There is one node, so nobody announces at the same time."""
+        others = await self._ask(lambda connection: versions.others(connection, versions_))
+        if others:
+            return others
+        chores = [self._writer.chore(versions.FORGET, ())]
+        for name, digest in versions_.items():
+            chores.append(self._writer.chore(versions.KNOW, (name, digest, at_us)))
+            chores.append(self._writer.chore(versions.HAVE, (node, name, int(name == current))))
+        if not versions_:
+            chores.append(self._writer.chore(versions.HAVE, (node, "", 0)))
+        await asyncio.gather(*chores)
+        return {}
+
+    async def version_nodes(self) -> list[NodeVersion]:
+        return await self._ask(versions.nodes)
+
+    async def known_versions(self) -> dict[str, str]:
+        return await self._ask(versions.known)
+
+    async def count_versions(self, namespace: str | None) -> list[OpenRuns]:
+        return await self._ask(lambda connection: versions.count(connection, namespace))

@@ -14,8 +14,9 @@ from rco.store import migrate, rows
 from rco.store.contract.diagnosis import Idle, Stuck
 from rco.store.contract.reader import Segment
 from rco.store.contract.snapshot import History, LeaseRange, NodeRow
+from rco.store.contract.versions import OpenRuns
 from rco.store.contract.writer import Seal
-from rco.store.sqlite import examine, read_evidence, read_runs
+from rco.store.sqlite import examine, read_evidence, read_runs, versions
 from rco.store.sqlite.connection import open_reader
 from rco.store.sqlite.options import SqliteOptions
 
@@ -95,6 +96,9 @@ class SqliteSnapshot:
 
     def overdue(self, before_us: int) -> tuple[int, int]:
         return examine.overdue(self.connection, before_us)
+
+    def homeless(self) -> list[OpenRuns]:
+        return versions.homeless(self.connection)
 
     def waiting_letters(self) -> int:
         return examine.waiting_letters(self.connection)

@@ -37,6 +37,7 @@ _KINDS = {
     19: "RESUME",
     20: "PATCH",
     21: "BEGIN",
+    22: "VERSION",
 }
 _unpack = msgspec.msgpack.Decoder().decode
 

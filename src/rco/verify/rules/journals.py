@@ -46,6 +46,7 @@ class Journals:
         if counted != len(run.records):
             found.add(f"{name}: its segments hold {counted} records; {len(run.records)} are there")
         self._in_order(run)
+        self._versions(run)
 
     def _owned(self, run: Run, segment: SegmentLine, before: Tenure | None) -> Tenure | None:
         """Under which lease the segment was written, after one under ``before``: who lost a shard writes no more."""
@@ -80,6 +81,26 @@ class Journals:
                 if mine < epoch:
                     self._found.add(f"{run.name}: owner of epoch {mine} after one of epoch {epoch}")
                 epoch = max(epoch, mine)
+
+    def _versions(self, run: Run) -> None:
+        """A run goes on with the version it began with, until a VERSION record says another, which was decided."""
+        if not run.records or run.records[0].kind != "START":
+            return
+        version = str(run.records[0].body.get("version") or "")
+        moves = run.of("VERSION")[:]
+        for move in moves:
+            if move.body.get("from") != version:
+                self._found.add(
+                    f"{run.name}: record {move.seq} moves it from version {move.body.get('from')}, it was of {version}"
+                )
+            version = str(move.body.get("to"))
+        if run.line.version is not None and run.line.version != version:
+            self._found.add(f"{run.name} is said to be of version {run.line.version}, its journal says {version}")
+        decided = self._case.decided.get(run.line.id, []).count("move")
+        if decided != len(moves) and not self._case.trims.covers(run.line.id):
+            self._found.add(
+                f"{run.name} was moved {len(moves)} times between versions, which was decided {decided} times"
+            )
 
     def finish(self) -> RuleVerdict:
         evidence = f"{self._records} records in {self._segments} segments"
