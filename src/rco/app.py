@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.model.schedule import Schedule
+from rco.objects.content import ContentStore
 from rco.operations.access import Access
 from rco.operations.bulk_run import bulk_program
 from rco.operations.clearance import OPEN, GrantFor, Granting
@@ -110,6 +112,7 @@ class Service:
         self._environ = environ
         self._migrating = migrating
         self._granting: Granting | None = None
+        self._contents: ContentStore | None = None
         self._clock = SystemClock()
         self._ids = Ids(self._clock)
         self.metrics = Metrics()
@@ -416,6 +419,10 @@ class Service:
         api = Deferred(partial(self._control_api, access, settings), ready=memory.settle, failed=self._broken)
         self._stops.append(api.stop)
         mounts["/v1"] = api
+        graphql = self._graphql(access, settings)
+        if graphql is not None:
+            self._stops.append(graphql.stop)
+            mounts["/graphql"] = graphql
         root = Root(clock=clock, ids=ids, metrics=metrics, ingress=self._ingress, health=health, mounts=mounts)
         for app, address in (
             (root, settings.server.bind_addr),
@@ -434,6 +441,8 @@ class Service:
             await listener.start()
             self._stops.append(listener.stop)
         await api.start()
+        if graphql is not None:
+            await graphql.start()
         self.url = f"http://{listeners[0].host}:{listeners[0].port}"
         self.metrics_url = f"http://{listeners[1].host}:{listeners[1].port}"
 
@@ -451,19 +460,43 @@ class Service:
     def _access(self, keeper: Keeper) -> Access:
         return Access(keeper.reader, self._clock, None if self._granting is None else self._granting.authority)
 
+    def _graphql(self, access: Access, settings: Settings) -> Deferred | None:
+        """The graph, where it is wanted. Raises ``ConfigInvalid`` where what it needs is not installed."""
+        if not settings.graphql.enabled:
+            return None
+        if find_spec("strawberry") is None:
+            raise ConfigInvalid(
+                "needs a library that is not installed", cure="pip install 'rco[graphql]'.", key="graphql.enabled"
+            )
+
+        def make() -> App:
+            from rco.server.graphql.app import graphql_app
+
+            return graphql_app(
+                lambda: self._desk,
+                access,
+                options=settings.graphql,
+                contents=self._contents,
+                admit=self._ingress.admit,
+                body_limit_bytes=settings.limits.body_limit_bytes,
+                read_timeout_s=settings.server.read_timeout_s,
+            )
+
+        return Deferred(make, ready=memory.settle, failed=self._broken)
+
     async def _content(self, settings: Settings, keeper: Keeper) -> tuple[dict[str, App], dict[str, ReadyCheck]]:
         """The content store's routes and what must hold for them, where they are wanted."""
         if not settings.content.enabled:
             return {}, {}
-        from rco.objects.content import ContentStore
         from rco.objects.opening import open_objects
         from rco.server.content import ContentApp
 
         objects = open_objects(settings.objects, self._data, clock=self._clock, ids=self._ids, resolve=self._secrets)
         await objects.start()
         self._stops.append(objects.stop)
+        self._contents = ContentStore(objects)
         app = ContentApp(
-            ContentStore(objects),
+            self._contents,
             lambda: self._desk,
             self._access(keeper),
             self._clock,

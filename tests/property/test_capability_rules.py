@@ -28,6 +28,8 @@ paths = st.lists(st.sampled_from(["v1", "charges", "7", "*"]), min_size=1, max_s
 )
 scopes = st.one_of(
     names.map("run:start:{}".format),
+    names.map("run:signal:{}".format),
+    names.map("run:cancel:{}".format),
     names.map("webhook:accept:{}".format),
     names.map("call:{}".format),
     st.tuples(names, st.sampled_from(["*", "GET", "GET,POST"])).map(lambda it: f"call:{it[0]}:{it[1]}"),
@@ -39,7 +41,7 @@ scopes = st.one_of(
 asks = st.one_of(
     st.builds(
         Ask,
-        kind=st.sampled_from(["run:start", "webhook:accept"]),
+        kind=st.sampled_from(["run:start", "run:signal", "run:cancel", "webhook:accept"]),
         name=st.sampled_from(["fulfil", "refund", "payments"]),
         namespace=st.sampled_from(["default", "other"]),
         corr_id=st.sampled_from(["", "c-1"]),
@@ -184,7 +186,14 @@ def test_caveats_of_any_bytes_are_judged_or_refused(held, ask, moment):
 @given(st.text(max_size=60))
 def test_any_text_is_a_scope_or_a_clear_no(text):
     with contextlib.suppress(ValueError):
-        assert parse_scope(text).kind in ("write:put", "webhook:accept", "run:start", "call")
+        assert parse_scope(text).kind in (
+            "write:put",
+            "webhook:accept",
+            "run:start",
+            "run:signal",
+            "run:cancel",
+            "call",
+        )
 
 
 plain = st.recursive(

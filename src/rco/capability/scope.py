@@ -5,6 +5,8 @@ A scope is words with ``:`` between them. Its first words say which kind it is::
     write:put                       put content into the store
     webhook:accept:PROVIDER         a verified delivery of PROVIDER is taken in
     run:start:WORKFLOW              start a run
+    run:signal:WORKFLOW             send a signal to a run of it
+    run:cancel:WORKFLOW             ask a run of it to cancel
     call:TARGET                     call TARGET in every way that its own rules allow
     call:TARGET:METHODS             ... with these methods only: GET, or GET,HEAD, or *
     call:TARGET:METHODS:PATH        ... and these paths only: /v1/charges, /v1/*/refunds, /v1/**
@@ -23,7 +25,7 @@ from rco.model.path import PathPattern
 
 __all__ = ["Ask", "Scope", "covers", "parse_scope", "parse_scopes", "scopes_text"]
 
-_KINDS = {"write:put": 0, "webhook:accept": 1, "run:start": 1, "call": 1}
+_KINDS = {"write:put": 0, "webhook:accept": 1, "run:start": 1, "run:signal": 1, "run:cancel": 1, "call": 1}
 """The kinds of scope, and how many names follow."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{0,127}\*?")
 _METHODS = re.compile(r"\*|[A-Z]{1,20}(?:,[A-Z]{1,20}){0,9}")

@@ -142,7 +142,7 @@ async def _develop(loaded: Loaded, watched: list[Path], again: bool) -> int:
     await asyncio.sleep(0)
     try:
         try:
-            service = await _started(loaded.settings, migrating=True)
+            service = await _started(_open_to_look(loaded.settings), migrating=True)
         except RcoError as error:
             if not again:
                 raise
@@ -159,6 +159,12 @@ async def _develop(loaded: Loaded, watched: list[Path], again: bool) -> int:
         return _CHANGED if word == "changed" else _status(service, word)
     finally:
         await stop_task(changed)
+
+
+def _open_to_look(settings: Settings) -> Settings:
+    """Whoever develops may ask for the schema of the graph."""
+    graphql = msgspec.structs.replace(settings.graphql, introspection=True)
+    return msgspec.structs.replace(settings, graphql=graphql)
 
 
 async def _started(settings: Settings, *, migrating: bool = False) -> Service:

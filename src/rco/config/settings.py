@@ -26,6 +26,7 @@ from rco.model.target import Target
 from rco.objects.options import ContentOptions, ObjectOptions
 from rco.queues.options import QueueOptions
 from rco.scheduler.options import SchedulerOptions
+from rco.server.graphql.options import GraphqlOptions
 from rco.store.options import StoreOptions
 
 __all__ = [
@@ -114,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vault: VaultOptions = VaultOptions()
     objects: ObjectOptions = ObjectOptions()
     content: ContentOptions = ContentOptions()
+    graphql: GraphqlOptions = GraphqlOptions()
     namespaces: dict[str, Quotas] = {}
     """Tenants by name, each with its quotas; what is not given is not bounded. ``default`` is always there."""
     providers: dict[str, ProviderSettings] = {}

@@ -6,18 +6,20 @@ from rco.engine.queueing import waits_in_queue
 from rco.errors import Conflict
 from rco.kit.ids import id_text
 from rco.model.decision import Verb
-from rco.model.principal import Principal, Role
+from rco.model.principal import Principal
 from rco.model.run import Mode
-from rco.operations.access import require
-from rco.operations.command import command_decision, find_run
+from rco.operations.command import command_decision, find_run_to
 from rco.operations.desk import Desk
 from rco.operations.terminate import terminate
 
 __all__ = ["cancel"]
 
 
-async def cancel(desk: Desk, principal: Principal, run_id: bytes, reason: str, *, force: bool = False) -> None:
-    """Ask a run to stop: its compensations run first. Needs the operator's role.
+async def cancel(
+    desk: Desk, principal: Principal, run_id: bytes, reason: str, *, force: bool = False, b3: str = ""
+) -> None:
+    """Ask a run to stop: its compensations run first. Needs the operator's role, or a capability for it; ``b3`` is the
+    address of the request's body.
 
     ``force``: terminate it instead, see ``terminate``. A second call has no further effect. Raises ``NotFound``, and
     ``Conflict`` when the run is already closed.
@@ -25,8 +27,7 @@ async def cancel(desk: Desk, principal: Principal, run_id: bytes, reason: str, *
     if force:
         await terminate(desk, principal, run_id, reason)
         return
-    require(principal, Role.OPERATOR)
-    row = await find_run(desk, principal, run_id)
+    row = await find_run_to(desk, principal, "cancel", run_id, b3)
     if row.mode is Mode.CLOSED:
         raise Conflict(f"run {id_text(run_id)} is closed ({row.outcome}).", cure="Nothing is left to cancel.")
     if row.mode is Mode.BLOCKED:

@@ -11,7 +11,7 @@ from rco.operations.desk import Desk
 from rco.operations.view import event_brief, event_view
 from rco.store.contract.reader import EventMark
 
-__all__ = ["PAGE_MAX", "find_event", "list_events", "show_event"]
+__all__ = ["PAGE_MAX", "find_event", "list_events", "page_of_events", "show_event"]
 
 PAGE_MAX = 500
 
@@ -30,11 +30,19 @@ async def list_events(
     """One page, newest first, without data; at most ``PAGE_MAX``. ``after`` is the ``next`` of the page before.
 
     Needs the viewer's role. Raises ``Refused`` for an ``after`` that never was a ``next``."""
+    found, more = await page_of_events(desk, principal, type=type, after=after, limit=limit)
+    return EventPage(items=[event_brief(event) for _, event in found], next=found[-1][0] if more else None)
+
+
+async def page_of_events(
+    desk: Desk, principal: Principal, *, type: str | None = None, after: str | None = None, limit: int = 50
+) -> tuple[list[tuple[str, Event]], bool]:
+    """The same with the data, each event with what ``after`` would be to go on behind it, and whether there are more.
+    Whoever shows data asks for the operator's role first."""
     require(principal, Role.VIEWER)
     limit = max(1, min(limit, PAGE_MAX))
     found = await desk.reader.events(principal.namespace, type, _mark(after), limit + 1)
-    following = "{}-{}".format(*found[limit - 1][0]) if len(found) > limit else None
-    return EventPage(items=[event_brief(event) for _, event in found[:limit]], next=following)
+    return [("{}-{}".format(*mark), event) for mark, event in found[:limit]], len(found) > limit
 
 
 def _mark(cursor: str | None) -> EventMark | None:

@@ -9,6 +9,7 @@ import msgspec
 from rco.kit.ids import id_text
 from rco.model.journal import Record, decode_segment
 from rco.model.principal import Principal, Role
+from rco.model.run import RunRow
 from rco.model.wire import ForkedFrom, RunPage, RunView, TimelineEntry
 from rco.model.wire_queues import QueueSeat
 from rco.operations.access import require
@@ -18,7 +19,7 @@ from rco.operations.timeline import timeline
 from rco.operations.view import run_brief, run_detail
 from rco.store.contract.reader import RunFilter, Segment
 
-__all__ = ["ENTRIES_MAX", "PAGE_MAX", "WAIT_S_MAX", "list_runs", "show_run", "wait_run"]
+__all__ = ["ENTRIES_MAX", "PAGE_MAX", "WAIT_S_MAX", "list_runs", "page_of_runs", "show_run", "wait_run"]
 
 PAGE_MAX = 500
 ENTRIES_MAX = 2_000
@@ -27,12 +28,17 @@ WAIT_S_MAX = 60.0
 
 async def list_runs(desk: Desk, principal: Principal, where: RunFilter) -> RunPage:
     """One page of the principal's namespace, newest first; at most ``PAGE_MAX`` of them. Needs the viewer's role."""
+    rows, more = await page_of_runs(desk, principal, where)
+    return RunPage(items=[run_brief(row) for row in rows], next=id_text(rows[-1].run_id) if more else None)
+
+
+async def page_of_runs(desk: Desk, principal: Principal, where: RunFilter) -> tuple[list[RunRow], bool]:
+    """The same as rows, and whether there are more."""
     require(principal, Role.VIEWER)
     limit = max(1, min(where.limit, PAGE_MAX))
     # One more than asked for tells whether there is a next page.
     rows = await desk.reader.runs(msgspec.structs.replace(where, namespace=principal.namespace, limit=limit + 1))
-    following = id_text(rows[limit - 1].run_id) if len(rows) > limit else None
-    return RunPage(items=[run_brief(row) for row in rows[:limit]], next=following)
+    return rows[:limit], len(rows) > limit
 
 
 async def show_run(desk: Desk, principal: Principal, run_id: bytes) -> RunView:

@@ -89,6 +89,7 @@ class ModelReader:
                 and where.workflow in (None, row.workflow)
                 and where.version in (None, row.version)
                 and (not where.corr_id or where.corr_id == row.corr_id)
+                and (where.ids is None or row.run_id in where.ids)
                 and (where.after is None or row.run_id < where.after)
                 and _fits(row, where)
             ]

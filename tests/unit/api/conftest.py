@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,14 @@ class Served:
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with serving(tmp_path) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, **more: Any) -> AsyncIterator[Served]:
+    """A service in ``tmp_path`` with ``more`` settings."""
+    tmp_path.mkdir(exist_ok=True)
     app = tmp_path / "greeting.py"
     app.write_text(APP)
     settings = Settings(
@@ -76,6 +85,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         queues={"slow": Queue(concurrency=1, per_key_concurrency=1, weights={"big": 3})},
         # Nothing has a field of a number: this one can never take an order.
         subscriptions=[Subscription(name="odd", workflow="greet", type="order.created", where=".data.n.x")],
+        **more,
     )
     service = await build(settings, environ={}, migrating=True)
     await service.start()

@@ -69,6 +69,7 @@ def test_it_lists_every_route() -> None:
         for method in handler.http_methods
     }
     beside = {("GET", path) for path in Health.PATHS} | {("POST", "/webhooks/{provider}"), ("GET", "/v1/openapi.json")}
+    beside |= {("GET", "/graphql"), ("POST", "/graphql")}
     assert described == served | beside
 
 

@@ -42,6 +42,34 @@ _STATE = {
 }
 
 
+_OPERATION = {
+    "type": "object",
+    "required": ["query"],
+    "additionalProperties": False,
+    "properties": {
+        "query": {"type": "string"},
+        "variables": {"type": ["object", "null"]},
+        "operationName": {"type": ["string", "null"]},
+        "extensions": {"type": ["object", "null"]},
+    },
+}
+_OPERATIONS = {"type": "array", "items": _OPERATION, "minItems": 1}
+_GRAPHQL_KIND = "application/graphql-response+json"
+_GRAPHQL = {
+    "200": {
+        "description": "The answer; errors stand in it",
+        "content": {kind: {"schema": {}} for kind in (_GRAPHQL_KIND, "application/json")},
+    },
+    "400": {
+        "description": "The query was refused before it ran, with errors in it; or no GraphQL request, with a Problem",
+        "content": {_GRAPHQL_KIND: {"schema": {}}, "application/json": {"schema": _PROBLEM}},
+    },
+    **{str(status): _REFUSED[str(status)] for status in (405, 408, 413, 415, 503)},
+    "401": _answer("UNAUTH: the bearer token is missing or not known", _PROBLEM),
+    "404": _answer("NOT_FOUND: graphql.enabled is not set", _PROBLEM),
+}
+
+
 def _probe(name: str, text: str, schema: dict[str, Any], *, down: str = "") -> dict[str, Any]:
     answers = {"200": _answer(text, schema)} | ({"503": _answer(down, schema)} if down else {})
     return {"get": {"operationId": name, "summary": text, "tags": ["health"], "security": [], "responses": answers}}
@@ -75,6 +103,29 @@ BESIDE: dict[str, Any] = {
             },
         }
     },
+    "/graphql": {
+        "get": {
+            "operationId": "graphqlQuery",
+            "summary": "A GraphQL query, where graphql.enabled is set; docs/reference/schema.graphql is the schema",
+            "tags": ["graphql"],
+            "parameters": [
+                {"name": "query", "in": "query", "required": True, "schema": {"type": "string"}},
+                {"name": "variables", "in": "query", "schema": {"type": "string"}},
+                {"name": "operationName", "in": "query", "schema": {"type": "string"}},
+            ],
+            "responses": _GRAPHQL,
+        },
+        "post": {
+            "operationId": "graphql",
+            "summary": "GraphQL queries and mutations, or several in a list",
+            "tags": ["graphql"],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"oneOf": [_OPERATION, _OPERATIONS]}}},
+            },
+            "responses": _GRAPHQL,
+        },
+    },
     "/v1/openapi.json": {
         "get": {
             "operationId": "describe",
@@ -96,6 +147,7 @@ def whole(schema: dict[str, Any]) -> bytes:
     tags = [
         *schema.get("tags", []),
         {"name": "webhooks", "description": "What providers send"},
+        {"name": "graphql", "description": "The read side as one graph"},
         {"name": "health", "description": "Probes"},
     ]
     told = {**schema, "paths": {**schema["paths"], **BESIDE}, "tags": tags}

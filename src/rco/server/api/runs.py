@@ -109,7 +109,8 @@ async def signal_run(request: Ask, run_id: FromPath[str], data: JSONBody[SignalA
     """Send a signal. ``accepted`` false: this ``message_id`` was taken before."""
     desk, principal, _, _ = asked(request)
     message_id = data.message_id or id_text(desk.ids.uuid7())
-    new = await signal(desk, principal, identity(run_id, "run_id"), data.name, data.value, message_id)
+    b3 = str(request.scope.get("body_b3", ""))
+    new = await signal(desk, principal, identity(run_id, "run_id"), data.name, data.value, message_id, b3)
     return Accepted(accepted=new, run_id=run_id)
 
 
@@ -117,7 +118,8 @@ async def signal_run(request: Ask, run_id: FromPath[str], data: JSONBody[SignalA
 async def cancel_run(request: Ask, run_id: FromPath[str], data: JSONBody[CancelAsk]) -> Accepted:
     """Ask the run to cancel. Its compensations run before it closes."""
     desk, principal, _, _ = asked(request)
-    await cancel(desk, principal, identity(run_id, "run_id"), data.reason, force=data.force)
+    b3 = str(request.scope.get("body_b3", ""))
+    await cancel(desk, principal, identity(run_id, "run_id"), data.reason, force=data.force, b3=b3)
     return Accepted(accepted=True, run_id=run_id)
 
 

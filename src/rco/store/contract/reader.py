@@ -71,6 +71,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Without the closed ones."""
     users_only: bool = False
     """Without the service's own runs, whose workflows begin with ``rco.``."""
+    ids: tuple[bytes, ...] | None = None
+    """These runs alone."""
     after: bytes | None = None
     limit: int = 50
 

@@ -110,6 +110,9 @@ def _filter(where: RunFilter, values: list[Any], *, mode: Mode | None) -> str:
         add("mode =", int(mode))
     if where.corr_id is not None:
         add("corr_id =", where.corr_id)
+    if where.ids is not None:
+        values.append(list(where.ids))
+        parts.append(f"run_id = ANY (${len(values)}::bytea[])")
     if where.after is not None:
         add("run_id <", where.after)
     if where.opened_from_us is not None:

@@ -60,7 +60,8 @@ def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
     failed = where.outcome is not None and where.outcome is not Outcome.COMPLETED
     # With a plus the namespace is compared but not searched for: an index that only begins with it would give all its
     # runs out of order, to be sorted for one page.
-    parts, values = ["namespace = ?" if where.workflow or failed else "+namespace = ?"], [where.namespace]
+    parts = ["namespace = ?" if where.workflow or failed else "+namespace = ?"]
+    values: list[Any] = [where.namespace]
     asked: dict[str, Any] = {
         "workflow = ?": where.workflow,
         "version = ?": where.version,
@@ -77,6 +78,9 @@ def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
         if value is not None:
             parts.append(text)
             values.append(value)
+    if where.ids is not None:
+        parts.append(f"run_id IN ({', '.join('?' * len(where.ids))})")
+        values.extend(where.ids)
     if where.users_only:
         parts.append("substr(workflow, 1, 4) <> 'rco.'")
     # Said again in the words of the partial indexes, or the planner may not use them.
