@@ -31,6 +31,7 @@ __all__ = ["Loading", "replay"]
 PAGE = 500
 MOVE = "move"
 """The kind of a message that asks the run's owner to write down another version."""
+_WAITING = ("pause", "resume")
 _COMMANDED = (Kind.CANCEL, Kind.PAUSE, Kind.RESUME)
 
 
@@ -185,6 +186,7 @@ class Loading:
                 await self.on_terminate(row, ends[0])
                 return True
             resume = begin = None
+            heard: set[str] = set()
             if row.mode is Mode.PAUSED or row.mode is Mode.QUEUED:
                 if run_id in gone:
                     return False
@@ -195,7 +197,8 @@ class Loading:
                     await self.on_cancel(row, said)
                     return True
                 if what == "begin":
-                    begin = said
+                    # What was heard while it waited is not heard again by its code.
+                    begin, heard = said, {one.message_id for one in messages if one.kind in _WAITING}
                 else:
                     resume = await self._resumed(row, messages)
                     if resume is None:
@@ -205,6 +208,7 @@ class Loading:
                 return run_id not in gone
             if isinstance(live, Ghost):
                 return False
+            live.taken |= heard
             # In this very turn: a deadline that has passed meanwhile must not come before what was here in time.
             self._deliver(live, messages)
             known = {message.message_id for message in messages}

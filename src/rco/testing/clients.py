@@ -24,7 +24,7 @@ from rco.testing.loop import VirtualLoop
 from rco.testing.node import Node, starts
 from rco.testing.plan import Plan
 from rco.testing.upstream import Upstream
-from rco.testing.workloads import KINDS
+from rco.testing.workloads import KINDS, QUEUED
 
 __all__ = ["Asked", "Clients"]
 
@@ -163,12 +163,19 @@ class Clients:
 
     async def _start(self, order: str, workflow: str, given: dict[str, Any], more: str = "") -> bytes:
         key = f"{workflow}:{order}{more}"
-        ask = StartAsk(workflow=workflow, input=given, key=key, corr_id=order)
+        ask = StartAsk(workflow=workflow, input=given, key=key, corr_id=order, **self._seat(order, workflow))
         started = await self._insist("start", key, lambda engine: engine.start_run(ask), (Conflict,))
         run_id: bytes = started.run_id
         self._note("start", key, run_id=run_id, order=order, kind=workflow)
         self._maybe_pause(key, run_id)
         return run_id
+
+    def _seat(self, order: str, workflow: str) -> dict[str, Any]:
+        """Some wait in the queue, where there is one; none of which others must begin for it to end."""
+        random = Random(f"queue {order} {self._plan.seed}")  # noqa: S311 - not for secrets
+        if self._plan.queue is None or workflow not in QUEUED or random.random() < 0.2:
+            return {}
+        return {"queue": "q", "fair_key": f"k{random.randrange(3)}", "priority": random.choice((5, 5, 5, 2))}
 
     # -- pauses ----------------------------------------------------------------------------------------------------
 

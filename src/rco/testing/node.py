@@ -12,6 +12,8 @@ from rco.engine.engine import Engine
 from rco.engine.program import Programs
 from rco.kit.ids import Ids
 from rco.model.event import Event
+from rco.queues.dispatcher import Dispatcher
+from rco.queues.options import QueueOptions
 from rco.scheduler.options import SchedulerOptions
 from rco.scheduler.scheduler import Scheduler
 from rco.testing.clocks import DriftingClock
@@ -62,6 +64,7 @@ class Node:
         self.actor: Actor
         self.engine: Engine | None = None
         self.scheduler: Scheduler | None = None
+        self.dispatcher: Dispatcher | None = None
         self.keeper: ModelKeeper | None = None
         self.on_end: Callable[[Node], None] = lambda _: None
         """Called when the node stops by itself, for its restart."""
@@ -112,7 +115,19 @@ class Node:
             ownership=keeper.ownership,
         )
         keeper.on_mail(engine.wake)
+        if plan.queue is not None:
+            self.dispatcher = Dispatcher(
+                engine,
+                keeper.writer,
+                keeper.reader,
+                keeper.ownership,
+                clock=self.clock,
+                queues={"q": plan.queue},
+                options=QueueOptions(poll_s=plan.leases.poll_s, page=2, keys_limit=2),
+            )
         await engine.start()
+        if self.dispatcher is not None:
+            await self.dispatcher.start()
         if plan.schedules:
             self.scheduler = Scheduler(
                 engine,
@@ -140,7 +155,7 @@ class Node:
         self._ended()
 
     def _ended(self) -> None:
-        self.engine = self.scheduler = None
+        self.engine = self.scheduler = self.dispatcher = None
         self._network.detach(self.alias)
         self._network.cut.discard(self.alias)
         if self._plan.nodes == 1:
@@ -148,12 +163,14 @@ class Node:
 
     def stop(self) -> None:
         """Stop it as an operator would: drain, hand over, end."""
-        engine, keeper, scheduler = self.engine, self.keeper, self.scheduler
+        engine, keeper, scheduler, dispatcher = self.engine, self.keeper, self.scheduler, self.dispatcher
         if engine is None or keeper is None:
             return
         self.engine = None
 
         async def down() -> None:
+            if dispatcher is not None:
+                await dispatcher.stop()
             if scheduler is not None:
                 await scheduler.stop()
             await engine.stop(self._plan.upstream_timeout_s)

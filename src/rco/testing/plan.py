@@ -7,6 +7,7 @@ from random import Random
 import msgspec
 
 from rco.engine.options import EngineOptions
+from rco.model.queue import Queue
 from rco.testing.leases import LeaseOptions
 
 __all__ = ["Plan", "draw"]
@@ -59,6 +60,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settle_again: float
     pause: float = 0.0
     """How often a run is paused for a while by somebody."""
+    queue: Queue | None = None
+    """The queue that some of the runs wait in."""
     schedules: int = 0
     """Schedules that there are when the world begins."""
     fork: float = 0.0
@@ -83,6 +86,17 @@ def _count(random: Random, chance: float, most: int) -> int:
 def _pair(random: Random, least: float, most: float) -> tuple[float, float]:
     low = least * (most / least) ** random.random()
     return low, low * random.choice((1.0, 2.0, 10.0))
+
+
+def _queue(random: Random) -> Queue | None:
+    """Drawn by itself: what else there is in a world does not depend on it."""
+    if random.random() < 0.5:
+        return None
+    return Queue(
+        concurrency=random.choice((1, 2, 3)),
+        per_key_concurrency=random.choice((None, 1, 2)),
+        weights=random.choice(({}, {"k0": 2})),
+    )
 
 
 def draw(seed: int, nodes: int | None = None) -> Plan:
@@ -137,4 +151,5 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         pause=random.choice((0.0, 0.3, 0.8)),
         fork=random.choice((0.0, 0.5, 1.0)),
         schedules=random.choice((0, 0, 1, 3)),
+        queue=_queue(Random(f"queue {seed}")),  # noqa: S311 - likewise
     )

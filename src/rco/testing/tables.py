@@ -19,10 +19,10 @@ from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.namespace import DEFAULT, NamespaceRow, Usage
 from rco.model.principal import Principal
-from rco.model.queue import Item
+from rco.model.queue import Item, queue_shard
 from rco.model.run import SHARDS, Mode, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
-from rco.store.contract.queues import QueueState
+from rco.store.contract.queues import ItemChange, ItemDone, QueueState
 from rco.store.contract.reader import Segment
 from rco.store.contract.revocations import Revocation
 from rco.store.contract.schedules import ScheduleRow
@@ -32,7 +32,7 @@ from rco.testing.table_queues import change_queues, granting_shards, put_items
 from rco.testing.table_quotas import ModelQuotas
 from rco.testing.table_schedules import changed_schedules
 
-__all__ = ["Appended", "Batch", "Committed", "Rewound", "Tables", "Transaction", "event_body", "fence"]
+__all__ = ["Appended", "Batch", "Committed", "Granted", "Rewound", "Tables", "Transaction", "event_body", "fence"]
 
 LOOK_BACK_LIMIT = 100
 _FIRST = bytes(32)
@@ -83,6 +83,15 @@ class Appended(msgspec.Struct, frozen=True):
     at_s: float
 
 
+class Granted(msgspec.Struct, frozen=True):
+    """A turn in a queue that was given, as only the database itself can tell: for checkers."""
+
+    item: Item
+    epoch: int
+    """That of the queue's shard."""
+    at_s: float
+
+
 class Tables(msgspec.Struct):
     """Committed state. ``copy`` is what a standby has."""
 
@@ -101,6 +110,7 @@ class Tables(msgspec.Struct):
     items: dict[bytes, Item] = {}
     queue_states: dict[str, QueueState] = {}
     namespaces: dict[str, NamespaceRow] = msgspec.field(default_factory=lambda: {DEFAULT: NamespaceRow(name=DEFAULT)})
+    granted: list[Granted] = []
     principals: dict[str, tuple[Principal, bytes]] = {}
     revocations: list[Revocation] = []
     counted: dict[str, Usage] = {}
@@ -190,6 +200,10 @@ class Transaction:
             self._end(ended)
         told = put_items(tables.items, self._opened) | change_queues(tables.items, tables.queue_states, changes.queues)
         self._woken.update(dict.fromkeys(sorted(told)))
+        for one in changes.queues:
+            if isinstance(one, ItemChange) and one.done is ItemDone.GRANT and one.run_id in tables.items:
+                epoch = tables.leases[queue_shard(one.queue)][1]
+                tables.granted.append(Granted(tables.items[one.run_id], epoch, self._now_s))
         refused = self._rest()
         decisions = self._decisions + batch.notes
         seal = self._sealer.seal(

@@ -15,11 +15,13 @@ from rco.model.effect import RetryPolicy
 from rco.testing.upstream import Upstream
 from rco.workflow import Applied, Context, NotApplied, Probe, Workflow, attempt, workflow
 
-__all__ = ["KINDS", "WORKFLOWS", "connect"]
+__all__ = ["KINDS", "QUEUED", "WORKFLOWS", "connect"]
 
 OFTEN = RetryPolicy(40, Backoff(first_s=0.05, cap_s=1.0))
 KINDS = ("chain", "gate", "nap", "fan", "trip", "charge", "family", "meeting", "event", "patience", "checked")
 """Kinds of order that clients make. ``meeting`` is two runs and ``event`` one that nobody starts by name."""
+QUEUED = ("chain", "nap", "fan", "trip", "charge", "patience")
+"""Workflows whose runs may wait in a queue: nobody waits for them who holds up another."""
 
 
 class Refusal(Exception):

@@ -15,6 +15,7 @@ from rco.testing.checks import (
     order,
     ownership,
     pauses,
+    queues,
     signals,
     ticks,
     timers,
@@ -50,6 +51,9 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "pauses": pauses.still,
     "forks": forks.alike,
     "ticks": ticks.once,
+    "limits": queues.limits,
+    "turns": queues.turns,
+    "fair": queues.fair,
 }
 """Every rule by its name."""
 
