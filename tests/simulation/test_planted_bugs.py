@@ -17,13 +17,17 @@ from rco.engine.options import EngineOptions
 from rco.engine.owner import Owner
 from rco.engine.parking import Parking
 from rco.engine.pausing import Pausing
+from rco.engine.queueing import Queueing
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.kit.ids import Ids
 from rco.model.effect import Answer, EffectFailed
 from rco.model.journal import Kind, Record
-from rco.model.run import Outcome
+from rco.model.message import Message
+from rco.model.queue import Queue
+from rco.model.run import Mode, Outcome
 from rco.model.target import Repeat
+from rco.queues.line import Line
 from rco.scheduler import commit
 from rco.scheduler import decide as deciding
 from rco.scheduler import scheduler as looking
@@ -35,6 +39,7 @@ from rco.testing.database import ModelDatabase
 from rco.testing.plan import draw
 from rco.testing.simulation import simulate
 from rco.testing.store import ModelKeeper
+from rco.testing.store_reader import ModelReader
 from rco.testing.store_writer import ModelWriter
 from rco.testing.wire import Wire
 from rco.workflow import probe as probe_module
@@ -365,6 +370,70 @@ def nobody_is_in_the_way(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def forget_the_permits(patch: pytest.MonkeyPatch) -> None:
+    """Who takes a queue over begins with none that are held."""
+
+    async def nothing(_self: Any, _queue: str) -> list[Any]:
+        return []
+
+    patch.setattr(ModelReader, "queue_running", nothing)
+
+
+def give_turns_without_the_fence(patch: pytest.MonkeyPatch) -> None:
+    """A turn counts also from who has lost the queue."""
+    patch.setattr(tables, "granting_shards", lambda _: set())
+
+
+def limit_all_but_no_key(patch: pytest.MonkeyPatch) -> None:
+    own = Line.next
+
+    def careless(self: Line) -> Any:
+        self.spec = msgspec.structs.replace(self.spec, per_key_concurrency=None)
+        return own(self)
+
+    patch.setattr(Line, "next", careless)
+
+
+def begin_without_a_turn(patch: pytest.MonkeyPatch) -> None:
+    """A run in a queue begins as soon as anything comes for it."""
+
+    def read(self: Queueing, row: Any, messages: Any) -> Any:
+        if row.mode is Mode.PAUSED:
+            return "begun", None
+        return "begin", Message(row.run_id, "begin", "begin", "begin", b"", 0)
+
+    patch.setattr(Queueing, "read", read)
+
+
+def stay_with_one_key(patch: pytest.MonkeyPatch) -> None:
+    """The key whose turn it is keeps it until it has run dry."""
+    own = Line.next
+
+    def greedy(self: Line) -> Any:
+        for key in self.keys.values():
+            key.deficit = 1000
+        return own(self)
+
+    patch.setattr(Line, "next", greedy)
+
+
+def forget_the_levels(patch: pytest.MonkeyPatch) -> None:
+    key = Line.key
+
+    def upside_down(self: Line, level: int, name: str, *, new: bool = False) -> Any:
+        made = key(self, level, name, new=new)
+        if made.ring in (self._new[level], self._old[level]):
+            made.ring.remove(made)
+            self._join(made, self._new[9 - level])
+        return made
+
+    patch.setattr(Line, "key", upside_down)
+
+
+CROWDED = {"queue": Queue(concurrency=1), "runs": 40, "start_within_s": 2.0}
+NARROW = {"queue": Queue(concurrency=3, per_key_concurrency=1), "runs": 40, "start_within_s": 2.0}
+
+
 PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (arm_before_commit, "durable", {}),
     (no_fence, "epochs", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
@@ -404,6 +473,12 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (late_at_once, "ticks", {"schedules": 3}),
     (early_ticks, "ticks", {"schedules": 3}),
     (nobody_is_in_the_way, "ticks", {"schedules": 3}),
+    (forget_the_permits, "limits", {"nodes": 3, "crashes": 3, **CROWDED}),
+    (give_turns_without_the_fence, "limits", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0), **CROWDED}),
+    (limit_all_but_no_key, "limits", {"nodes": 1, **NARROW}),
+    (begin_without_a_turn, "turns", {"nodes": 1, "pause": 0.8, **CROWDED}),
+    (stay_with_one_key, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
+    (forget_the_levels, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
     (wake_what_was_parked, "idle", {"nodes": 1, "options": EngineOptions(park_after_s=0.0)}),
 ]
 

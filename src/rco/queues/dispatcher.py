@@ -39,6 +39,8 @@ from rco.store.contract.writer import Writer
 __all__ = ["Dispatcher"]
 
 KEYS_PAGE = 500
+_LAST = "\U0010ffff"
+"""Behind every fairness key."""
 AGAIN_S = 0.5
 """After a read that failed."""
 IDLE_S = 30.0
@@ -343,14 +345,15 @@ class Dispatcher:
             for level, name in found:
                 key = line.keys.get((level, name))
                 if key is None:
-                    if len(line.keys) >= line.keys_limit:
-                        line.more_keys = True
-                        return
+                    if not line.takes_key(level):
+                        # The rest of this level joins when others run dry; what is urgent does not wait for it.
+                        after = (level, _LAST)
+                        break
                     key = line.key(level, name, new=not first)
                     fresh.append(key)
                 key.more = True
             await self._fill(held, fresh)
-            if len(found) < KEYS_PAGE:
+            if len(found) < KEYS_PAGE and after == found[-1]:
                 return
 
     async def _fill(self, held: _Held, keys: list[Key]) -> None:
@@ -439,7 +442,7 @@ class Dispatcher:
             self._give(held, given)
         if near:
             self._spawn(self._fill_near(held, near))
-        if line.more_keys and len(line.keys) < line.keys_limit // 2:
+        if line.wants_keys:
             self._refresh(held)
 
     async def _fill_near(self, held: _Held, keys: list[Key]) -> None:

@@ -54,6 +54,8 @@ class Line:
         """Runs that wait, as far as it is known."""
         self._by_key: dict[str, int] = {}
         self._where: dict[bytes, Key] = {}
+        self._keys = [0] * PRIORITIES
+        """How many keys of each level are known."""
         self._new: list[deque[Key]] = [deque() for _ in range(PRIORITIES)]
         self._old: list[deque[Key]] = [deque() for _ in range(PRIORITIES)]
         self._full: dict[str, list[Key]] = {}
@@ -67,8 +69,7 @@ class Line:
         self.waiting += 1
         key = self.keys.get((item.priority, item.key))
         if key is None:
-            if len(self.keys) >= self.keys_limit:
-                self.more_keys = True
+            if not self.takes_key(item.priority):
                 return
             key = self.key(item.priority, item.key, new=True)
         behind = not key.items or key.items[-1].run_id < item.run_id
@@ -84,11 +85,24 @@ class Line:
         if not behind:
             key.items = deque(sorted(key.items, key=lambda one: one.run_id))
 
+    def takes_key(self, level: int) -> bool:
+        """Whether one more key of the level may be known. If not, it is noted that there are more."""
+        if self._keys[level] < self.keys_limit:
+            return True
+        self.more_keys = True
+        return False
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whether few keys are left while the store may have more."""
+        return self.more_keys and sum(self._keys) < self.keys_limit // 2
+
     def key(self, level: int, name: str, *, new: bool = False) -> Key:
         """The key, which takes part in its level's round from now on."""
         key = self.keys.get((level, name))
         if key is None:
             key = self.keys[level, name] = Key(level, name)
+            self._keys[level] += 1
             key.deficit = self.spec.weights.get(name, 1)
             self._join(key, (self._new if new else self._old)[level])
         return key
@@ -145,6 +159,7 @@ class Line:
                         self._join(key, old)
                     else:
                         del self.keys[level, key.name]
+                        self._keys[level] -= 1
                     continue
                 limit = self.spec.per_key_concurrency
                 if limit is not None and self._by_key.get(key.name, 0) >= limit:

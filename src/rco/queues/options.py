@@ -17,6 +17,6 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True):
     page: int = 8
     """Runs of one fairness key in memory; the rest stay in the store until their turn is near."""
     keys_limit: int = 10_000
-    """Fairness keys of one queue that take turns at the same time; further ones join as these run out."""
+    """Fairness keys of one level of a queue that take turns at the same time; further ones join as these run out."""
     grants_at_a_time: int = 256
     """Turns given in one commit."""

@@ -123,7 +123,7 @@ class Node:
                 keeper.ownership,
                 clock=self.clock,
                 queues={"q": plan.queue},
-                options=QueueOptions(poll_s=plan.leases.poll_s, page=2, keys_limit=2),
+                options=QueueOptions(poll_s=plan.leases.poll_s, page=2, keys_limit=3),
             )
         await engine.start()
         if self.dispatcher is not None:

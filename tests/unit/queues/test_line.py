@@ -125,6 +125,8 @@ def test_keys_beyond_the_bound_stay_in_the_store() -> None:
     for number in range(3):
         one.push(item(number, f"k{number}"))
     assert (len(one.keys), one.more_keys, one.waiting) == (2, True, 3)
+    one.push(item(9, "urgent", 0))
+    assert one.next() == item(9, "urgent", 0)
 
 
 WEIGHTS = {"k0": 3, "k1": 2}
