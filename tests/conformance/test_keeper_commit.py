@@ -61,6 +61,7 @@ async def test_a_transaction_that_fails_leaves_nothing(keeper, desk, reopen):
         Mode.BLOCKED: 0,
         Mode.IN_DOUBT: 0,
         Mode.PAUSED: 0,
+        Mode.QUEUED: 0,
     }
     assert [s.data for s in await again.reader.journal(run_id)] == [b"start"]
 

@@ -13,7 +13,6 @@ from rco.engine.ask import StartAsk
 from rco.model.decision import Decision, Verb
 from rco.model.queue import Queue
 from rco.model.run import Mode
-from rco.queues.dispatcher import Dispatcher
 from rco.queues.options import QueueOptions
 from rco.store.contract.queues import Counted
 
@@ -28,15 +27,6 @@ class Node(SchedulerNode):
 
     async def start(self) -> Node:
         await super().start()
-        self.dispatcher = Dispatcher(
-            self.engine,
-            self.keeper.writer,
-            self.keeper.reader,
-            self.keeper.ownership,
-            clock=self.clock,
-            queues=self.queues,
-            options=self.queue_options,
-        )
         await self.dispatcher.start()
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,14 @@ from rco.kit.clock import MICROS, SystemClock
 from rco.kit.ids import Ids
 from rco.model.decision import Decision
 from rco.model.principal import Principal, Role
+from rco.model.queue import Queue
 from rco.model.run import RunRow
 from rco.model.schedule import Schedule, ScheduleSpec
 from rco.model.wire_schedules import ScheduleView
 from rco.operations.desk import Desk
 from rco.operations.schedule_make import create_schedule
+from rco.queues.dispatcher import Dispatcher
+from rco.queues.options import QueueOptions
 from rco.scheduler.body import schedule_of
 from rco.scheduler.options import SchedulerOptions
 from rco.scheduler.quota import Quota
@@ -69,6 +72,9 @@ class MovedClock:
 class Node:
     """One process's worth of RCO, without the doors."""
 
+    queues: Mapping[str, Queue] = {}
+    queue_options = QueueOptions()
+
     def __init__(self, home: Any, name: str, clock: MovedClock, options: SchedulerOptions) -> None:
         self.home, self.name, self.clock, self.options = home, name, clock, options
         self.calendars: dict[str, Any] = {}
@@ -109,9 +115,19 @@ class Node:
         self.scheduler.on_trouble.append(lambda name, problem: self.trouble.append(str(problem)))
         self.scheduler.on_passed.append(lambda reason, count: self.passed.extend([reason] * count))
         self.scheduler.on_start.append(lambda late: self.lateness.append(-1 if late is None else late))
+        self.dispatcher = Dispatcher(
+            self.engine,
+            self.keeper.writer,
+            self.keeper.reader,
+            self.keeper.ownership,
+            clock=self.clock,
+            queues=self.queues,
+            options=self.queue_options,
+        )
         self.desk = Desk(
             engine=self.engine,
             scheduler=self.scheduler,
+            dispatcher=self.dispatcher,
             quota=Quota(self.keeper.reader, self.clock, self.options.schedules_limit),
             writer=self.keeper.writer,
             reader=self.keeper.reader,
