@@ -19,7 +19,7 @@ from rco.config import Settings, load
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.model.effect import Answer, Attempt, RetryPolicy
-from rco.model.target import CallRequest, Repeat
+from rco.model.target import CallRequest, Repeat, TargetProbe
 from rco.store import migrate
 from rco.store.collector import Batch
 from rco.store.contract.changes import Changes, Draft
@@ -77,6 +77,9 @@ class Yes:
 
     def repeat_class(self, _: CallRequest) -> Repeat:
         return Repeat.KEYED
+
+    def probe(self, request: CallRequest) -> TargetProbe | None:
+        return None
 
     def retry_policy(self, _: CallRequest) -> RetryPolicy:
         return RetryPolicy(5)

@@ -18,10 +18,11 @@ from rco.datasource.options import database_faults
 from rco.egress.rules import Rules
 from rco.errors import ConfigInvalid, Misuse
 from rco.expr.jq import Expression
+from rco.model.probe_template import ProbeTemplate
 from rco.model.queue import NAME as QUEUE_NAME
 from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
-from rco.model.target import Credential, Rule, Target
+from rco.model.target import Credential, Rule, Target, TargetProbe
 from rco.objects import options as objects
 from rco.operations.policy import rule_problem
 from rco.scheduler.commit import input_of
@@ -228,8 +229,40 @@ def _target(target: Target, key: str, report: Report) -> None:
         _credential(target.credential, f"{key}.credential", report)
     if target.idempotency_header is not None:
         _header(target.idempotency_header, f"{key}.idempotency_header", report)
+    if target.probe is not None:
+        _probe(target.probe, target, f"{key}.probe", report)
     if target.fallback is not None and not 100 <= target.fallback.status <= 599:
         report(f"{key}.fallback.status", f"is {target.fallback.status}, not an HTTP status", "")
+
+
+def _probe(probe: TargetProbe, target: Target, key: str, report: Report) -> None:
+    try:
+        template = ProbeTemplate.compile(probe.get)
+    except ValueError as problem:
+        report(f"{key}.get", str(problem), "Write e.g. /orders?reference={idempotency_key}.")
+    else:
+        try:
+            allowed = Rules(target.allow).match("GET", template.sample) is not None
+        except ValueError:
+            allowed = False
+        if not allowed:
+            report(f"{key}.get", "is not allowed by any rule", "Add {methods: [GET], path: ...} to allow.")
+    for field in ("applied", "value"):
+        try:
+            Expression.compile(getattr(probe, field))
+        except ConfigInvalid as problem:
+            report(f"{key}.{field}", problem.message, problem.cure)
+    if probe.reference_header is not None:
+        _header(probe.reference_header, f"{key}.reference_header", report)
+    if target.idempotency_header is not None:
+        report(
+            key, "is never asked: calls carry an idempotency key", "Set idempotency_header to null, or leave it out."
+        )
+    if not 0 <= probe.grace_s <= 86_400 or not 1 <= probe.attempts <= 1000:
+        report(key, "needs grace of at most a day and 1 to 1000 attempts", "")
+    for status in (*probe.done, *probe.not_done):
+        if not 200 <= status <= 599 or (status in probe.done and status in probe.not_done):
+            report(key, f"status {status} is none, or says both", "Use each of 200 to 599 once.")
 
 
 def _rule(rule: Rule, key: str, report: Report) -> None:

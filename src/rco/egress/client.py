@@ -31,7 +31,7 @@ from rco.kit.ids import Ids
 from rco.model.decision import Decision
 from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
 from rco.model.path import PathRefused
-from rco.model.target import CallRequest, Repeat, Target
+from rco.model.target import CallRequest, Repeat, Target, TargetProbe
 from rco.telemetry.metrics import Metrics
 
 __all__ = ["REQUEST_LIMIT_BYTES", "Egress"]
@@ -170,6 +170,13 @@ class Egress:
         lane.meters.fell_back()
         declared = lane.target.fallback
         return {"status": declared.status, "headers": {}, "body": declared.body, "b3": "", "fallback": True}
+
+    def probe(self, request: CallRequest) -> TargetProbe | None:
+        """The target's own probe, for a call that may not be repeated."""
+        lane = self._lanes.get(request.target)
+        if lane is None or repeat_of(lane.target, request.method.upper()) is not Repeat.NEVER:
+            return None
+        return lane.target.probe
 
     def declared(self) -> list[Target]:
         """Every target as it was declared, by name."""

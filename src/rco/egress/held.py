@@ -8,7 +8,7 @@ from typing import Any
 from rco.egress.client import Egress
 from rco.egress.permit import Permit
 from rco.model.effect import Answer, Attempt, RetryPolicy
-from rco.model.target import CallRequest, Repeat
+from rco.model.target import CallRequest, Repeat, TargetProbe
 
 __all__ = ["Held"]
 
@@ -23,6 +23,9 @@ class Held:
 
     def repeat_class(self, request: CallRequest) -> Repeat:
         return self._egress.repeat_class(request)
+
+    def probe(self, request: CallRequest) -> TargetProbe | None:
+        return self._egress.probe(request)
 
     def retry_policy(self, request: CallRequest) -> RetryPolicy:
         return self._egress.retry_policy(request)

@@ -114,6 +114,8 @@ def check_headers(headers: Mapping[str, str], target: Target) -> None:
     taken = set()
     if target.idempotency_header:
         taken.add(target.idempotency_header.lower())
+    if target.probe is not None and target.probe.reference_header:
+        taken.add(target.probe.reference_header.lower())
     if target.credential:
         taken |= {"authorization", target.credential.header.lower()}
     size = 0

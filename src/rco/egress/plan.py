@@ -62,6 +62,8 @@ def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, bod
     repeat = repeat_of(target, method)
     if repeat is Repeat.KEYED and target.idempotency_header:
         headers[target.idempotency_header] = attempt.idempotency_key
+    elif repeat is Repeat.NEVER and target.probe is not None and target.probe.reference_header:
+        headers[target.probe.reference_header] = attempt.idempotency_key
     body = body_of(request, body_limit_bytes)
     typed = False
     if request.headers:

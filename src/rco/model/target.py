@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from rco.kit.backoff import Backoff
 
-__all__ = ["Breaker", "CallRequest", "CallResult", "Credential", "Fallback", "Repeat", "Rule", "Target"]
+__all__ = [
+    "PROBE_WORDS",
+    "Breaker",
+    "CallRequest",
+    "CallResult",
+    "Credential",
+    "Fallback",
+    "Repeat",
+    "Rule",
+    "Target",
+    "TargetProbe",
+]
+
+PROBE_WORDS = ("idempotency_key", "run_id", "corr_id", "body.NAME", "query.NAME")
+"""What may stand in braces in ``TargetProbe.get``; of ``body`` and ``query`` a field of the call, by its path."""
 
 
 class Repeat(StrEnum):
@@ -54,6 +68,30 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     body: object = None
 
 
+class TargetProbe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the target is asked whether a call that may not be repeated was done: for each that has no probe of its own.
+
+    Statuses come first: those of ``not_done`` say that it was not, those of ``done`` (empty: every 2xx) that
+    ``applied`` decides, and any other that it cannot be told yet.
+    """
+
+    get: str
+    """Path and query, e.g. `/orders?reference={idempotency_key}`. In braces: `idempotency_key`, `run_id`, `corr_id`, or
+    a field of the call, `body.order.id` or `query.name`. A rule must allow it."""
+    reference_header: str | None = None
+    """A header in which these calls carry their idempotency key, so that the target can find them by it."""
+    done: list[int] = []
+    not_done: list[int] = msgspec.field(default_factory=lambda: [404])
+    applied: str = "."
+    """A jq expression over the body that holds when it was done."""
+    value: str = "."
+    """One for what the call is worth then, as the body of its answer."""
+    grace_s: float = 10.0
+    """As long a request may still be on its way; before, that it was not done is not believed."""
+    absent: Literal["again", "failed"] = "again"
+    attempts: int = 12
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A downstream API. Everything that is not allowed here is refused before a socket opens."""
 
@@ -70,6 +108,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     credential: Credential | None = None
     idempotency_header: str | None = "Idempotency-Key"
     """The header by which the other side drops repeats; ``None``: it does not, so unsafe calls are never repeated."""
+    probe: TargetProbe | None = None
+    """How it is asked what became of a call that may not be repeated."""
     fallback: Fallback | None = None
     allow_private: list[str] = []
     """Networks (CIDR) this target may reach although they are private or loopback."""

@@ -16,7 +16,7 @@ from rco.kit.ids import id_bytes, id_text
 from rco.model.effect import Answer, Attempt, RetryPolicy
 from rco.model.journal import Record, decode_segment
 from rco.model.run import Mode, Outcome, RunRow
-from rco.model.target import CallRequest, Repeat
+from rco.model.target import CallRequest, Repeat, TargetProbe
 from rco.operations.view import MODES_OF
 from rco.store.contract.snapshot import Snapshot
 from rco.workflow.application import Application, load_application
@@ -29,6 +29,9 @@ class _NoCalls:
 
     def repeat_class(self, request: CallRequest) -> Repeat:
         raise NotFound(f"no target {request.target!r} in a rehearsal.")
+
+    def probe(self, request: CallRequest) -> TargetProbe | None:  # noqa: ARG002 - nothing is in doubt
+        return None
 
     def retry_policy(self, request: CallRequest) -> RetryPolicy:
         raise NotFound(f"no target {request.target!r} in a rehearsal.")

@@ -26,7 +26,7 @@ from rco.kit.clock import Clock
 from rco.kit.digest import content_address
 from rco.kit.ids import Ids
 from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
-from rco.model.target import CallRequest, Repeat, Rule, Target
+from rco.model.target import CallRequest, Repeat, Rule, Target, TargetProbe
 from rco.telemetry.metrics import Metrics
 from rco.testing.answers import Fault, Reply, Script
 from rco.workflow.conversion import plain
@@ -115,6 +115,9 @@ class StubTargets(Egress):
     def repeat_class(self, request: CallRequest) -> Repeat:
         self._known(request)
         return super().repeat_class(request)
+
+    def probe(self, request: CallRequest) -> TargetProbe | None:  # noqa: ARG002 - there is none
+        return None
 
     def retry_policy(self, request: CallRequest) -> RetryPolicy:
         self._known(request)

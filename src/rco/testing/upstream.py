@@ -15,7 +15,7 @@ import msgspec
 
 from rco.kit.backoff import Backoff
 from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
-from rco.model.target import CallRequest, Repeat
+from rco.model.target import CallRequest, Repeat, TargetProbe
 from rco.testing.loop import VirtualLoop
 from rco.testing.plan import Plan
 
@@ -157,6 +157,9 @@ class ModelCaller:
 
     def repeat_class(self, request: CallRequest) -> Repeat:
         return Repeat.NEVER if request.target == "once" else Repeat.KEYED
+
+    def probe(self, request: CallRequest) -> TargetProbe | None:  # noqa: ARG002 - there is none
+        return None
 
     def retry_policy(self, request: CallRequest) -> RetryPolicy:  # noqa: ARG002 - the same for all
         return RetryPolicy(40, Backoff(first_s=0.05, cap_s=1.0))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from rco.model.effect import Answer, Attempt, RetryPolicy
-from rco.model.target import CallRequest, Repeat
+from rco.model.target import CallRequest, Repeat, TargetProbe
 
 __all__ = ["Caller", "CallerOf"]
 
@@ -19,6 +19,10 @@ class Caller(Protocol):
     def retry_policy(self, request: CallRequest) -> RetryPolicy: ...
 
     def fallback(self, request: CallRequest) -> dict[str, Any] | None: ...
+
+    def probe(self, request: CallRequest) -> TargetProbe | None:
+        """How the target itself says that it is asked what became of this call, when it may not be repeated."""
+        ...
 
     def attempt(self, request: CallRequest, attempt: Attempt) -> Awaitable[Answer]: ...
 

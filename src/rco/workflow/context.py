@@ -34,6 +34,7 @@ from rco.model.journal import Kind
 from rco.model.target import CallRequest, CallResult, Repeat
 from rco.workflow.calls import Caller
 from rco.workflow.conversion import plain, returns
+from rco.workflow.declared_probe import declared_probe
 from rco.workflow.probe import CallProbe, Probe
 from rco.workflow.transactions import Isolation, Transactions, no_databases
 
@@ -269,8 +270,8 @@ class Context:
 
         Requests that the other side can recognise carry the same ``Idempotency-Key`` in every attempt, over crashes
         too. One that may not be repeated and whose answer is lost makes the run *in doubt*, which ``probe`` says how to
-        settle. Raises ``CallFailed`` when
-        the target says no or no attempt is left and there is no fallback, ``CallRefused`` when it may not leave.
+        settle, or else a probe that the target declares. Raises ``CallFailed`` when the target says no or no attempt is
+        left and there is no fallback, ``CallRefused`` when it may not leave.
         """
         label = name or f"{method} {target}"
         key = self._key(label)
@@ -306,7 +307,13 @@ class Context:
             fallback=partial(caller.fallback, request),
         )
         op.convert = _call_result
-        return op if probe is None else probed(op, probe.probing(caller, target))
+        if probe is not None:
+            return probed(op, probe.probing(caller, target))
+        if repeat is Repeat.NEVER:
+            declared = caller.probe(request)
+            if declared is not None:
+                return probed(op, declared_probe(declared, caller, request))
+        return op
 
     def compensate(self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> None:
         """If this run fails or is cancelled, await ``function(ctx, *arguments)``; the last registered runs first.

@@ -13,7 +13,7 @@ from rco.model.decision import Decision, Verb
 from rco.model.effect import Answer, EffectFailed, RetryPolicy
 from rco.model.journal import Kind
 from rco.model.run import Mode, Outcome
-from rco.model.target import Repeat
+from rco.model.target import Repeat, TargetProbe
 from rco.workflow import Applied, CallProbe, Context, NotApplied, Probe, attempt, workflow
 
 
@@ -170,6 +170,9 @@ class Shop:
 
     def repeat_class(self, request) -> Repeat:
         return Repeat.SAFE if request.method == "GET" else Repeat.NEVER
+
+    def probe(self, request) -> TargetProbe | None:
+        return None
 
     def retry_policy(self, request) -> RetryPolicy:
         return RetryPolicy(1)

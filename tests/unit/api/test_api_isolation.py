@@ -11,9 +11,13 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rco.kit.ids import Ids
+import msgspec
+
+from rco.engine.ask import StartAsk
+from rco.kit.ids import Ids, id_text
 from rco.model.principal import Principal, Role
 from rco.operations.access import token_digest
+from rco.operations.version_run import MOVE, MoveSpec
 from rco.server.api.app import document
 
 MARK = "xyzzy"
@@ -30,6 +34,8 @@ BODIES: dict[str, Any] = {
     "signalRun": {"name": "answer", "value": 1},
     "settleRun": {"key": "say", "verdict": "done", "reason": "r"},
     "cancelRun": {},
+    "terminateRun": {},
+    "moveRuns": {"from": "v1", "to": "v2"},
     "forkRun": {},
     "resetRun": {},
     "pauseRun": {},
@@ -82,8 +88,13 @@ async def things(served) -> dict[str, str]:
     assert status == 201, body
     bulk_id = json.loads(body)["id"]
     await admin.wait(bulk_id, timeout_s=20)
+    spec = MoveSpec(namespace="default", start=MARK, to="v2", before=b"\xff" * 16)
+    ask = StartAsk(workflow=MOVE, input=msgspec.to_builtins(spec, builtin_types=(bytes,)), actor="principal:admin")
+    move_id = id_text((await served.service._desk.engine.start_run(ask)).run_id)
+    await admin.wait(move_id, timeout_s=20)
     return {
         "run_id": run.id,
+        "move_id": move_id,
         "event_id": events.items[0].id,
         "letter_id": letters.items[0].id,
         "bulk_id": bulk_id,
@@ -146,7 +157,7 @@ async def test_no_route_shows_or_touches_what_is_of_another_namespace(served) ->
         if status < 300:
             told = body.decode()
             assert MARK not in told.replace(f"key {MARK}", ""), where
-            assert not any(theirs[one] in told for one in ("run_id", "letter_id", "bulk_id")), where
+            assert not any(theirs[one] in told for one in ("run_id", "letter_id", "bulk_id", "move_id")), where
         # Not by naming the namespace either, which is refused before anything is asked.
         status, _, _ = await served.call(method, filled, token=token, headers={"X-Rco-Namespace": "default"}, **given)
         assert status == 403, name

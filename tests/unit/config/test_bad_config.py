@@ -11,6 +11,7 @@ from rco.config.source import DEPTH_MAX, NODES_MAX, SOURCE_BYTES_MAX
 from rco.errors import ConfigInvalid
 
 TARGET = "targets:\n  pay:\n    base_url: https://pay.example.com\n    allow: [{methods: [GET], path: /a}]\n"
+UNKEYED = TARGET + "    idempotency_header: null\n"
 PROVIDER = "providers:\n  hub:\n    kind: github\n"
 SECRET = "sk_live_51Hxyz"
 
@@ -66,6 +67,13 @@ CASES: list[tuple[str, int, str, str]] = [
     (TARGET + "    breaker: {failure_ratio: 2}\n", 5, "targets.pay.breaker", "failure_ratio <= 1"),
     (TARGET + "    fallback: {status: 20}\n", 5, "targets.pay.fallback.status", "not an HTTP status"),
     (TARGET + "    idempotency_header: Host\n", 5, "targets.pay.idempotency_header", "not a header that can be set"),
+    (UNKEYED + "    probe: {get: orders}\n", 6, "targets.pay.probe.get", "must begin with"),
+    (UNKEYED + "    probe: {get: '/a?x={key}'}\n", 6, "targets.pay.probe.get", "there are idempotency_key"),
+    (UNKEYED + "    probe: {get: /b}\n", 6, "targets.pay.probe.get", "not allowed by any rule"),
+    (UNKEYED + "    probe: {get: /a, applied: '.['}\n", 6, "targets.pay.probe.applied", "jq"),
+    (UNKEYED + "    probe: {get: /a, done: [404]}\n", 6, "targets.pay.probe", "says both"),
+    (UNKEYED + "    probe: {get: /a, reference_header: Host}\n", 6, "targets.pay.probe.reference_header", "be set"),
+    (TARGET + "    probe: {get: /a}\n", 5, "targets.pay.probe", "never asked"),
     # secrets
     (TARGET + f"    credential: {{secret: {SECRET}}}\n", 5, "targets.pay.credential.secret", "a reference is due"),
     (TARGET + f"    credential: {{secret: env:{SECRET}}}\n", 5, "targets.pay.credential.secret", "a reference is due"),
