@@ -28,6 +28,7 @@ def bulk(
     opened_before: str | None = None,
     code: str | None = None,
     text: str | None = None,
+    attribute: list[str] | None = None,
     preview: Annotated[bool, Parameter(negative="")] = False,
     rate: float | None = None,
     stop_after_failures: int | None = None,
@@ -56,6 +57,8 @@ def bulk(
         Only runs that closed with this error code, or are blocked, in doubt or paused for this cause.
     text
         Only runs with this text in their error or result, their key or their correlation id.
+    attribute
+        Only runs with this attribute: customer=c-7, or a range of numbers or times: amount>=100. May be given again.
     preview
         Only say how many runs that are, and show the newest.
     rate
@@ -77,6 +80,7 @@ def bulk(
         opened_before=opened_before,
         code=code,
         text=text,
+        attributes=attribute or [],
     )
     if preview:
         _show(ask(link, lambda client: client.preview_bulk(where)), link.json)

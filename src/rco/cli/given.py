@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from rco.errors import ConfigInvalid
 from rco.kit.units import parse_duration_s
 
-__all__ = ["INPUT_BYTES_MAX", "JsonText", "duration_s", "json_value"]
+__all__ = ["INPUT_BYTES_MAX", "JsonText", "declared_attributes", "duration_s", "json_value"]
 
 INPUT_BYTES_MAX = 1 << 20
 JsonText = Annotated[str, Parameter(allow_leading_hyphen=True)]
@@ -47,3 +47,19 @@ def json_value(text: str, option: str) -> Any:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ConfigInvalid(f"not JSON: {error}", cure="""Quote strings, e.g. '"text"'.""", key=option) from None
+
+
+def declared_attributes(given: list[str]) -> dict[str, str | bool | int | float]:
+    """Attributes of a start, from NAME=VALUE. Raises ``ConfigInvalid``."""
+    found: dict[str, str | bool | int | float] = {}
+    for one in given:
+        name, sign, text = one.partition("=")
+        if not sign:
+            raise ConfigInvalid(f"{one!r} is not NAME=VALUE", key="--attribute")
+        try:
+            value = msgspec.json.decode(text, type=bool | int | float)
+        except msgspec.MsgspecError:
+            found[name] = text
+        else:
+            found[name] = value
+    return found

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from rco.cli.bulk import bulk, progress
 from rco.cli.exits import Exit
-from rco.cli.given import JsonText, duration_s, json_value
+from rco.cli.given import JsonText, declared_attributes, duration_s, json_value
 from rco.cli.output import print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.cli.show_run import STYLES, print_run, watch_run
@@ -29,6 +29,7 @@ def start(
     *,
     input: JsonText = "null",
     key: str | None = None,
+    attribute: list[str] | None = None,
     queue: str = "",
     fair_key: str = "",
     priority: int | None = None,
@@ -45,6 +46,9 @@ def start(
         Input as JSON; @FILE reads a file, - reads standard input.
     key
         Idempotency key: the same key with the same request is the same run.
+    attribute
+        What the run is found by, as NAME=VALUE; a value that is a number or true or false in JSON is that. May be given
+        again.
     queue
         Queue to wait in; the workflow's own where none is given.
     fair_key
@@ -55,10 +59,13 @@ def start(
         Wait for the run to close, at most this long (e.g. 30s), and show it.
     """
     value = json_value(input, "--input")
+    said = declared_attributes(attribute or [])
     limit_s = duration_s(wait, "--wait") if wait is not None else 0.0
 
     async def put(client: Client) -> int:
-        started = await client.start(workflow, value, key=key, queue=queue, fair_key=fair_key, priority=priority)
+        started = await client.start(
+            workflow, value, key=key, attributes=said, queue=queue, fair_key=fair_key, priority=priority
+        )
         if wait is not None:
             return _closed(await _wait(client, started.id, limit_s), link.json)
         if link.json:
@@ -76,6 +83,7 @@ def list_(
     workflow: str | None = None,
     state: State | None = None,
     corr_id: str | None = None,
+    attribute: list[str] | None = None,
     after: str | None = None,
     limit: int = 50,
     link: Link = LINK,
@@ -90,13 +98,18 @@ def list_(
         Only runs in this state.
     corr_id
         Only runs of this correlation id.
+    attribute
+        Only runs with this attribute: customer=c-7, or a range of numbers or times: amount>=100. May be given again.
     after
         Go on behind this run: the next of the page before.
     limit
         How many, at most 500.
     """
     page = ask(
-        link, lambda client: client.runs(workflow=workflow, state=state, corr_id=corr_id, after=after, limit=limit)
+        link,
+        lambda client: client.runs(
+            workflow=workflow, state=state, corr_id=corr_id, attributes=attribute or (), after=after, limit=limit
+        ),
     )
     if link.json:
         print_json(page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -105,13 +105,22 @@ class Client:
         input: Any = None,
         *,
         key: str | None = None,
+        attributes: dict[str, str | bool | int | float] | None = None,
         queue: str = "",
         fair_key: str = "",
         priority: int | None = None,
     ) -> StartedRun:
         """Start a run, in ``queue`` where one is named. With a ``key`` it may be repeated: ``created`` tells whether
         this asking opened it."""
-        body = StartRun(workflow=workflow, input=input, key=key, queue=queue, fair_key=fair_key, priority=priority)
+        body = StartRun(
+            workflow=workflow,
+            input=input,
+            key=key,
+            attributes=attributes or {},
+            queue=queue,
+            fair_key=fair_key,
+            priority=priority,
+        )
         return await self._post("/v1/runs", StartedRun, body)
 
     async def runs(
@@ -120,11 +129,16 @@ class Client:
         workflow: str | None = None,
         state: str | None = None,
         corr_id: str | None = None,
+        attributes: Sequence[str] = (),
         after: str | None = None,
         limit: int = 50,
     ) -> RunPage:
-        """One page of runs, newest first; ``after`` is the ``next`` of the page before."""
-        asked = {"workflow": workflow, "state": state, "corr_id": corr_id, "after": after, "limit": str(limit)}
+        """One page of runs, newest first; ``after`` is the ``next`` of the page before. ``attributes``: each must hold,
+        such as ``customer=c-7`` and ``amount>=100``."""
+        asked: dict[str, Any] = {"workflow": workflow, "state": state, "corr_id": corr_id, "after": after}
+        asked["limit"] = str(limit)
+        if attributes:
+            asked["attribute"] = list(attributes)
         return await self._get("/v1/runs", RunPage, asked)
 
     async def run(self, run_id: str) -> RunView:
@@ -297,7 +311,7 @@ class Client:
         return self._session
 
     async def _get(
-        self, path: str, kind: type[T], asked: Mapping[str, str | None] | None = None, *, timeout_s: float | None = None
+        self, path: str, kind: type[T], asked: Mapping[str, Any] | None = None, *, timeout_s: float | None = None
     ) -> T:
         return decode(await self._request("GET", path, params=_given(asked or {}), timeout_s=timeout_s), kind)
 
@@ -310,7 +324,7 @@ class Client:
         path: str,
         kind: type[T],
         *,
-        params: Mapping[str, str | None] | None = None,
+        params: Mapping[str, Any] | None = None,
         body: msgspec.Struct | None = None,
     ) -> T:
         sent = msgspec.json.encode(body) if body is not None else None
@@ -361,7 +375,7 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(pieces)
 
 
-def _given(asked: Mapping[str, str | None]) -> dict[str, str]:
+def _given(asked: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in asked.items() if value is not None}
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from rco.model.attribute import Attribute
+
 __all__ = ["StartAsk", "Started"]
 
 
@@ -24,6 +26,8 @@ class StartAsk(msgspec.Struct, frozen=True, kw_only=True):
     corr_id: str = ""
     trace: str = ""
     event_id: str = ""
+    attributes: tuple[Attribute, ...] = ()
+    """What the run is found by from the start."""
     queue: str = ""
     """The queue to wait in; empty: that of the workflow, if it has one."""
     fair_key: str = ""

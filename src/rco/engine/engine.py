@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from rco.engine.ask import StartAsk, Started
+from rco.engine.attributes import Attributes, SetAttribute
 from rco.engine.children import Children, Inherit, as_it_is
 from rco.engine.effects import Effects
 from rco.engine.emitting import Emitting, Starts
@@ -112,6 +113,7 @@ class Engine:
                 Emit: emitting,
                 Mark: emitting,
                 Patch: Patches(owner),
+                SetAttribute: Attributes(owner),
             }
         )
         self._ending = Ending(owner, reader)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from rco.engine.ask import Started
+from rco.engine.attributes import attributes_of
 from rco.engine.children import Inherit, as_it_is
 from rco.engine.loading import Loading, replay
 from rco.engine.owner import Owner
@@ -31,7 +32,7 @@ from rco.store.contract.reader import Reader
 __all__ = ["ForkAsk", "Forking", "failed_step", "prefix"]
 
 Submit = Callable[[int, Admission, Callable[[Admitted], None]], Any]
-_ENDS = frozenset((Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.PATCH))
+_ENDS = frozenset((Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.PATCH, Kind.ATTRIBUTE))
 _NOT_COPIED = frozenset((Kind.OWNER, Kind.PAUSE, Kind.RESUME, Kind.CLOSE, Kind.BEGIN, Kind.VERSION))
 
 
@@ -120,6 +121,7 @@ class Forking:
             corr_id=row.corr_id,
             detail=None if place is None else queued_detail(start["queue"]),
             place=place,
+            attributes=attributes_of(segments),
         )
         request = digest(step.encode())
         key = StartKey(row.namespace, fork_prefix(row.run_id) + (ask.key or id_text(run_id)), request, run_id)

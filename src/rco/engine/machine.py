@@ -21,7 +21,7 @@ __all__ = ["Fiber", "Machine", "running"]
 
 Code = Coroutine[Any, Any, Any]
 _RESOLVING = frozenset(
-    (Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.COMPENSATE, Kind.PATCH)
+    (Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.COMPENSATE, Kind.PATCH, Kind.ATTRIBUTE)
 )
 _KEYLESS = frozenset(
     (Kind.START, Kind.OWNER, Kind.CANCEL, Kind.CLOSE, Kind.PAUSE, Kind.RESUME, Kind.BEGIN, Kind.VERSION)
@@ -88,6 +88,7 @@ class Machine:
         "_ready",
         "armed",
         "asks",
+        "attributes",
         "blocked",
         "cancelled",
         "dropped",
@@ -113,6 +114,8 @@ class Machine:
         self.fiber: Fiber | None = None
         """The branch whose code runs, or ran last."""
         self.now_us = 0
+        self.attributes: set[str] | None = None
+        """Names of attributes that it has said, when there are any."""
         self.patches: dict[str, bool] = {}
         """By name, which way the run goes where its code has changed."""
         self.verdict: tuple[Outcome, Any] | None = None

@@ -101,6 +101,8 @@ class Openings:
             place = place_in(self._queueing.queues, seat, ask.namespace)
             self._queueing.admit(place.queue, 1)
             start["queue"] = {"name": place.queue, "key": place.key, "priority": place.priority}
+        if ask.attributes:
+            start["attributes"] = [[one.name, int(one.type), one.text, one.number] for one in ask.attributes]
         if ask.grant_for is not None:
             start["grant"] = ask.grant_for(run_id)
         try:
@@ -129,6 +131,7 @@ class Openings:
             corr_id=ask.corr_id,
             detail=None if place is None else queued_detail(start["queue"]),
             place=place,
+            attributes=ask.attributes,
         )
         decision = Decision(
             verb=Verb.START,

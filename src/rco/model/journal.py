@@ -59,6 +59,8 @@ class Kind(IntEnum):
     """It goes on. body: message id, reason, actor."""
     PATCH = 20
     """It goes the new way at a place where the code changed. body: the name of the patch."""
+    ATTRIBUTE = 23
+    """It is found by this from now on. body: [name, type, text, number]; type 0: no more."""
     BEGIN = 21
     """Its turn in its queue has come: its code begins at this time. body: queue, granted_us."""
     VERSION = 22

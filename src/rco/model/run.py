@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 import msgspec
 
 from rco.kit.ids import id_text
+from rco.model.attribute import Attribute
 from rco.model.queue import Place
 
 __all__ = ["SHARDS", "TRANSITIONS", "Mode", "Outcome", "RunRow", "fork_prefix", "shard_of"]
@@ -68,6 +69,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome | None = None
     detail: bytes | None = None
     """JSON: the result, the error, or why it is blocked, in doubt, or queued."""
+    attributes: tuple[Attribute, ...] = ()
+    """Of a run that is opened with some: they are put in with it. A row that is read has none."""
     place: Place | None = None
     """Of a run that is opened in a queue: its item is put in with it. A row that is read has none."""
 

@@ -95,6 +95,8 @@ class StartRun(_Ask, frozen=True, kw_only=True):
     workflow: Name
     input: Any = None
     key: Name | None = None
+    attributes: Annotated[dict[str, str | bool | int | float], Meta(max_length=32)] = {}
+    """What the run is found by: texts, numbers, true or false."""
     queue: Annotated[str, Meta(max_length=63)] = ""
     """The queue to wait in; empty: the workflow's own, if it has one."""
     fair_key: Annotated[str, Meta(max_length=FAIR_KEY_CHARS_MAX)] = ""
@@ -148,6 +150,8 @@ class RunSelection(_Ask, frozen=True, kw_only=True):
     opened_before: str | None = None
     code: Name | None = None
     text: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    attributes: Annotated[list[Annotated[str, Meta(max_length=400)]], Meta(max_length=8)] = []
+    """Each must hold: `customer=c-7`, `amount>=100`."""
 
 
 class BulkAsk(_Ask, frozen=True, kw_only=True):
@@ -208,6 +212,8 @@ class RunBrief(_View, frozen=True, kw_only=True):
     parent: str | None = None
     corr_id: str = ""
     namespace: str = "default"
+    attributes: dict[str, Any] = {}
+    """What it is found by."""
 
 
 class RunPage(_View, frozen=True, kw_only=True):

@@ -238,6 +238,7 @@ class _Work:
             "state": where.outcome.value if where.outcome is not None else where.mode and where.mode.name.lower(),
             "code": where.code,
             "text": where.text,
+            "attributes": " ".join(f"{one.name}{one.op}{one.value}" for one in where.attributes) or None,
             "opened_from_us": where.opened_from_us,
             "opened_to_us": where.opened_to_us,
             "rate_per_s": None if spec.rate_per_s is None else f"{spec.rate_per_s:g}",

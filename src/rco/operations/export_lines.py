@@ -127,6 +127,8 @@ def _parts(kind: Kind, body: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             return _picked(body, ("from", "to", "actor", "move"), ())
         case Kind.STATE:
             return {"name": body[0]}, {"value": body[1]}
+        case Kind.ATTRIBUTE:
+            return {"name": body[0], "type": body[1]}, {"value": body[2] if body[2] is not None else body[3]}
         case Kind.CANCEL | Kind.PAUSE | Kind.RESUME:
             return _picked(body, ("message_id", "actor"), ("reason",))
         case Kind.COMPENSATE:

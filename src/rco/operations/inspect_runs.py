@@ -29,7 +29,9 @@ WAIT_S_MAX = 60.0
 async def list_runs(desk: Desk, principal: Principal, where: RunFilter) -> RunPage:
     """One page of the principal's namespace, newest first; at most ``PAGE_MAX`` of them. Needs the viewer's role."""
     rows, more = await page_of_runs(desk, principal, where)
-    return RunPage(items=[run_brief(row) for row in rows], next=id_text(rows[-1].run_id) if more else None)
+    said = await desk.reader.attributes([row.run_id for row in rows])
+    items = [run_brief(row, said.get(row.run_id, ())) for row in rows]
+    return RunPage(items=items, next=id_text(rows[-1].run_id) if more else None)
 
 
 async def page_of_runs(desk: Desk, principal: Principal, where: RunFilter) -> tuple[list[RunRow], bool]:
@@ -52,7 +54,8 @@ async def show_run(desk: Desk, principal: Principal, run_id: bytes) -> RunView:
     if cut:
         entries = entries[: ENTRIES_MAX // 2] + entries[-ENTRIES_MAX // 2 :]
     result, error = run_detail(row)
-    brief = msgspec.structs.asdict(run_brief(row))
+    said = await desk.reader.attributes([run_id])
+    brief = msgspec.structs.asdict(run_brief(row, said.get(run_id, ())))
     return RunView(
         **brief,
         result=result,
@@ -76,7 +79,8 @@ async def wait_run(desk: Desk, principal: Principal, run_id: bytes, timeout_s: f
         await desk.engine.result(run_id, min(timeout_s, WAIT_S_MAX))
         row = await find_run(desk, principal, run_id)
     result, error = run_detail(row)
-    return RunView(**msgspec.structs.asdict(run_brief(row)), result=result, error=error)
+    said = await desk.reader.attributes([run_id])
+    return RunView(**msgspec.structs.asdict(run_brief(row, said.get(run_id, ()))), result=result, error=error)
 
 
 def _origin(segments: list[Segment]) -> ForkedFrom | None:

@@ -115,6 +115,8 @@ class _Reading:
                 self.end(self.add("emit", record, "done", f"{body[1]} {body[0]}"), record, "done")
             case Kind.STATE:
                 self.end(self.add("state", record, "done", str(body[0])), record, "done")
+            case Kind.ATTRIBUTE:
+                self.end(self.add("attribute", record, "done", str(body[0])), record, "done")
             case Kind.CANCEL:
                 self.add("cancel", record, "done", f"{body.get('actor', '')}: {body.get('reason', '')}".strip(": "))
             case Kind.PATCH:

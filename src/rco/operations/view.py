@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from rco.kit.clock import iso
 from rco.kit.ids import id_text
+from rco.model.attribute import Attribute, shown
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.run import Mode, RunRow
@@ -39,7 +41,7 @@ def state_of(row: RunRow) -> State:
     return _OUTCOMES[row.outcome.value] if row.outcome is not None else _MODES.get(row.mode, "running")
 
 
-def run_brief(row: RunRow) -> RunBrief:
+def run_brief(row: RunRow, attributes: Iterable[Attribute] = ()) -> RunBrief:
     """A run as it stands in a list."""
     return RunBrief(
         id=id_text(row.run_id),
@@ -52,6 +54,7 @@ def run_brief(row: RunRow) -> RunBrief:
         parent=id_text(row.parent) if row.parent is not None else None,
         corr_id=row.corr_id,
         namespace=row.namespace,
+        attributes={one.name: shown(one) for one in attributes},
     )
 
 

@@ -42,6 +42,7 @@ def _has_rows(changes: Changes) -> bool:
         or changes.letters_replayed
         or changes.decisions
         or changes.queues
+        or changes.attributes
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from rco.errors import Conflict, StoreError
 from rco.kit.clock import Clock
+from rco.model.attribute import Attribute
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
@@ -29,6 +30,7 @@ from rco.testing import table_queues
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
 from rco.testing.store_writer import ModelWriter
+from rco.testing.table_attributes import has
 from rco.testing.table_quotas import usage_of
 from rco.testing.tables import Tables
 
@@ -91,9 +93,17 @@ class ModelReader:
                 and (not where.corr_id or where.corr_id == row.corr_id)
                 and (where.ids is None or row.run_id in where.ids)
                 and (where.after is None or row.run_id < where.after)
+                and has(tables.attributes.get(row.run_id, {}), where.attributes)
                 and _fits(row, where)
             ]
             return sorted(rows, key=lambda row: row.run_id, reverse=True)
+
+        return await self.ask(read)
+
+    async def attributes(self, run_ids: list[bytes]) -> dict[bytes, list[Attribute]]:
+        def read(tables: Tables) -> dict[bytes, list[Attribute]]:
+            held = {run_id: tables.attributes.get(run_id) for run_id in run_ids}
+            return {run_id: [mine[name] for name in sorted(mine)] for run_id, mine in held.items() if mine}
 
         return await self.ask(read)
 

@@ -12,6 +12,7 @@ import msgspec
 
 from rco.errors import Fenced, StoreError
 from rco.kit.clock import iso
+from rco.model.attribute import Attribute
 from rco.model.decision import Decision
 from rco.model.event import Event
 from rco.model.journal import decode_segment
@@ -28,6 +29,7 @@ from rco.store.contract.revocations import Revocation
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Flushed, Seal, Sealer
 from rco.store.quota import refusal
+from rco.testing.table_attributes import change_attributes
 from rco.testing.table_queues import change_queues, granting_shards, put_items
 from rco.testing.table_quotas import ModelQuotas
 from rco.testing.table_schedules import changed_schedules
@@ -108,6 +110,7 @@ class Tables(msgspec.Struct):
     letters: dict[bytes, DeadLetter] = {}
     schedules: dict[bytes, ScheduleRow] = {}
     items: dict[bytes, Item] = {}
+    attributes: dict[bytes, dict[str, Attribute]] = {}
     queue_states: dict[str, QueueState] = {}
     namespaces: dict[str, NamespaceRow] = msgspec.field(default_factory=lambda: {DEFAULT: NamespaceRow(name=DEFAULT)})
     granted: list[Granted] = []
@@ -198,6 +201,7 @@ class Transaction:
         self._inbox()
         for ended in changes.ended:
             self._end(ended)
+        change_attributes(tables.attributes, self._opened, changes.attributes)
         told = put_items(tables.items, self._opened) | change_queues(tables.items, tables.queue_states, changes.queues)
         self._woken.update(dict.fromkeys(sorted(told)))
         for one in changes.queues:
@@ -310,7 +314,7 @@ class Transaction:
         for claim in self._claims:
             tables.claims[claim.digest] = claim
         for row in self._opened:
-            tables.runs[row.run_id] = row if row.place is None else msgspec.structs.replace(row, place=None)
+            tables.runs[row.run_id] = msgspec.structs.replace(row, place=None, attributes=())
         for key in self._keys:
             tables.keys.setdefault((key.namespace, key.key), key)
         for moved in self._batch.changes.moved:

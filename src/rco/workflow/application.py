@@ -186,5 +186,8 @@ async def _begin(
     if convert is not None:
         given = convert(given)
     context = Context(machine, start.get("corr_id") or "", caller_of(run_id, start), executor, transactions)
+    declared = start.get("attributes")
+    if declared is not None:
+        machine.attributes = {one[0] for one in declared}
     value = await workflow.function(context, given)
     return plain(value)

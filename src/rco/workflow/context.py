@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar, overload
 
 import msgspec
 
+from rco.engine.attributes import SetAttribute
 from rco.engine.machine import Machine
 from rco.engine.operation import ChildRun, Effect, Emit, Fork, Mark, Operation, Timer, Wait
 from rco.engine.patching import Patched
@@ -29,6 +30,8 @@ from rco.kit.canonical import fingerprint
 from rco.kit.clock import MICROS
 from rco.kit.digest import digest
 from rco.kit.ids import id_text
+from rco.model.attribute import ATTRIBUTES_MAX
+from rco.model.attribute import attribute as attribute_of
 from rco.model.effect import Attempt, RetryPolicy
 from rco.model.journal import Kind
 from rco.model.target import CallRequest, CallResult, Repeat
@@ -391,6 +394,25 @@ class Context:
         except TypeError as problem:
             raise _unplain(f"state {name}", problem) from None
         return Mark(self._key(f"state {name}"), fp, Kind.STATE, [name, body])
+
+    def attribute(self, name: str, value: str | float | bool | datetime | None) -> Operation[None]:
+        """Let this run be found by ``name``: a text, a number, true or false, or a time with its zone. A second value
+        replaces the first, ``None`` takes it away. At most 32 names a run, texts up to 256 bytes; no secrets: whoever
+        may list runs sees them."""
+        try:
+            said = attribute_of(name, value)
+        except ValueError as problem:
+            raise Misuse(f"{problem}.", cure="See docs/how-to/find-runs.md.") from None
+        machine = self._machine
+        known = machine.attributes
+        if known is None:
+            known = machine.attributes = set()
+        known.add(name)
+        if len(known) > ATTRIBUTES_MAX:
+            raise Misuse(
+                f"the run has more than {ATTRIBUTES_MAX} attributes.", cure="Keep the rest with ctx.state, or as data."
+            )
+        return SetAttribute(self._key(f"attribute {name}"), said)
 
     def patched(self, name: str) -> Patched:
         """Where this code was changed: await it, and go the new way when it says so.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from rco.errors import Reason, Refused
 from rco.kit.ids import id_bytes
+from rco.model.attribute import Attribute, AttributeFilter, attribute, attribute_filter
 from rco.model.principal import Principal
 from rco.model.wire import Problem
 from rco.operations.desk import Desk
@@ -60,6 +62,22 @@ def identity(text: str, field: str) -> bytes:
         return id_bytes(text)
     except ValueError:
         raise Refused(Reason.MALFORMED, "bad_identity", f"{field}: not the text of a UUID.") from None
+
+
+def declared(given: Mapping[str, Any]) -> tuple[Attribute, ...]:
+    """Attributes that a start declares. Raises ``Refused(MALFORMED)``."""
+    try:
+        return tuple(attribute(name, value) for name, value in given.items() if value is not None)
+    except ValueError as problem:
+        raise Refused(Reason.MALFORMED, "bad_attribute", f"attributes: {problem}.") from None
+
+
+def filters(given: Sequence[str], field: str) -> tuple[AttributeFilter, ...]:
+    """What is asked of attributes. Raises ``Refused(MALFORMED)`` that names ``field``."""
+    try:
+        return tuple(attribute_filter(text) for text in given)
+    except ValueError as problem:
+        raise Refused(Reason.MALFORMED, "bad_attribute", f"{field}: {problem}.") from None
 
 
 def segment(text: str) -> str:

@@ -13,7 +13,7 @@ from rco.model.wire import BulkAsk, BulkPreview, BulkView, RunSelection, Started
 from rco.operations.bulk import preview_bulk, show_bulk, start_bulk
 from rco.operations.bulk_run import BulkSpec
 from rco.operations.view import MODES_OF
-from rco.server.api.asked import ERRORS, Ask, asked, identity
+from rco.server.api.asked import ERRORS, Ask, asked, filters, identity
 from rco.store.contract.reader import RunFilter
 
 __all__ = ["ROUTES"]
@@ -62,6 +62,7 @@ def _filter(data: RunSelection, field: str) -> RunFilter:
         opened_to_us=_time(data.opened_before, f"{field}opened_before"),
         code=data.code,
         text=data.text,
+        attributes=filters(data.attributes, f"{field}attributes"),
     )
 
 

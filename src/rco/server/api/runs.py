@@ -36,7 +36,7 @@ from rco.operations.signal import signal
 from rco.operations.start import start
 from rco.operations.terminate import terminate
 from rco.operations.view import MODES_OF
-from rco.server.api.asked import ERRORS, Ask, asked, identity
+from rco.server.api.asked import ERRORS, Ask, asked, declared, filters, identity
 from rco.store.contract.reader import RunFilter
 
 __all__ = ["ROUTES"]
@@ -53,6 +53,7 @@ async def start_run(request: Ask, data: JSONBody[StartRun]) -> Response[StartedR
         workflow=data.workflow,
         input=data.input,
         key=data.key,
+        attributes=declared(data.attributes),
         queue=data.queue,
         fair_key=data.fair_key,
         priority=data.priority,
@@ -70,16 +71,19 @@ async def runs(
     workflow: Annotated[str | None, QueryParameter(max_length=200)] = None,
     run_state: Annotated[State | None, QueryParameter(name="state")] = None,
     corr_id: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    attribute: Annotated[list[str] | None, QueryParameter(max_items=8)] = None,
     after: FromQuery[str | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 50,
 ) -> RunPage:
-    """Runs, newest first; ``after`` is the ``next`` of the page before."""
+    """Runs, newest first; ``after`` is the ``next`` of the page before. ``attribute``: ``customer:c-7``,
+    ``amount>=100``; each that is given must hold."""
     desk, principal, _, _ = asked(request)
     where = RunFilter(
         workflow=workflow,
         mode=MODES_OF.get(run_state) if run_state else None,
         outcome=Outcome(run_state) if run_state and run_state not in MODES_OF else None,
         corr_id=corr_id,
+        attributes=filters(attribute or (), "attribute"),
         after=identity(after, "after") if after else None,
         limit=limit,
     )

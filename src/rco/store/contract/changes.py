@@ -16,6 +16,7 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow
+from rco.store.contract.attributes import AttributeChange
 from rco.store.contract.queues import ItemChange, QueueState
 from rco.store.contract.schedules import ScheduleWrite
 
@@ -136,6 +137,7 @@ class Changes:
 
     __slots__ = (
         "admissions",
+        "attributes",
         "decisions",
         "drafts",
         "ended",
@@ -181,6 +183,7 @@ class Changes:
         """Emitted events. A matching waiter gets a message in the same transaction."""
         self.letters: list[DeadLetter] = []
         self.letters_replayed: list[tuple[bytes, int]] = []
+        self.attributes: list[AttributeChange] = []
         self.queues: list[ItemChange | QueueState] = []
         """Changes to items of queues, and queues that are paused or resumed."""
         self.decisions: list[Decision] = []

@@ -6,11 +6,13 @@ from typing import Protocol
 
 import msgspec
 
+from rco.model.attribute import AttributeFilter
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
+from rco.store.contract.attributes import AttributeReader
 from rco.store.contract.namespaces import Namespaces
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import QueueReader
@@ -69,6 +71,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """As it stands in the row, see ``rco.model.version``."""
     open_only: bool = False
     """Without the closed ones."""
+    attributes: tuple[AttributeFilter, ...] = ()
+    """Each must hold."""
     users_only: bool = False
     """Without the service's own runs, whose workflows begin with ``rco.``."""
     ids: tuple[bytes, ...] | None = None
@@ -193,6 +197,7 @@ class Reader(
     LetterReader,
     ScheduleReader,
     QueueReader,
+    AttributeReader,
     AuditReader,
     Principals,
     Revocations,

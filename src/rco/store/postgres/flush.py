@@ -15,7 +15,7 @@ from rco.store.collector import Batch
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
-from rco.store.postgres import namespaces, queues, schedules, versions
+from rco.store.postgres import attributes, namespaces, queues, schedules, versions
 from rco.store.postgres.evidence import leases_decision
 from rco.store.postgres.text import plain_all
 from rco.store.quota import added_to, asked_spaces
@@ -149,6 +149,9 @@ def prepare(
         statement = FLUSH_WITH_BOTH if more.schedules else FLUSH_WITH_QUEUES
         arguments += queues.columns(put, changes.queues)
         pokes = tuple(one for one in queues.pokes(put, changes.queues) if one[15] not in epochs)
+    if changes.attributes or any(row.attributes for row in (*changes.opened, *more.opened)):
+        statement = attributes.around(statement, len(arguments))
+        arguments += attributes.columns((*changes.opened, *more.opened), changes.attributes)
     if changes.versions:
         statement = f"SELECT {versions.around(statement.removeprefix('SELECT '), len(arguments))}"
         arguments += versions.columns(changes.versions)

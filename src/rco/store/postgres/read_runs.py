@@ -11,6 +11,7 @@ from rco.store.contract.ownership import Shards
 from rco.store.contract.reader import RunFilter
 from rco.store.contract.versions import Pins
 from rco.store.event_message import event_body
+from rco.store.postgres.attributes import conditions
 from rco.store.postgres.text import plain
 from rco.store.postgres.versions import pooled
 
@@ -124,6 +125,8 @@ def _filter(where: RunFilter, values: list[Any], *, mode: Mode | None) -> str:
     if where.text is not None:
         values.append(plain(where.text))
         parts.append(f"position(lower(${len(values)}) IN {_ALL_TEXT}) > 0")
+    if where.attributes:
+        parts += conditions(where, values)
     if where.users_only:
         parts.append("left(workflow, 4) <> 'rco.'")
     if where.outcome is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rco.errors import Conflict, StoreError
 from rco.kit.clock import Clock
+from rco.model.attribute import Attribute
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
@@ -23,6 +24,7 @@ from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
 from rco.store.postgres import (
+    attributes,
     namespaces,
     queues,
     read_evidence,
@@ -103,6 +105,9 @@ class PostgresReader:
     async def count_runs(self, where: RunFilter) -> int:
         sql, values = read_runs.count_runs(where)
         return int((await self._ask(sql, *values))[0][0]) if sql else 0
+
+    async def attributes(self, run_ids: list[bytes]) -> dict[bytes, list[Attribute]]:
+        return attributes.grouped(await self._ask(attributes.OF_RUNS, run_ids))
 
     async def open_runs(
         self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pins | None = None

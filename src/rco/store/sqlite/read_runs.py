@@ -12,6 +12,7 @@ from rco.model.run import Mode, Outcome, RunRow, fork_prefix
 from rco.store import rows
 from rco.store.contract.reader import RunFilter, Segment
 from rco.store.contract.versions import Pins
+from rco.store.sqlite.attributes import conditions
 from rco.store.sqlite.versions import pooled
 
 __all__ = ["count_open", "count_runs", "due", "forks", "journal", "key_holder", "messages", "open_runs", "run", "runs"]
@@ -81,6 +82,10 @@ def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
     if where.ids is not None:
         parts.append(f"run_id IN ({', '.join('?' * len(where.ids))})")
         values.extend(where.ids)
+    if where.attributes:
+        more, theirs = conditions(where)
+        parts += more
+        values += theirs
     if where.users_only:
         parts.append("substr(workflow, 1, 4) <> 'rco.'")
     # Said again in the words of the partial indexes, or the planner may not use them.

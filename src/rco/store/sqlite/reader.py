@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from rco.errors import Conflict, StoreError
 from rco.kit.clock import Clock
+from rco.model.attribute import Attribute
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
@@ -28,6 +29,7 @@ from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
 from rco.store.sqlite import (
+    attributes,
     namespaces,
     queues,
     read_evidence,
@@ -112,6 +114,9 @@ class SqliteReader:
 
     async def count_runs(self, where: RunFilter) -> int:
         return await self._ask(lambda connection: read_runs.count_runs(connection, where))
+
+    async def attributes(self, run_ids: list[bytes]) -> dict[bytes, list[Attribute]]:
+        return await self._ask(lambda connection: attributes.of_runs(connection, run_ids))
 
     async def open_runs(
         self,

@@ -9,7 +9,7 @@ from rco.testing.checks.history import History
 
 __all__ = ["before", "never_again"]
 
-_RESOLVING = (Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.COMPENSATE)
+_RESOLVING = (Kind.STEP_END, Kind.TIMER_FIRED, Kind.MESSAGE, Kind.EMIT, Kind.STATE, Kind.ATTRIBUTE, Kind.COMPENSATE)
 
 
 def before(history: History) -> Iterator[str]:

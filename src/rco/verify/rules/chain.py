@@ -38,6 +38,7 @@ _KINDS = {
     20: "PATCH",
     21: "BEGIN",
     22: "VERSION",
+    23: "ATTRIBUTE",
 }
 _unpack = msgspec.msgpack.Decoder().decode
 
