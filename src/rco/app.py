@@ -119,6 +119,7 @@ class Service:
         self._data = Path(settings.data_dir)
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._stops: list[Callable[[], Awaitable[Any]]] = []
+        self._kept: RcoError | None = None
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -134,6 +135,8 @@ class Service:
         """Drain and stop, in the opposite order of starting. May be called before ``start``, and twice."""
         if hasattr(self, "_ingress"):
             self._ingress.drain()
+            if self._stops:
+                self._note_node("stopped")
         while self._stops:
             await self._stops.pop()()
 
@@ -250,15 +253,8 @@ class Service:
         observe_queues(dispatcher, self.metrics, self.log)
         check_declared(self._desk, settings.schedules)
         self.metrics.gauge(signals.INFO, version=__version__).set(1)
-        keeper.writer.note(
-            Decision(
-                verb=Verb.NODE,
-                at_us=clock.now_us(),
-                actor=f"node:{node}",
-                reason="started",
-                facts={"epoch": keeper.epoch},
-            )
-        )
+        self._node = node
+        self._note_node("started")
         # Opened before the first run goes on: a call must not fail because a secret is missing only later.
         turnstile = Turnstile(_limits(settings), clock)
         turnstile.replace(self._routes(settings))
@@ -544,24 +540,18 @@ class Service:
             table = self._table(settings, versions)
             calendars = calendars_of(settings)
             self._egress.reload(settings.targets.values())
-        except RcoError:
-            self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="refused").add()
+        except RcoError as problem:
+            self.keep(problem)
             raise
         self._turnstile.replace(routes)
+        self._turnstile.limit(_limits(settings))
         self._sentinel.change(settings.brownout)
         self._desk = replace(self._desk, router=table)
         if self._granting is not None:
             self._granting.policy = Policy(settings.grants)
-        for change in diff(self.settings, settings):
-            self._keeper.writer.note(
-                Decision(
-                    verb=Verb.CONFIG,
-                    at_us=self._clock.now_us(),
-                    actor="node",
-                    subject=change.key,
-                    reason="reloaded",
-                )
-            )
+        # Where no setting differs it is for the secrets behind the references, which were opened again.
+        for subject in [change.key for change in diff(self.settings, settings)] or ["providers.secrets"]:
+            self._note_config(subject, "reloaded", True)
         self.settings, self._versions = settings, versions
         await declare_namespaces(self._desk, settings.namespaces)
         await self._spaces.look()
@@ -571,6 +561,39 @@ class Service:
         self._declare(settings)
         self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="ok").add()
         self.log.info("service.reloaded")
+
+    def keep(self, problem: RcoError) -> None:
+        """Say that a configuration was not taken over: the one in effect stays. Counted and recorded once for each
+        problem, however often it is told."""
+        if self._kept is problem:
+            return
+        self._kept = problem
+        self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="refused").add()
+        self.log.error("service.reload_refused", error=problem)
+        self._note_config(getattr(problem, "key", "") or "configuration", f"refused: {problem.code}", False)
+
+    def _note_node(self, reason: str) -> None:
+        self._keeper.writer.note(
+            Decision(
+                verb=Verb.NODE,
+                at_us=self._clock.now_us(),
+                actor=f"node:{self._node}",
+                reason=reason,
+                facts={"epoch": self._keeper.epoch},
+            )
+        )
+
+    def _note_config(self, subject: str, reason: str, allow: bool) -> None:
+        self._keeper.writer.note(
+            Decision(
+                verb=Verb.CONFIG,
+                at_us=self._clock.now_us(),
+                actor="node",
+                subject=subject,
+                reason=reason,
+                allow=allow,
+            )
+        )
 
     def _declare(self, settings: Settings) -> None:
         """Bring the store to the schedules that are declared, in the background: shards may be still to come."""

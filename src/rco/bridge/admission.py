@@ -81,17 +81,32 @@ def open_routes(
 class Turnstile:
     """Counts requests in and out. Belongs to one loop; the default is to refuse."""
 
-    __slots__ = ("_bucket", "_limits", "_routes", "callers", "held_bytes", "inflight")
+    __slots__ = ("_bucket", "_clock", "_limits", "_routes", "callers", "held_bytes", "inflight")
 
     def __init__(self, limits: AdmissionLimits, clock: Clock) -> None:
         self._limits = limits
         self._bucket = TokenBucket(limits.rate_per_s, limits.burst, clock)
         self._routes: dict[str, Route] = {}
-        self.callers: CallerBuckets | None = None
-        if limits.caller_rate_per_s is not None:
-            self.callers = CallerBuckets(limits.caller_rate_per_s, limits.caller_burst, clock)
+        self._clock = clock
+        self.callers = self._callers(limits)
         self.inflight = 0
         self.held_bytes = 0
+
+    def limit(self, limits: AdmissionLimits) -> None:
+        """Keep to other limits from now on. Buckets whose rates did not change go on as they are."""
+        if (limits.rate_per_s, limits.burst) != (self._limits.rate_per_s, self._limits.burst):
+            self._bucket = TokenBucket(limits.rate_per_s, limits.burst, self._clock)
+        if (limits.caller_rate_per_s, limits.caller_burst) != (
+            self._limits.caller_rate_per_s,
+            self._limits.caller_burst,
+        ):
+            self.callers = self._callers(limits)
+        self._limits = limits
+
+    def _callers(self, limits: AdmissionLimits) -> CallerBuckets | None:
+        if limits.caller_rate_per_s is None:
+            return None
+        return CallerBuckets(limits.caller_rate_per_s, limits.caller_burst, self._clock)
 
     def replace(self, routes: dict[str, Route]) -> None:
         """Swap all routes at once. Requests that are inside keep the route they came in by."""

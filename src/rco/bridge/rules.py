@@ -16,7 +16,7 @@ __all__ = ["MEDIA_TYPE", "check_settings", "fixed_scheme", "header_name", "key_o
 _Scheme = TypeVar("_Scheme", bound=msgspec.Struct)
 
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _SECRET_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,256}")
@@ -84,7 +84,7 @@ def check_settings(settings: ProviderSettings) -> None:
     if _NAME.fullmatch(settings.name) is None:
         raise ConfigInvalid(
             f"{settings.name!r} is not a provider name",
-            cure="Use 1 to 63 lower-case letters, digits, hyphens or underscores, starting with a letter or digit.",
+            cure="Use 1 to 63 letters, digits, hyphens or underscores, starting with a letter or digit.",
             key="providers",
         )
     _check_secrets(settings)

@@ -40,6 +40,7 @@ COMMANDS = (
     Command(
         "rco.cli.interop:app", "interop", "See which senders of webhooks are understood, and test an instance.", _WORK
     ),
+    Command("rco.cli.tail:tail", "tail", "Follow what a service decides, as it decides it.", _WORK),
     Command("rco.cli.capability:app", "capability", "Mint, inspect, narrow and revoke capabilities.", _TRUST),
     Command("rco.cli.keys:app", "keys", "Rotate and list the root keys of capabilities, on this machine.", _TRUST),
     Command("rco.cli.namespace:app", "namespace", "Make namespaces, and say what each may have.", _TRUST),

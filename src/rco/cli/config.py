@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -13,10 +13,15 @@ from rco.cli.entry import told
 from rco.cli.exits import Exit
 from rco.cli.output import print_json, print_table, print_text
 
+if TYPE_CHECKING:
+    from rco.config import Explained, Loaded
+    from rco.errors import ConfigInvalid
+
 __all__ = ["DEFAULT_FILE", "app", "config_file"]
 
 app = App(name="config", help="Check a configuration, and explain where each value comes from.")
 DEFAULT_FILE = Path("rco-config.yaml")
+_USUAL = (DEFAULT_FILE, Path("svc-interop.toml"), Path("/etc/ron/svc-interop.toml"))
 _Flag = Annotated[bool, Parameter(negative="")]
 
 
@@ -28,28 +33,31 @@ def config_file(given: Path | None) -> Path | None:
 
 
 @app.command
-def check(file: Path | None = None, *, json: _Flag = False) -> int:
-    """Check a configuration: every problem with its line and key. Status 2 when there is one.
+def check(file: Path | None = None, *, all: _Flag = False, json: _Flag = False) -> int:
+    """Check a configuration: every problem with its line and key, status 2 when there is one; else what is in effect
+    and where each value comes from.
 
     Parameters
     ----------
     file
-        The configuration; rco-config.yaml here when not given.
+        The configuration: rco-config.yaml, svc-interop.toml or /etc/ron/svc-interop.toml when not given, whichever is
+        there first. A name that ends in .toml is read as svc-interop reads it, with its variables.
+    all
+        Values that are at their default as well.
     json
-        The problems as JSON.
+        Problems and all values as JSON.
     """
-    from rco.config import problems
-
-    path = config_file(file) or DEFAULT_FILE
-    found = problems(path, os.environ)
+    path = _found(file)
+    found, shown = _checked(path)
     if json:
         said = [
             {"file": one.file, "line": one.line, "key": one.key, "message": one.message, "cure": one.cure}
             for one in found
         ]
-        print_json({"ok": not found, "problems": said})
+        print_json({"ok": not found, "problems": said, "settings": shown})
     elif not found:
         print_text(f"{path}: ok", "green")
+        _show(shown, all)
     else:
         for problem in found:
             sys.stderr.write(f"rco: {told(problem)}\n")
@@ -63,24 +71,53 @@ def explain(file: Path | None = None, *, all: _Flag = False, json: _Flag = False
     Parameters
     ----------
     file
-        The configuration; rco-config.yaml here when not given, else defaults.
+        The configuration, as for rco config check; defaults alone when there is none.
     all
         Defaults as well.
     json
         As JSON; always with defaults.
     """
+    from rco.config import load, load_interop
+
+    path = file or next((one for one in _USUAL if one.is_file()), None)
+    toml = path is not None and path.suffix == ".toml"
+    shown = _explained((load_interop if toml else load)(path, os.environ), toml)
+    if json:
+        print_json(shown)
+        return
+    _show(shown, all)
+
+
+def _found(file: Path | None) -> Path:
+    return file or next((one for one in _USUAL if one.is_file()), DEFAULT_FILE)
+
+
+def _checked(path: Path) -> tuple[list[ConfigInvalid], list[Explained]]:
+    from rco.config import load, load_interop, problems, problems_interop
+
+    toml = path.suffix == ".toml"
+    found = (problems_interop if toml else problems)(path, os.environ)
+    if found:
+        return found, []
+    return found, _explained((load_interop if toml else load)(path, os.environ), toml)
+
+
+def _explained(loaded: Loaded, toml: bool) -> list[Explained]:
     import msgspec
 
     from rco.config import explain as explained
-    from rco.config import load
+    from rco.config.interop import outward
 
-    settings = explained(load(config_file(file), os.environ))
-    if json:
-        print_json(settings)
-        return
+    shown = explained(loaded)
+    return [msgspec.structs.replace(one, key=outward(one.key)) for one in shown] if toml else shown
+
+
+def _show(shown: list[Explained], all: bool) -> None:
+    import msgspec
+
     rows = [
         (one.key, msgspec.json.encode(one.value).decode(), one.origin)
-        for one in settings
+        for one in shown
         if all or one.origin != "default"
     ]
     print_table(("Key", "Value", "From"), rows, nothing="Everything is at its default; --all shows it.")

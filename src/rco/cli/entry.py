@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 
-from cyclopts import CycloptsError
+from cyclopts import App, CycloptsError
 
 from rco.cli.exits import Exit, exit_of
 from rco.cli.tree import make_app
@@ -15,14 +16,15 @@ from rco.errors import RcoError
 __all__ = ["one_line", "run", "told"]
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command and return its status. Raises nothing; ``RCO_DEBUG=1`` in the environment adds the traceback."""
+def run(arguments: list[str], make: Callable[[], App] = make_app, name: str = "rco") -> int:
+    """Run one command of ``make``'s line and return its status. Raises nothing; ``RCO_DEBUG=1`` in the environment adds
+    the traceback."""
     try:
-        status = make_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        status = make()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return int(status) if isinstance(status, int) else int(Exit.OK)
     except CycloptsError as error:
-        return _fail(error, f"{one_line(str(error))} See rco --help.", Exit.USAGE)
+        return _fail(error, f"{one_line(str(error))} See {name} --help.", Exit.USAGE)
     except KeyboardInterrupt as error:
         return _fail(error, "interrupted.", Exit.INTERRUPTED)
     except BrokenPipeError:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-__all__ = ["SHOWN", "Shown", "harmless", "print_json", "print_table", "print_text"]
+__all__ = ["SHOWN", "Shown", "harmless", "print_json", "print_json_line", "print_table", "print_text"]
 
 WIDTH_NO_TERMINAL = 240
 """Columns when nobody looks: wide enough that no identity is cut."""
@@ -37,6 +37,11 @@ def print_json(value: Any) -> None:
     """``value`` as one line of JSON."""
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
     sys.stdout.flush()
+
+
+def print_json_line(value: Any) -> None:
+    """One JSON value on a line of its own."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def print_text(text: str, style: str = "") -> None:

@@ -18,12 +18,13 @@ from rco.cli.config import config_file
 from rco.cli.entry import told
 from rco.cli.exits import Exit
 from rco.cli.node import forget_node, note_node
+from rco.cli.sources import changes, files_of
 from rco.config import Loaded, Settings, diff, load
 from rco.errors import ConfigInvalid, RcoError
 from rco.kit.dumps import forbid_dumps
 from rco.kit.lifecycle import stop_task
 
-__all__ = ["dev", "serve"]
+__all__ = ["dev", "run_service", "serve"]
 
 _AGAIN = "RCO_DEV_AGAIN"
 """Set for the process that ``rco dev`` becomes after a change."""
@@ -57,8 +58,14 @@ def serve(
     def read() -> Loaded:
         return load(config_file(config), os.environ, flags)
 
+    return run_service(read, config_file(config), migrating=False)
+
+
+def run_service(read: Callable[[], Loaded], config: Path | None, *, migrating: bool) -> int:
+    """Run what ``read`` says until a signal ends it; read again at SIGHUP and when ``config``, or a file that holds a
+    secret, changes. ``migrating``: bring the database to this release first."""
     loaded = read()
-    return _run(lambda: _serve(loaded, read))
+    return _run(lambda: _serve(loaded, read, config, migrating))
 
 
 def dev(
@@ -114,17 +121,26 @@ def _run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
 _CHANGED = -1
 
 
-async def _serve(loaded: Loaded, read: Callable[[], Loaded]) -> int:
+async def _serve(loaded: Loaded, read: Callable[[], Loaded], config: Path | None, migrating: bool) -> int:
     ending = _Ending()
-    service = await _started(loaded.settings)
+    service = await _started(loaded.settings, migrating=migrating)
     service.failed.add_done_callback(lambda _: ending.put("failed"))
+    held = loaded.settings
+    watching = asyncio.create_task(_watch(config, held, ending))
     try:
-        held = loaded.settings
         while (word := await ending.next()) == "reload":
             held = await _reload(service, held, read)
+            await stop_task(watching)
+            watching = asyncio.create_task(_watch(config, held, ending))
     finally:
+        await stop_task(watching)
         await _stop(service, loaded.settings)
     return _status(service, word)
+
+
+async def _watch(config: Path | None, settings: Settings, ending: _Ending) -> None:
+    async for _ in changes(files_of(config, settings)):
+        ending.put("reload")
 
 
 def _status(service: Service, word: str) -> int:
@@ -188,12 +204,13 @@ async def _reload(service: Service, held: Settings, read: Callable[[], Loaded]) 
     """Take over a changed configuration, whole or not at all. Returns the settings in effect."""
     try:
         fresh = read().settings
-        changes = diff(held, fresh)
+        differences = diff(held, fresh)
         await service.reload(fresh)
     except RcoError as error:
+        service.keep(error)
         _say(f"the configuration is not taken over: {told(error)}")
         return held
-    for change in changes:
+    for change in differences:
         before, after = (msgspec.json.encode(value).decode() for value in (change.before, change.after))
         _say(f"configuration: {change.key}: {before} -> {after}")
     return fresh

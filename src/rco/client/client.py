@@ -44,6 +44,7 @@ from rco.model.wire import (
     SignalAsk,
     StartedRun,
     StartRun,
+    TailPage,
     TargetPage,
     TerminateAsk,
 )
@@ -232,6 +233,14 @@ class Client:
     async def replay_event(self, event_id: str) -> Replayed:
         """Give an event to its subscriptions again."""
         return await self._post(f"/v1/events/{_part(event_id)}/replay", Replayed)
+
+    async def tail(
+        self, *, topic: str = "svc-interop", since_s: float = 900.0, after: str | None = None, wait_s: float = 0.0
+    ) -> TailPage:
+        """What was decided since ``since_s`` ago, or after the ``next`` of the page before; waits up to ``wait_s`` (at
+        most 20) for something to come."""
+        asked = {"topic": topic, "since": f"{since_s:g}", "after": after, "wait": f"{wait_s:g}", "limit": "500"}
+        return await self._get("/v1/tail", TailPage, asked, timeout_s=wait_s + self._timeout_s)
 
     async def letters(self, *, replayed: bool = False, limit: int = 50) -> LetterPage:
         """Dead letters, newest first."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from rco.bridge.contract import ProviderSettings
 from rco.config.source import Node
 from rco.errors import ConfigInvalid
 from rco.kit.units import parse_duration_s, parse_size_bytes
@@ -154,7 +155,8 @@ class Binder:
         for name, inner in node.value.items():
             dotted = f"{key}.{name}"
             self.places[dotted] = inner
-            if not NAME.fullmatch(name):
+            # A provider's name stands in an address that its sender was given, as it was given.
+            if not NAME.fullmatch(name.lower() if kind is ProviderSettings and name.isascii() else name):
                 self.problem(dotted, "is not a name", cure="Use a-z, 0-9, _ and -, at most 63 of them.")
                 continue
             value = self.struct(kind, inner, dotted, given={"name": name} if has_name else None)

@@ -179,6 +179,8 @@ def _server(server: ServerSettings, report: Report) -> None:
             report(f"server.{field}", f"is the same as {places[place]}", "Give each its own port.")
         places[place] = field
 
+    if server.idle_timeout_s < server.read_timeout_s:
+        report("server.idle_timeout", "is below read_timeout, within which idle connections are closed", "Raise it.")
     for index, network in enumerate(server.trusted_proxies):
         _network(network, f"server.trusted_proxies[{index}]", report)
 

@@ -19,7 +19,19 @@ from rco.errors import ConfigInvalid
 from rco.model.schedule import ScheduleSpec
 from rco.model.target import Target
 
-__all__ = ["PREFIX", "SECTIONS", "Loaded", "load", "nested", "problems"]
+__all__ = [
+    "PREFIX",
+    "SECTIONS",
+    "Loaded",
+    "finish",
+    "first_of",
+    "load",
+    "nested",
+    "problems",
+    "put",
+    "read_source",
+    "typed",
+]
 
 PREFIX = "RCO_"
 NAMED: dict[str, type] = {
@@ -53,10 +65,14 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
     ``flags`` maps dotted keys (``server.bind_addr``) to text or values; ``None`` means not given. Raises
     ``ConfigInvalid`` for the first problem by line, saying how many more there are. Reads nothing but ``path``.
     """
-    loaded, found = _load(path, environ, flags or {})
+    return first_of(*_load(path, environ, flags or {}), "rco config check")
+
+
+def first_of(loaded: Loaded | None, found: list[ConfigInvalid], lister: str) -> Loaded:
+    """``loaded``, or the first problem raised, saying how many more ``lister`` lists."""
     if found or loaded is None:
         first = found[0]
-        more = f"({len(found) - 1} more; rco config check lists all.)" if len(found) > 1 else ""
+        more = f"({len(found) - 1} more; {lister} lists all.)" if len(found) > 1 else ""
         if more:
             first.cure = f"{first.cure} {more}".strip()
         raise first
@@ -76,7 +92,7 @@ def problems(
 def _load(
     path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
 ) -> tuple[Loaded | None, list[ConfigInvalid]]:
-    tree = parse_yaml(_read(path), str(path)) if path is not None else Node({}, 0, "defaults")
+    tree = parse_yaml(read_source(path), str(path)) if path is not None else Node({}, 0, "defaults")
     if tree.value is None:
         tree = Node({}, tree.line, tree.origin)
     if not isinstance(tree.value, dict):
@@ -84,6 +100,11 @@ def _load(
     binder = Binder()
     _overlay_environ(tree.value, environ, binder)
     _overlay_flags(tree.value, flags)
+    return finish(tree, binder)
+
+
+def finish(tree: Node, binder: Binder) -> tuple[Loaded | None, list[ConfigInvalid]]:
+    """The settings of a tree over which everything was laid, and everything that is wrong with it."""
     for section, names in ALIASES.items():
         inner = tree.value.get(section)
         for other, name in names.items():
@@ -106,7 +127,8 @@ def _load(
     return (Loaded(settings, origins) if settings is not None and not found else None), found
 
 
-def _read(path: Path) -> bytes:
+def read_source(path: Path) -> bytes:
+    """The bytes of the file, as far as any source is read. Raises ``ConfigInvalid``."""
     try:
         with path.open("rb") as file:
             return file.read(SOURCE_BYTES_MAX + 1)
@@ -146,7 +168,7 @@ def _overlay_environ(tree: dict[str, Node], environ: Mapping[str, str], binder: 
             binder.places[section] = Node(None, 0, variable)
             binder.unknown(f"{section}.{key}", key, list(known))
             continue
-        _put(tree, section, key, Node(_typed(text, known[key][1]), 0, variable))
+        put(tree, section, key, Node(typed(text, known[key][1]), 0, variable))
 
 
 def _overlay_flags(tree: dict[str, Node], flags: Mapping[str, Any]) -> None:
@@ -155,7 +177,7 @@ def _overlay_flags(tree: dict[str, Node], flags: Mapping[str, Any]) -> None:
             continue
         section, _, key = dotted.rpartition(".")
         if section:
-            _put(tree, section, key, Node(value, 0, f"flag {dotted}"))
+            put(tree, section, key, Node(value, 0, f"flag {dotted}"))
         else:
             tree[key] = Node(value, 0, f"flag {dotted}")
 
@@ -169,8 +191,9 @@ def nested(known: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _put(tree: dict[str, Node], section: str, key: str, node: Node) -> None:
-    for name in section.split("."):
+def put(tree: dict[str, Node], section: str, key: str, node: Node) -> None:
+    """Lay ``node`` over what is there under ``section`` (dotted, or empty for the top) and ``key``."""
+    for name in section.split(".") if section else ():
         held = tree.get(name)
         if held is None or held.value is None:
             tree[name] = held = Node({}, 0, node.origin)
@@ -180,7 +203,8 @@ def _put(tree: dict[str, Node], section: str, key: str, node: Node) -> None:
     tree[key] = node
 
 
-def _typed(text: str, kind: Any) -> Any:
+def typed(text: str, kind: Any) -> Any:
+    """The text of a variable as a file would hold it for a setting of this kind."""
     bare = typing.get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
     if bare in (str,) or typing.get_origin(bare) is typing.Literal:
         return text

@@ -60,6 +60,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The most connections at the same time."""
     read_timeout_s: Seconds = 5.0
     """Headers and body of a request must be there within it."""
+    idle_timeout_s: Seconds = 60.0
+    """A connection without a request is closed within it; the HTTP server does so after `read_timeout` already."""
     handler_timeout_s: Seconds = 5.0
     """A webhook that is not durable within it is answered 503; its sender asks again."""
     trusted_proxies: list[str] = []

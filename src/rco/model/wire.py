@@ -50,6 +50,8 @@ __all__ = [
     "StartRun",
     "StartedRun",
     "State",
+    "TailItem",
+    "TailPage",
     "TargetPage",
     "TargetView",
     "TerminateAsk",
@@ -462,3 +464,21 @@ class KeyPage(_View, frozen=True, kw_only=True):
     """Every root key of the node that answers, newest first."""
 
     items: list[KeyView]
+
+
+class TailItem(_View, frozen=True, kw_only=True):
+    """One decision as an event. ``chain`` and ``n`` say where it stands in the evidence."""
+
+    type: str
+    at: str
+    chain: str
+    n: int
+    decision: dict[str, Any]
+
+
+class TailPage(_View, frozen=True, kw_only=True):
+    """Decisions in the order of their time. ``next`` is what comes after them; ``whole``: there was nothing more."""
+
+    items: list[TailItem]
+    next: str
+    whole: bool

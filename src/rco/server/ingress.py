@@ -103,8 +103,7 @@ class Ingress:
         self._clock, self._ids, self._metrics, self._log = clock, ids, metrics, log
         self._reading, self._handling = Deadlines(read_timeout_s), Deadlines(handler_timeout_s)
         self._max_ratio = (decompression or DecompressionLimits()).max_ratio
-        # Asked only where callers are told apart.
-        self._caller_of = None if turnstile.callers is None else caller_of or CallerOf()
+        self._caller_of = caller_of or CallerOf()
         self._sentinel = sentinel or Sentinel(BrownoutSettings(), clock.monotonic())
         self._draining = False
         self._log_bucket = TokenBucket(LOG_RATE_PER_S, LOG_BURST, clock)
@@ -150,7 +149,7 @@ class Ingress:
             if method != "POST":
                 raise Refused(Reason.METHOD, "method")
             self._check_open()
-            if self._caller_of is not None:
+            if self._turnstile.callers is not None:
                 self._turnstile.greet(self._caller_of(scope))
             route = self._turnstile.enter(scope["path"][len(PREFIX) :])
             try:

@@ -19,6 +19,7 @@ from rco.server.api import (
     queues,
     runs,
     schedules,
+    tail,
     targets,
     versions,
 )
@@ -45,6 +46,7 @@ def handlers() -> list[HTTPRouteHandler]:
             dead_letters,
             targets,
             audit,
+            tail,
             node,
             capabilities,
             principals,

@@ -41,7 +41,7 @@ def secret(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changed", "key"),
     [
-        ({"name": "Acme"}, "providers"),
+        ({"name": "acme.com"}, "providers"),
         ({"name": "a/b"}, "providers"),
         ({"name": ""}, "providers"),
         ({"kind": "nothing"}, "providers.acme.kind"),

@@ -198,7 +198,11 @@ def test_config_check_says_file_line_and_key(rco, tmp_path: Path) -> None:
     told = json.loads(rco("config", "check", "--json").out)
     assert [(one["line"], one["key"]) for one in told["problems"]] == [(2, "server.max_conns"), (3, "server.bind")]
     (tmp_path / "rco-config.yaml").write_text("server: {max_conns: 5}\n")
-    assert rco("config", "check").out == "rco-config.yaml: ok\n"
+    said = rco("config", "check").out
+    assert said.startswith("rco-config.yaml: ok\n")
+    assert "server.max_conns" in said
+    told = json.loads(rco("config", "check", "--json").out)["settings"]
+    assert {"key": "server.max_conns", "value": 5, "origin": "rco-config.yaml:1"} in told
 
 
 def test_config_explain_says_where_each_value_comes_from(rco, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from rco.server.api import (
     queues,
     runs,
     schedules,
+    tail,
     targets,
     versions,
 )
@@ -48,6 +49,7 @@ _RESOURCES = (
     dead_letters,
     targets,
     audit,
+    tail,
     node,
     capabilities,
     principals,
