@@ -19,6 +19,7 @@ NAMES = (
     "fan_out",
     "timers",
     "schedules",
+    "queues",
     "signals",
     "webhooks",
     "calls",

@@ -15,7 +15,7 @@ from rco.verify.owners import Owners, Tenure
 from rco.verify.trims import Trims
 from rco.verify.verdict import RuleVerdict
 
-__all__ = ["Call", "Case", "Ledger", "Request", "Rule", "Run"]
+__all__ = ["Call", "Case", "Ledger", "Request", "Rule", "Run", "Turn"]
 
 _decisions = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
@@ -61,6 +61,24 @@ class Call:
     method: str
     status: int
     attempt: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A run's turn in a queue, as the decision tells that gave it."""
+
+    queue: str
+    run: str
+    key: str
+    level: int
+    weight: int
+    concurrency: int | None
+    per_key_concurrency: int | None
+    at_us: int
+    chain: str
+    n: int
+    place: int
+    epoch: int
 
 
 class Ledger:
@@ -120,6 +138,9 @@ class Case:
         self.decided: dict[str, list[str]] = defaultdict(list)
         """By run: the verbs start, close and move as often as they were decided."""
         self.accepted: dict[str, int] = defaultdict(int)
+        self.turns: list[Turn] = []
+        self.steered: set[str] = set()
+        """Runs that somebody paused or cancelled."""
 
     # -- the export's beginning ------------------------------------------------------------------------------------
 
@@ -137,6 +158,10 @@ class Case:
         for one in decisions:
             self.trims.take(one)
             verb, run = str(one.get("verb", "")), str(one.get("run", ""))
+            if verb == "dispatch":
+                self.turns.append(_turn(one, link, len(self.turns)))
+            elif verb in ("pause", "cancel"):
+                self.steered.add(run)
             if verb == "call" and not one.get("reason") and one.get("allow", True):
                 self.calls[run, link.chain, link.n].append(_call(one))
             elif verb in ("start", "close", "move"):
@@ -166,6 +191,25 @@ def _call(decision: dict[str, Any]) -> Call:
         str(facts.get("method", "")),
         int(facts.get("status", 0)),
         int(facts.get("attempt", 0)),
+    )
+
+
+def _turn(decision: dict[str, Any], link: Link, place: int) -> Turn:
+    facts = decision.get("facts") or {}
+    concurrency, per_key = facts.get("concurrency"), facts.get("per_key_concurrency")
+    return Turn(
+        str(decision.get("subject", "")),
+        str(decision.get("run", "")),
+        str(facts.get("fair_key", "")),
+        int(facts.get("priority", 0)),
+        int(facts.get("weight", 1)),
+        None if concurrency is None else int(concurrency),
+        None if per_key is None else int(per_key),
+        int(decision.get("at_us", 0)),
+        link.chain,
+        link.n,
+        place,
+        link.epoch,
     )
 
 

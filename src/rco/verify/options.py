@@ -28,14 +28,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     ``late_us`` bounds a timer's lateness, not counting the time in which nobody owned the run. ``skew_us`` is how far
     the clocks of client, target and service may be apart; ``jitter_us`` how much a gap between two requests may shrink
-    on the way. ``link`` is a link of the chain as noted outside the system: number and hash, and
-    ``link_chain`` the chain it is of, where there are several.
+    on the way. ``heard_us`` is within how long the owner of a queue hears of a run that waits or has closed.
+    ``link`` is a link of the chain as noted outside the system: number and hash, and ``link_chain`` the chain it is of,
+    where there are several.
     """
 
     settled: bool = False
     late_us: int = 5_000_000
     skew_us: int = 0
     jitter_us: int = 100_000
+    heard_us: int = 5_000_000
     link: tuple[int, str] | None = None
     link_chain: str = ""
     rules: str = "abcdefghi"

@@ -1,8 +1,9 @@
-"""(g) No queue key waits longer than deficit round robin lets it."""
+"""(g) No queue key waits longer than deficit round robin lets it, and no level longer than one behind it."""
 
 from __future__ import annotations
 
 from rco.verify.case import Case, Run
+from rco.verify.rules.queue_sweep import QueueRuns, sweep
 from rco.verify.verdict import Findings, Result, RuleVerdict
 
 __all__ = ["Fairness"]
@@ -11,13 +12,19 @@ TITLE = "queues are fair"
 
 
 class Fairness:
-    """There are no queues in ``rco-export/1``, so there is nothing that this rule could be broken by."""
+    """Goes through the turns of each queue in their order. What was paused or cancelled while it waited is left out."""
 
     def __init__(self, case: Case) -> None:
-        del case
+        self._case, self._runs = case, QueueRuns()
 
     def take(self, run: Run) -> None:
-        """Nothing to look at."""
+        self._runs.take(run)
 
     def finish(self) -> RuleVerdict:
-        return Findings().verdict("g", TITLE, Result.NOT_APPLICABLE, "this format knows no queues")
+        found, turns = Findings(), len(self._case.turns)
+        if not turns:
+            return found.verdict("g", TITLE, Result.NOT_APPLICABLE, "no run had a turn in a queue")
+        for what in sweep(self._case, self._runs.found)[1]:
+            found.add(what)
+        keys = len({(turn.queue, turn.key) for turn in self._case.turns})
+        return found.verdict("g", TITLE, Result.PASS, f"{turns} turns of {keys} keys")

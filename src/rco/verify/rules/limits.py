@@ -1,4 +1,4 @@
-"""(f) Concurrency and rate of a target are never exceeded, as the target saw it."""
+"""(f) Concurrency and rate of a target are never exceeded, as the target saw it; nor is a queue's concurrency."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from rco.verify.case import Case, Request, Run
 from rco.verify.options import TargetLimits
 from rco.verify.owners import Span
+from rco.verify.rules.queue_sweep import QueueRuns, sweep
 from rco.verify.verdict import Findings, Result, RuleVerdict
 
 __all__ = ["RateLimits"]
@@ -25,11 +26,29 @@ class RateLimits:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._found = Findings()
+        self._runs = QueueRuns()
 
     def take(self, run: Run) -> None:
-        """Nothing in a journal speaks of this."""
+        self._runs.take(run)
 
     def finish(self) -> RuleVerdict:
+        for what in sweep(self._case, self._runs.found)[0]:
+            self._found.add(what)
+        return self._with_queues(self._targets())
+
+    def _with_queues(self, targets: RuleVerdict) -> RuleVerdict:
+        """What is said of targets, and of the turns in queues where there are any."""
+        turns = len(self._case.turns)
+        if not turns:
+            return targets
+        passed = targets.result is Result.NOT_APPLICABLE
+        return msgspec.structs.replace(
+            targets,
+            result=Result.PASS if passed else targets.result,
+            evidence=f"{targets.evidence}; {turns} turns in queues",
+        )
+
+    def _targets(self) -> RuleVerdict:
         case = self._case
         if case.ledger is None:
             return self._found.verdict("f", TITLE, Result.UNKNOWN, "no ledger of a target")
