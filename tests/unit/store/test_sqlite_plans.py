@@ -10,6 +10,7 @@ import pytest
 from rco.audit.chain import ChainSealer
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
+from rco.model.attribute import attribute_filter
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
@@ -19,11 +20,14 @@ from rco.store.collector import Batch
 from rco.store.contract.changes import Admission, Changes, Claim, Draft, Ended, Moved, StartKey, Waiter
 from rco.store.contract.reader import RunFilter
 from rco.store.contract.schedules import ScheduleRow, ScheduleWrite
-from rco.store.sqlite import read_evidence, read_intake, read_runs, schedules
+from rco.store.sqlite import attributes, read_evidence, read_intake, read_runs, schedules
 from rco.store.sqlite.commit import Committer
 from rco.store.sqlite.sweep import ClaimSweep
 
-TABLES = "run|closed_run|journal|start_key|claim|message|timer|waiter|event|dead_letter|seal|principal|schedule"
+TABLES = (
+    "run|closed_run|journal|start_key|claim|message|timer|waiter|event|dead_letter|seal|principal|schedule"
+    "|run_attribute"
+)
 SCAN = re.compile(rf"SCAN ({TABLES})\b")
 
 
@@ -57,11 +61,14 @@ def plans(connection: sqlite3.Connection, ask) -> list[str]:
         lambda c: read_runs.runs(c, RunFilter(outcome=Outcome.FAILED), 5),
         lambda c: read_runs.runs(c, RunFilter(corr_id="corr", mode=Mode.CLOSED), 5),
         lambda c: read_runs.runs(c, RunFilter(mode=Mode.CLOSED, after=b"x"), 5),
-        lambda c: read_runs.open_runs(c, Mode.HOT, b"x", 5),
+        lambda c: read_runs.runs(c, RunFilter(attributes=(attribute_filter("customer=c-7"),)), 5),
+        lambda c: read_runs.runs(c, RunFilter(attributes=(attribute_filter("amount>=7"),), after=b"x"), 5),
+        lambda c: attributes.of_runs(c, [b"x" * 16]),
+        lambda c: read_runs.open_runs(c, Mode.HOT, b"x", 5, None),
         lambda c: read_runs.key_holder(c, "default", "k"),
         lambda c: read_runs.journal(c, b"x" * 16),
         lambda c: read_runs.messages(c, b"x" * 16),
-        lambda c: read_runs.due(c, 5, 5),
+        lambda c: read_runs.due(c, 5, 5, None),
         lambda c: read_intake.event(c, "default", "e"),
         lambda c: read_intake.events(c, "default", None, None, 5),
         lambda c: read_intake.events(c, "default", "paid", (7, 1), 5),
@@ -93,7 +100,7 @@ def test_a_read_searches(connection, ask):
         lambda c: read_runs.runs(c, RunFilter(), 5),
         lambda c: read_intake.events(c, "default", "paid", (7, 1), 5),
         lambda c: read_intake.letters(c, "default", True, 5),
-        lambda c: read_runs.due(c, 5, 5),
+        lambda c: read_runs.due(c, 5, 5, None),
         lambda c: schedules.page(c, "default", "s", 5, "config"),
         lambda c: schedules.due(c, (5, b"x"), 9, 5),
         lambda c: schedules.under_others(c, "2026f", b"x", 5),
