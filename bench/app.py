@@ -44,6 +44,16 @@ async def effect(name: str, number: int) -> int:
     return number
 
 
+@workflow(on="invoice.counted")
+async def counted(ctx: Context, _: dict[str, Any]) -> int:
+    """Calls a target until it says that it is over."""
+    calls = 0
+    while True:
+        calls += 1
+        if (await ctx.call("counted", "POST", "/count", json=calls)).body["over"]:
+            return calls
+
+
 @workflow(on="order.placed")
 async def order(ctx: Context, event: dict[str, Any]) -> int:
     """Ten effects, one after the other."""
@@ -80,4 +90,4 @@ async def caller(ctx: Context, count: int) -> int:
     return count
 
 
-WORKFLOWS: list[Workflow[Any, Any]] = [*WORKLOAD, nap, invoice, rest, order, leaf, fan, listener, caller]
+WORKFLOWS: list[Workflow[Any, Any]] = [*WORKLOAD, nap, invoice, rest, order, leaf, fan, listener, caller, counted]

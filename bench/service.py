@@ -31,11 +31,16 @@ class Service:
     folder of its own."""
 
     def __init__(
-        self, folder: Path, place: Place, ledger: Path | None = None, store: dict[str, str] | None = None
+        self,
+        folder: Path,
+        place: Place,
+        ledger: Path | None = None,
+        store: dict[str, str] | None = None,
+        more: dict[str, Any] | None = None,
     ) -> None:
-        """``store`` are settings of the store beside its path."""
+        """``store`` are settings of the store beside its path, ``more`` those of other sections."""
         folder.mkdir(exist_ok=True)
-        self._folder, self.place, self._store = folder, place, store or {}
+        self._folder, self.place, self._store, self._more = folder, place, store or {}, more or {}
         self.ledger = ledger or folder / "ledger"
         self.port, self._metrics_port = _free_ports(2)
         self._process: asyncio.subprocess.Process
@@ -63,6 +68,7 @@ class Service:
                     "secrets": [{"secret_id": "bench", "ref": "env:BENCH_SECRET"}],
                 }
             },
+            **self._more,
         }
         # JSON is YAML.
         config.write_bytes(msgspec.json.encode(settings))

@@ -26,6 +26,7 @@ NAMES = (
     "restart",
     "takeover",
     "idle",
+    "limits",
     "open_runs",
     "parked",
     "control",

@@ -36,6 +36,7 @@ from rco.datasource.outbox import OutboxReader
 from rco.datasource.steps import Datasource, Datasources
 from rco.egress.client import Egress
 from rco.egress.fetch import Fetcher, system_roots
+from rco.egress.sharing import Sharing
 from rco.engine.children import as_it_is
 from rco.engine.emitting import Started
 from rco.engine.engine import Engine
@@ -180,6 +181,15 @@ class Service:
             resolve_secret=self._secrets,
             metrics=self.metrics,
             may_send=lambda: clock.monotonic() < keeper.ownership.act_until_s,
+            sharing=Sharing(
+                keeper.reader,
+                f"{node}#{keeper.epoch}",
+                clock,
+                leased=keeper.ownership.shards() is not None,
+                random=random.random,
+                trouble=lambda problem: self.log.warning("limits.behind", error=problem),
+            ),
+            namespaces={one.namespace: one for one in settings.namespace_limits},
         )
         await self._egress.start()
         self._stops.append(self._egress.stop)
@@ -207,6 +217,8 @@ class Service:
             inherit=as_it_is if self._granting is None else self._granting.authority.inherited,
         )
         keeper.on_mail(engine.wake)
+        assert self._egress.gates is not None
+        self._egress.gates.on_opened = engine.hasten
         calendars = calendars_of(settings)
         scheduler = Scheduler(
             engine,
@@ -539,7 +551,7 @@ class Service:
             routes = self._routes(settings)
             table = self._table(settings, versions)
             calendars = calendars_of(settings)
-            self._egress.reload(settings.targets.values())
+            self._egress.reload(settings.targets.values(), {one.namespace: one for one in settings.namespace_limits})
         except RcoError as problem:
             self.keep(problem)
             raise

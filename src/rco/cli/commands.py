@@ -36,7 +36,9 @@ COMMANDS = (
     Command("rco.cli.queue:app", "queue", "See who waits for their turn, and pause queues.", _WORK),
     Command("rco.cli.events:app", "events", "Look at accepted events, and replay them.", _WORK),
     Command("rco.cli.letters:app", "letters", "Look at dead letters, and replay them.", _WORK),
-    Command("rco.cli.targets:app", "targets", "Look at the downstream APIs that may be called.", _WORK),
+    Command(
+        "rco.cli.targets:app", "target", "Look at the downstream APIs that may be called; close and open them.", _WORK
+    ),
     Command(
         "rco.cli.interop:app", "interop", "See which senders of webhooks are understood, and test an instance.", _WORK
     ),

@@ -24,6 +24,8 @@ from rco.model.wire import (
     CancelAsk,
     CapabilityView,
     CheckAsk,
+    CloseAsk,
+    ClosureView,
     EventPage,
     EventView,
     ForkRun,
@@ -32,6 +34,8 @@ from rco.model.wire import (
     MintAsk,
     Minted,
     NodeInfo,
+    OpenAsk,
+    Opened,
     PauseAsk,
     Replayed,
     RevocationPage,
@@ -46,6 +50,7 @@ from rco.model.wire import (
     StartRun,
     TailPage,
     TargetPage,
+    TargetView,
     TerminateAsk,
 )
 from rco.model.wire_versions import MoveRuns, MoveView, VersionPage
@@ -278,6 +283,18 @@ class Client:
     async def targets(self) -> TargetPage:
         """Every declared target and its state on the node that answers."""
         return await self._get("/v1/targets", TargetPage)
+
+    async def target(self, name: str) -> TargetView:
+        """One target, with every node's part of its limits."""
+        return await self._get(f"/v1/targets/{quote(name, safe='')}", TargetView)
+
+    async def close_target(self, name: str, ask: CloseAsk) -> ClosureView:
+        """Let no call out to it any more, on any node. A second call replaces reason and end."""
+        return await self._post(f"/v1/targets/{quote(name, safe='')}/close", ClosureView, ask)
+
+    async def open_target(self, name: str, ask: OpenAsk) -> Opened:
+        """Open again what was closed. A second call changes nothing."""
+        return await self._post(f"/v1/targets/{quote(name, safe='')}/open", Opened, ask)
 
     async def info(self) -> NodeInfo:
         """What the node that answers says of itself."""

@@ -13,6 +13,7 @@ import msgspec
 from rco.bridge.providers import check_provider
 from rco.capability import options as capability
 from rco.config.bind import NAME, file_key
+from rco.config.check_limits import limits_of_calls
 from rco.config.settings import ServerSettings, Settings
 from rco.datasource.options import database_faults
 from rco.egress.rules import Rules
@@ -82,6 +83,7 @@ def check_settings(settings: Settings, report: Report) -> None:
     for name in settings.namespaces:
         if not _NAMESPACE.fullmatch(name):
             report(f"namespaces.{name}", "is not a name", "Use a-z, 0-9 and -, at most 63 of them.")
+    limits_of_calls(settings, report)
     _schedules(settings, report)
     for field in msgspec.structs.fields(settings.scheduler):
         if getattr(settings.scheduler, field.name) <= 0:

@@ -22,7 +22,7 @@ from rco.model.namespace import Quotas
 from rco.model.queue import Queue
 from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
-from rco.model.target import Target
+from rco.model.target import NamespaceLimits, Target
 from rco.objects.options import ContentOptions, ObjectOptions
 from rco.queues.options import QueueOptions
 from rco.scheduler.options import SchedulerOptions
@@ -124,6 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, Target] = {}
     databases: dict[str, Database] = {}
     outboxes: dict[str, Outbox] = {}
+    namespace_limits: list[NamespaceLimits] = []
+    """Limits of all calls of a namespace, whatever their target."""
     subscriptions: list[Subscription] = []
     grants: list[GrantRule] = []
     scheduler: SchedulerOptions = SchedulerOptions()

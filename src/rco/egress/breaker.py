@@ -117,6 +117,28 @@ class CircuitBreaker:
         if ticket.era == self._era and ticket.probe:
             self._probing = False
 
+    def open_for(self, wait_s: float) -> None:
+        """It opened on another node, ``wait_s`` before it may be tried again."""
+        if self.phase is not Phase.OPEN:
+            self._turn(Phase.OPEN)
+        self._open_until = max(self._open_until, self._clock.monotonic() + wait_s)
+
+    def close_again(self) -> None:
+        """Another node's probe was answered."""
+        if self.phase is not Phase.CLOSED:
+            self._turn(Phase.CLOSED)
+            self._forget()
+
+    def wait_on(self, ticket: Ticket, wait_s: float) -> None:
+        """Another node makes the probe that this ticket was for: ask again in ``wait_s``."""
+        if ticket.era == self._era:
+            self._turn(Phase.OPEN)
+            self._open_until = self._clock.monotonic() + wait_s
+
+    def end_pause(self) -> None:
+        """Somebody said that the target need not be left alone any longer."""
+        self._closed_until = 0.0
+
     def close_for(self, wait_s: float) -> None:
         """The target asked for a pause. Clamped to an hour; never shortens a pause that is on; 0 and less: nothing."""
         if wait_s > 0:

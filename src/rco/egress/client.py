@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiohttp import ClientError, ThreadedResolver
@@ -14,16 +14,30 @@ from yarl import URL
 from rco.egress.breaker import Shut, Ticket
 from rco.egress.credentials import SecretMissing, SecretResolver, header_value
 from rco.egress.evidence import call_decision, shown_path
+from rco.egress.gates import Gates
 from rco.egress.incoming import Unusable, error_body, plain_body, read_capped
 from rco.egress.lane import Lane, NotOursToSend
-from rco.egress.limits import Crowded
+from rco.egress.limits import Limits
 from rco.egress.meters import watch
 from rco.egress.outgoing import NotSendable
+from rco.egress.passage import Passage
 from rco.egress.permit import Leave, Permit
 from rco.egress.plan import Plan, plan_of, repeat_of
+from rco.egress.scopes import Scopes
+from rco.egress.sharing import Sharing
 from rco.egress.socket_guard import JOURNEY, Journey, OpenSocket, open_socket
 from rco.egress.state import TargetState
-from rco.egress.verdict import Verdict, answered, broken, crowded, late, refused, shut, unusable
+from rco.egress.verdict import (
+    Verdict,
+    answered,
+    broken,
+    crowded,
+    late,
+    permit_ran_out,
+    refused,
+    shut,
+    unusable,
+)
 from rco.errors import ConfigInvalid
 from rco.kit.clock import Clock
 from rco.kit.digest import content_address
@@ -31,12 +45,13 @@ from rco.kit.ids import Ids
 from rco.model.decision import Decision
 from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
 from rco.model.path import PathRefused
-from rco.model.target import CallRequest, Repeat, Target, TargetProbe
+from rco.model.target import CallLimits, CallRequest, Repeat, Target, TargetProbe
 from rco.telemetry.metrics import Metrics
 
 __all__ = ["REQUEST_LIMIT_BYTES", "Egress"]
 
 REQUEST_LIMIT_BYTES = 1 << 20
+_WHAT_LIMITS = {"rate_limited": "rate", "concurrency_limited": "concurrency"}
 
 
 class Egress:
@@ -61,11 +76,15 @@ class Egress:
         tls: ssl.SSLContext | None = None,
         request_limit_bytes: int = REQUEST_LIMIT_BYTES,
         may_send: Callable[[], bool] = lambda: True,
+        sharing: Sharing | None = None,
+        namespaces: Mapping[str, CallLimits] | None = None,
     ) -> None:
         """``resolver`` answers names (default: the system's), ``opener`` makes sockets that the guard has approved,
         ``tls`` verifies servers (default: the system's certificates). ``may_send`` is asked again just before a request
-        is written to its connection: a process may have been stopped since the attempt began. Raises ``ConfigInvalid``
-        for a bad target."""
+        is written to its connection: a process may have been stopped since the attempt began. ``sharing`` is what
+        limits are kept in beyond this process; without it they are this process's alone, and there are no budgets, no
+        switches. ``namespaces``: limits by namespace, ``*`` for every other. Raises ``ConfigInvalid`` for a bad
+        target."""
         self._may_send = may_send
         self._clock, self._ids, self._resolve_secret, self._metrics = clock, ids, resolve_secret, metrics
         self._given_resolver, self._opener, self._tls = resolver, opener, tls
@@ -76,11 +95,23 @@ class Egress:
         self._closing: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._idle: asyncio.Event | None = None
+        self._sharing = sharing
+        leaser, leased = (None, False) if sharing is None else (sharing.leaser, sharing.leased)
+        self._scopes = Scopes(clock, leaser, leased=leased)
+        self.gates: Gates | None = None
+        """What is closed; ``None`` without a ``sharing``."""
+        if sharing is not None:
+            self.gates = Gates(sharing.closures, self.lane, shared=leased)
+            sharing.closures.watched = lambda: bool(self._lanes)
+        targets = list(targets)
+        self._scopes.declare(targets, namespaces or {})
         self._use(self._lanes_for(targets))
 
     async def start(self) -> None:
         """Ready to call. Nothing is opened yet: connections are made by the first calls."""
         self._resolver = self._given_resolver or ThreadedResolver()
+        if self._sharing is not None:
+            await self._sharing.start()
 
     async def stop(self) -> None:
         """Close every connection and return when no attempt is under way. Those that were fail as if the connection
@@ -89,22 +120,31 @@ class Egress:
         self._resolver = None
         for lane in (*self._lanes.values(), *self._retired):
             lane.limits.disperse()
+        for limits in self._scopes.all():
+            limits.disperse()
+        for lane in (*self._lanes.values(), *self._retired):
             await lane.close()
         if self._under_way:
             self._idle = asyncio.Event()
             await self._idle.wait()
         if self._closing:
             await asyncio.wait(self._closing)
+        if self._sharing is not None:
+            await self._sharing.stop()
         if resolver is not None and resolver is not self._given_resolver:
             await resolver.close()
 
-    def reload(self, targets: Iterable[Target]) -> None:
+    def reload(self, targets: Iterable[Target], namespaces: Mapping[str, CallLimits] | None = None) -> None:
         """Replace all targets at once. A target whose declaration is equal keeps its limits, breaker and connections;
         a changed one begins anew, and attempts under way end under the old rules.
 
         Raises ``ConfigInvalid`` for a bad target; then nothing has changed.
         """
+        targets = list(targets)
         lanes = self._lanes_for(targets)
+        self._scopes.declare(targets, namespaces or {})
+        for lane in lanes.values():
+            lane.forget_ways()
         gone = [lane for name, lane in self._lanes.items() if lanes.get(name) is not lane]
         self._use(lanes)
         for lane in gone:
@@ -186,6 +226,15 @@ class Egress:
         """Every target's living state, by name."""
         return [self._lanes[name].state() for name in sorted(self._lanes)]
 
+    def lane(self, name: str) -> Lane | None:
+        """The lane of target ``name``."""
+        return self._lanes.get(name)
+
+    def limits_of(self, name: str) -> list[Limits]:
+        """The limits of target ``name``: its own first, then those beside them that its calls have needed here."""
+        lane = self._lanes[name]
+        return [lane.limits, *self._scopes.made(lane.target)]
+
     def _plan(self, lane: Lane, request: CallRequest, attempt: Attempt) -> Plan | Verdict:
         try:
             return plan_of(lane, request, attempt, ids=self._ids, body_limit_bytes=self._request_limit_bytes)
@@ -196,36 +245,64 @@ class Egress:
         self, lane: Lane, plan: Plan, request: CallRequest, attempt: Attempt, permit: Permit | None
     ) -> Verdict:
         if permit is None:
-            return await self._admitted(lane, plan, None)
+            return await self._admitted(lane, plan, attempt.namespace, None)
         leave = Leave(permit, lane.target.name, plan.method, request.path, attempt)
-        return leave.refused(plan.what) or await self._admitted(lane, plan, leave)
+        return leave.refused(plan.what) or await self._admitted(lane, plan, attempt.namespace, leave)
 
-    async def _admitted(self, lane: Lane, plan: Plan, leave: Leave | None) -> Verdict:
-        """Breaker, limits and the sending, under one deadline; the breaker hears what became of it."""
+    async def _admitted(self, lane: Lane, plan: Plan, namespace: str, leave: Leave | None) -> Verdict:
+        """Switches, breaker, limits and the sending, under one deadline; the breaker hears what became of it."""
+        gates = self.gates
+        if gates is not None and gates.any_switched:
+            off = gates.switched_off(lane, namespace, plan.what)
+            if off is not None:
+                return off
         ticket = lane.breaker.admit()
         if isinstance(ticket, Shut):
             lane.meters.limited("breaker" if ticket.reason == "breaker_open" else ticket.reason)
             return shut(ticket, plan.what)
+        passage = Passage(lane.way(namespace), plan.cost)
         journey = Journey(self._may_send)
         entered = False
         try:
             async with asyncio.timeout(plan.timeout_s):
-                if not lane.limits.slip_in():
-                    lane.meters.limited("rate" if lane.limits.has_permit else "concurrency")
-                    why = await lane.limits.enter(self._clock.monotonic() + plan.timeout_s)
-                    if why is not None:
-                        lane.breaker.abandoned(ticket)
-                        return crowded(why, plan.what)
-                entered = True
-                try:
-                    verdict = (leave and leave.refused(plan.what)) or await self._send(lane, plan, journey)
-                finally:
-                    lane.limits.leave()
+                if ticket.probe and gates is not None and not await gates.may_probe(lane, ticket, plan.timeout_s):
+                    return shut(Shut("breaker_open", min(1.0, lane.target.breaker.open_s)), plan.what)
+                until = self._clock.monotonic() + plan.timeout_s
+                while True:
+                    if not passage.slip_in():
+                        lane.meters.limited(_WHAT_LIMITS[passage.held_back().reason])
+                        why = await passage.enter(until, namespace)
+                        if why is not None:
+                            if why.reason == "budget_spent":
+                                lane.meters.limited("budget")
+                            lane.breaker.abandoned(ticket)
+                            return crowded(why, plan.what, fail=lane.target.when_closed == "fail")
+                        if gates is not None and gates.any_switched:
+                            off = gates.switched_off(lane, namespace, plan.what)
+                            if off is not None:
+                                passage.leave(unused=True)
+                                lane.breaker.abandoned(ticket)
+                                return off
+                    entered = True
+                    if not passage.lasting:
+                        journey.may_send = lambda: passage.good(self._clock) and self._may_send()
+                    try:
+                        verdict = (leave and leave.refused(plan.what)) or await self._send(lane, plan, journey)
+                        if verdict.reason == "lease_ran_out" and not passage.good(self._clock):
+                            verdict = permit_ran_out(plan.what)
+                    except BaseException:
+                        passage.leave()
+                        raise
+                    passage.leave(unused=verdict.waits)
+                    if not verdict.waits:
+                        break
+                    # There was no connection while the permit lasted. There may be one now.
+                    entered = False
         except TimeoutError:
             if entered:
                 verdict = late(journey.sent, plan.timeout_s, plan.what)
             else:
-                verdict = crowded(Crowded("concurrency_limited", 1.0), plan.what)
+                verdict = crowded(passage.held_back(), plan.what)
         except asyncio.CancelledError:
             # Closing the connector cancels what it waits for, and that looks like our own cancellation. It is not.
             task = asyncio.current_task()
@@ -236,7 +313,10 @@ class Egress:
         except BaseException:
             lane.breaker.abandoned(ticket)
             raise
+        before = lane.breaker.phase
         _tell(lane, ticket, verdict)
+        if gates is not None and (verdict.pause_s is not None or lane.breaker.phase is not before):
+            gates.told(lane, before, verdict.pause_s)
         return verdict
 
     async def _send(self, lane: Lane, plan: Plan, journey: Journey) -> Verdict:
@@ -326,6 +406,7 @@ class Egress:
             retryable=verdict.retryable,
             ambiguous=verdict.ambiguous,
             retry_after_s=verdict.retry_after_s,
+            waits=verdict.waits,
             data=data,
             decisions=decisions,
         )
@@ -348,7 +429,9 @@ class Egress:
             watch(name, self._metrics, lane.limits, lane.breaker)
 
     def _lane(self, target: Target) -> Lane:
-        return Lane(target, clock=self._clock, metrics=self._metrics, opener=self._opener, tls=self._tls)
+        return Lane(
+            target, scopes=self._scopes, clock=self._clock, metrics=self._metrics, opener=self._opener, tls=self._tls
+        )
 
     def _close_if_done(self, lane: Lane) -> None:
         if lane.users or lane not in self._retired:

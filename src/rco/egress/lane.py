@@ -36,6 +36,7 @@ from rco.egress.meters import Meters
 from rco.egress.outgoing import endpoint_of
 from rco.egress.redaction import Redaction
 from rco.egress.rules import Rules
+from rco.egress.scopes import Scopes, credential_scope, target_scope
 from rco.egress.socket_guard import JOURNEY, OpenSocket, SocketGuard
 from rco.egress.state import TargetState
 from rco.errors import ConfigInvalid
@@ -43,12 +44,10 @@ from rco.kit.clock import Clock
 from rco.model.target import Target
 from rco.telemetry.metrics import Metrics
 
-__all__ = ["LINE_LIMIT", "ConnectionLost", "Lane", "NotOursToSend"]
-
-LINE_LIMIT = 1024
-"""Callers that may wait for a permit of one target."""
+__all__ = ["ConnectionLost", "Lane", "NotOursToSend"]
 
 _DNS_CACHE_S = 10
+_WAYS_MAX = 1000
 _HEADER_LINE_BYTES = 8190
 _HEADER_COUNT = 100
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
@@ -111,8 +110,10 @@ class Lane:
 
     __slots__ = (
         "_guard",
+        "_scopes",
         "_session",
         "_tls",
+        "_ways",
         "breaker",
         "calls",
         "endpoint",
@@ -122,31 +123,41 @@ class Lane:
         "redaction",
         "retired",
         "rules",
+        "scope",
+        "switches",
         "target",
         "users",
     )
 
     def __init__(
-        self, target: Target, *, clock: Clock, metrics: Metrics, opener: OpenSocket, tls: ssl.SSLContext | None
+        self,
+        target: Target,
+        *,
+        scopes: Scopes,
+        clock: Clock,
+        metrics: Metrics,
+        opener: OpenSocket,
+        tls: ssl.SSLContext | None,
     ) -> None:
         """Raises ``ConfigInvalid`` naming the target when its declaration cannot be used."""
         try:
             _check(target)
             self.endpoint = endpoint_of(target.base_url)
             self.rules = Rules(target.allow)
-            self.limits = Limits(
-                rate_per_s=target.rate_per_s,
-                burst=target.burst,
-                concurrency=target.concurrency,
-                line_limit=LINE_LIMIT,
-                clock=clock,
-            )
+            self.limits = scopes.of_target(target)
             self._guard = SocketGuard(
                 port=self.endpoint.port, allow_private=parse_networks(target.allow_private), opener=opener
             )
         except ValueError as error:
             raise ConfigInvalid(str(error), key=f"targets.{target.name}") from None
         self.target = target
+        self._scopes = scopes
+        self._ways: dict[str, tuple[Limits, ...]] = {}
+        self.scope = target_scope(target.name)
+        self.switches: tuple[str, ...] = (self.scope,)
+        """Scopes that close all of it."""
+        if target.credential is not None:
+            self.switches += (credential_scope(target.credential.secret),)
         self.breaker = CircuitBreaker(target.breaker, clock)
         self.redaction = Redaction(target.redact)
         self.meters = Meters(target.name, metrics)
@@ -181,6 +192,19 @@ class Lane:
             )
         return self._session
 
+    def way(self, namespace: str) -> tuple[Limits, ...]:
+        """The limits that a call of ``namespace`` passes, in their order; the target's own are the last."""
+        way = self._ways.get(namespace)
+        if way is None:
+            if len(self._ways) >= _WAYS_MAX:
+                self._ways.clear()
+            way = self._ways[namespace] = (*self._scopes.beside(self.target, namespace), self.limits)
+        return way
+
+    def forget_ways(self) -> None:
+        """Limits beside the target's own were declared anew."""
+        self._ways.clear()
+
     async def close(self) -> None:
         """Close every connection, those in use too. May be called twice."""
         if self._session is not None:
@@ -192,7 +216,7 @@ class Lane:
             name=self.target.name,
             rate_per_s=self.limits.rate_per_s,
             tokens=self.limits.tokens,
-            concurrency=self.limits.concurrency,
+            concurrency=self.target.concurrency,
             in_flight=self.limits.in_flight,
             waiting=self.limits.waiting,
             breaker=self.breaker.phase.value,

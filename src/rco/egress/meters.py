@@ -32,7 +32,7 @@ class Meters:
         }
         self._limited = {
             limit: metrics.counter(CALLS_LIMITED, target=target, limit=limit)
-            for limit in ("rate", "concurrency", "breaker", "closed_until")
+            for limit in ("rate", "concurrency", "budget", "breaker", "closed_until", "switch")
         }
         self._failures = metrics.counter(DOWNSTREAM_FAILURES, target=target)
         self._latency = metrics.histogram(CALL_LATENCY, target=target)
@@ -50,7 +50,7 @@ class Meters:
         self._failures.add()
 
     def limited(self, limit: str) -> None:
-        """A call was held back or refused by ``rate``, ``concurrency``, ``breaker`` or ``closed_until``."""
+        """A call was held back or refused by one of these limits."""
         self._limited[limit].add()
 
     def fell_back(self) -> None:

@@ -31,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     b3: str
     """Digest of the body; empty when there is none."""
     timeout_s: float
+    cost: int
     what: str
     """How errors name the call: target, method and path template."""
 
@@ -84,6 +85,7 @@ def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, bod
         body,
         content_address(body) if body is not None else "",
         timeout_s,
+        lane.rules.cost(method, template),
         f"{target.name} {method} {template}",
     )
 

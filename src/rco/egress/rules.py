@@ -17,17 +17,24 @@ _NEVER = frozenset({"CONNECT", "TRACE"})
 class Rules:
     """The compiled ``allow`` list of one target."""
 
-    __slots__ = ("_by_method",)
+    __slots__ = ("_by_method", "_costs")
 
     def __init__(self, allow: Iterable[Rule]) -> None:
         """Raises ``ValueError`` for a rule whose path or method cannot be one."""
         self._by_method: dict[str, list[PathPattern]] = {}
+        self._costs: dict[tuple[str, str], int] = {}
         for rule in allow:
             compiled = PathPattern.compile(rule.path)
             for method in rule.methods:
                 if not _METHOD.fullmatch(method) or method in _NEVER:
                     raise ValueError(f"method {method!r} in the rule for {rule.path!r}; write e.g. GET or POST")
                 self._by_method.setdefault(method, []).append(compiled)
+                if rule.cost != 1:
+                    self._costs.setdefault((method, compiled.template), rule.cost)
+
+    def cost(self, method: str, template: str) -> int:
+        """What a call that ``match`` found this template for takes of a budget."""
+        return self._costs.get((method, template), 1) if self._costs else 1
 
     def match(self, method: str, path: str) -> str | None:
         """The template of the first rule that allows it, or ``None``. Raises ``PathRefused`` (see ``path_segments``).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,21 @@ from rco.egress.limits import Crowded
 from rco.egress.retry_after import retry_after_s
 from rco.model.target import Repeat
 
-__all__ = ["Verdict", "answered", "broken", "crowded", "late", "refused", "shut", "unusable"]
+__all__ = [
+    "Verdict",
+    "answered",
+    "broken",
+    "crowded",
+    "late",
+    "permit_ran_out",
+    "refused",
+    "shut",
+    "switched_off",
+    "unusable",
+]
+
+SWITCH_WAIT_S, BUDGET_WAIT_S = 60.0, 600.0
+"""So long at most before a call that waits asks again: somebody may have changed it meanwhile."""
 
 _TRY_AGAIN = frozenset({408, 425, 429})
 _PAUSES = frozenset({429, 503})
@@ -38,6 +53,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ambiguous: bool = False
     retry_after_s: float | None = None
     pause_s: float | None = None
+    waits: bool = False
+    """It never left and may leave later: that is no attempt."""
     healthy: bool | None = None
     value: Any = None
 
@@ -52,20 +69,42 @@ def refused(reason: str, message: str, *, retryable: bool = False) -> Verdict:
 def shut(why: Shut, what: str) -> Verdict:
     """The breaker is open, or the target asked to be left alone."""
     words = {"breaker_open": "its breaker is open", "closed_until": "it asked to be left alone"}
-    return _not_now(why.reason, f"{what}: {words[why.reason]}", why.retry_after_s)
+    # A breaker says that the target fails, which runs are told in the end; a target that asked for time gets it.
+    waits = why.reason == "closed_until"
+    return _not_now(why.reason, f"{what}: {words[why.reason]}", why.retry_after_s, waits=waits)
 
 
-def crowded(why: Crowded, what: str) -> Verdict:
-    """A limit of the target lets no more through."""
+def switched_off(scope: str, reason: str, left_s: float, what: str, *, fail: bool) -> Verdict:
+    """An operator has closed it."""
+    message = f"{what}: {scope} is closed by an operator ({reason or 'no reason given'}); rco target open opens it"
+    if fail:
+        return refused("closed", message)
+    return _not_now("closed", message, min(left_s, SWITCH_WAIT_S), waits=True)
+
+
+def permit_ran_out(what: str) -> Verdict:
+    """What was leased for it ran out before it could be sent."""
+    return _not_now("permit_ran_out", f"{what}: no connection while its permit lasted", 0.0, waits=True)
+
+
+def crowded(why: Crowded, what: str, *, fail: bool = False) -> Verdict:
+    """A limit lets no more through. ``fail``: a call that meets a spent budget fails."""
     words = {
         "rate_limited": "its rate is used up for longer than this call may wait",
         "concurrency_limited": "as many calls as it may have at once are under way, and none ended in time",
         "queue_full": "too many calls wait for it",
+        "budget_spent": "its budget for this period is used up",
     }
-    return _not_now(why.reason, f"{what}: {words[why.reason]}", why.retry_after_s)
+    message = f"{what}: {words[why.reason]}"
+    if why.reason == "budget_spent":
+        if math.isinf(why.retry_after_s):
+            return refused("budget_too_small", f"{what}: it costs more than its whole budget; raise the budget")
+        if fail:
+            return refused("budget_spent", message)
+    return _not_now(why.reason, message, min(why.retry_after_s, BUDGET_WAIT_S), waits=True)
 
 
-def _not_now(reason: str, message: str, after_s: float) -> Verdict:
+def _not_now(reason: str, message: str, after_s: float, *, waits: bool) -> Verdict:
     return Verdict(
         reason=reason,
         kind="TargetUnavailable",
@@ -74,6 +113,7 @@ def _not_now(reason: str, message: str, after_s: float) -> Verdict:
         allow=False,
         retryable=True,
         retry_after_s=after_s,
+        waits=waits,
     )
 
 

@@ -28,6 +28,7 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _PLAIN = (str, int, float, bool, type(None))
 MESSAGE_LIMIT = 2_000
+_TIDY_AT = 1_000
 
 
 class Effects:
@@ -42,6 +43,9 @@ class Effects:
         self.doubted = 0
         self.on_doubt: Callable[[Live, Effect[Any]], None] = _wait
         """Told of every step that is in doubt, when it comes to be and when it is loaded."""
+        self._held_off: dict[tuple[bytes, str], tuple[Live, Effect[Any]]] = {}
+        """Those in memory that wait because something is closed or used up."""
+        self._tidy_at = _TIDY_AT
 
     # -- arming ----------------------------------------------------------------------------------------------------
 
@@ -169,6 +173,10 @@ class Effects:
             owner.writer.changes(live.shard).decisions.extend(problem.decisions)
             self._in_doubt(live, op, problem.message)
             return
+        if problem.waits:
+            self._retry(live, op, problem, op.tried)
+            self._hold_off(live, op)
+            return
         tried = op.tried + 1
         if problem.retryable and tried < op.policy.attempts:
             self._retry(live, op, problem, tried)
@@ -188,7 +196,7 @@ class Effects:
     def _retry(self, live: Live, op: Effect[Any], problem: EffectFailed, tried: int) -> None:
         owner = self._owner
         now = owner.clock.now_us()
-        delay_s = max(op.policy.backoff.delay_s(tried, self._random), problem.retry_after_s or 0.0)
+        delay_s = max(op.policy.backoff.delay_s(max(1, tried), self._random), problem.retry_after_s or 0.0)
         due_us = now + int(delay_s * MICROS)
         self.retried += 1
         changes = owner.writer.changes(live.shard)
@@ -214,7 +222,29 @@ class Effects:
         delay_s = max(0.0, (op.due_us - self._owner.clock.now_us()) / MICROS)
         live.timers[op.key] = self._owner.loop.call_later(delay_s, self._retry_due, live, op)
 
+    def hasten(self) -> None:
+        """Something was opened: what waits here because it could not be let out asks again at once."""
+        held_off, self._held_off = self._held_off, {}
+        for live, op in held_off.values():
+            handle = live.timers.pop(op.key, None)
+            if handle is not None:
+                handle.cancel()
+                op.due_us = 0
+                self._retry_due(live, op)
+
+    def _hold_off(self, live: Live, op: Effect[Any]) -> None:
+        held_off = self._held_off
+        held_off[live.run_id, op.key] = (live, op)
+        if len(held_off) >= self._tidy_at:
+            # Runs that were parked or ended meanwhile are forgotten.
+            gone = [key for key, (one, other) in held_off.items() if one.ending or other.key not in one.timers]
+            for key in gone:
+                del held_off[key]
+            self._tidy_at = 2 * len(held_off) + _TIDY_AT
+
     def _retry_due(self, live: Live, op: Effect[Any]) -> None:
+        if self._held_off:
+            self._held_off.pop((live.run_id, op.key), None)
         live.timers.pop(op.key, None)
         if live.machine.pending.get(op.key) is op and not live.ending:
             self._owner.hold(live, op)

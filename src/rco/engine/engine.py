@@ -96,6 +96,8 @@ class Engine:
         self._clock, self._ids, self._options = clock, ids, options
         self._owner = owner = Owner(writer, clock, ids, options, ownership)
         self._effects = Effects(owner, random)
+        self.hasten = self._effects.hasten
+        """Have calls that wait because something was closed ask again at once."""
         self.timers = Timers(owner)
         Probes(owner, self._effects, random)
         self._waits = Waits(owner, self.timers, self._effects)

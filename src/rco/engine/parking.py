@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from rco.engine.insisting import Insisting
 from rco.engine.live import Live
-from rco.engine.operation import ChildRun, Timer, Wait
+from rco.engine.operation import ChildRun, Effect, Timer, Wait
 from rco.engine.owner import Owner
 from rco.engine.program import Programs
 from rco.kit.clock import MICROS
@@ -81,10 +81,14 @@ class Parking:
             # It is being loaded, perhaps for a message: parked before that is read, it would be loaded again for it.
             return None, False
         earliest: int | None = None
+        far_us = self._owner.clock.now_us() + max(1.0, self._owner.options.park_after_s) * MICROS
         for op in live.machine.pending.values():
             if type(op) is Timer or type(op) is Wait:
                 if op.due_us is not None and (earliest is None or op.due_us < earliest):
                     earliest = op.due_us
+            elif type(op) is Effect and op.key in live.timers and op.due_us >= far_us:
+                # Its next attempt is far off; the record that says so brings it back.
+                earliest = op.due_us if earliest is None else min(earliest, op.due_us)
             elif type(op) is not ChildRun:
                 return None, False
         return earliest, bool(live.machine.pending)

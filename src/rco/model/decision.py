@@ -45,6 +45,7 @@ class Verb(StrEnum):
     PRINCIPAL = "principal"
     NAMESPACE = "namespace"
     RETAIN = "retain"
+    SWITCH = "switch"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -51,8 +51,9 @@ class EffectFailed(Exception):
     """An attempt that failed.
 
     ``retryable``: another attempt may succeed. ``ambiguous``: the effect may have happened all the same (the answer
-    was lost). ``retry_after_s``: the other side asked to wait. ``code`` is the code of the error that the workflow
-    meets when no attempt is left (``step_failed``, ``call_failed``, ``call_refused``, ``timed_out``).
+    was lost). ``retry_after_s``: the other side asked to wait. ``waits``: nothing was tried, as a limit or a switch
+    lets nothing through now; it is asked again later, and no attempt is used up. ``code`` is the code of the error
+    that the workflow meets when no attempt is left (``step_failed``, ``call_failed``, ``call_refused``, ``timed_out``).
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class EffectFailed(Exception):
         retryable: bool = True,
         ambiguous: bool = False,
         retry_after_s: float | None = None,
+        waits: bool = False,
         data: Any = None,
         decisions: tuple[Decision, ...] = (),
     ) -> None:
         self.message, self.kind, self.code, self.data = message, kind, code, data
         self.retryable, self.ambiguous, self.retry_after_s = retryable, ambiguous, retry_after_s
+        self.waits = waits
         self.decisions = decisions
         super().__init__(message)

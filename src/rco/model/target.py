@@ -12,10 +12,13 @@ from rco.kit.backoff import Backoff
 __all__ = [
     "PROBE_WORDS",
     "Breaker",
+    "Budget",
+    "CallLimits",
     "CallRequest",
     "CallResult",
     "Credential",
     "Fallback",
+    "NamespaceLimits",
     "Repeat",
     "Rule",
     "Target",
@@ -42,6 +45,26 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     methods: list[str]
     path: str
+    cost: int = 1
+    """What one such call takes of a budget that counts cost."""
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most so many ``calls``, or so much declared ``cost``, in each hour, day or month of UTC. Give one of both."""
+
+    per: Literal["hour", "day", "month"]
+    calls: int | None = None
+    cost: int | None = None
+
+
+class CallLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits that hold over all nodes. What is left out is not limited."""
+
+    rate_per_s: float | None = None
+    burst: int | None = None
+    """So many may go at once; by default one second's worth, at least 1."""
+    concurrency: int | None = None
+    budgets: list[Budget] = []
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +82,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     secret: str
     header: str = "Authorization"
     scheme: str = "Bearer"
+    limits: CallLimits | None = None
+    """Limits of the credential itself, over all targets that use it."""
 
 
 class Fallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,6 +129,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float | None = None
     burst: int | None = None
     concurrency: int = 64
+    budgets: list[Budget] = []
+    per_namespace: CallLimits | None = None
+    """Limits of each namespace at this target, within those of the target."""
+    when_closed: Literal["wait", "fail"] = "wait"
+    """What a call does that meets a closed target or a spent budget: its run waits, or the call fails at once."""
     breaker: Breaker = Breaker()
     credential: Credential | None = None
     idempotency_header: str | None = "Idempotency-Key"
@@ -116,6 +146,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     max_response_bytes: int = 1 << 20
     redact: list[str] = []
     """Names of JSON fields and headers whose values are replaced before anything is stored."""
+
+
+class NamespaceLimits(CallLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits of all calls of one namespace, whatever their target; ``*`` stands for each that is not named."""
+
+    namespace: str
 
 
 class CallRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from rco.capability.scope import Ask, parse_scope
 from rco.capability.token import parse, shown_id
 from rco.errors import Misuse, Overloaded, RcoError
 from rco.kit.clock import MICROS, iso
-from rco.model.decision import Decision, Verb
+from rco.model.decision import Verb
 from rco.model.principal import Principal, Role
 from rco.model.wire import (
     CapabilityView,
@@ -22,7 +22,7 @@ from rco.model.wire import (
 from rco.operations.access import require, require_everywhere
 from rco.operations.clearance import enforcing
 from rco.operations.desk import Desk
-from rco.store.contract.changes import Admission, Admitted
+from rco.operations.record import record
 from rco.store.contract.revocations import Revocation, RevokedKind
 
 __all__ = ["PAGE_MAX", "check", "keys", "mint", "revocations", "revoke"]
@@ -46,7 +46,7 @@ async def mint(desk: Desk, principal: Principal, ask: MintAsk) -> Minted:
     )
     token = proved.token
     facts: dict[str, str | int | bool] = {"kid": token.kid, "ttl_s": int(ttl_s), "scopes": " ".join(ask.scopes)[:500]}
-    await _record(desk, principal, Verb.MINT, shown_id(token.id), "minted", facts)
+    await record(desk, principal, Verb.MINT, shown_id(token.id), "minted", facts)
     expires_us = int(now_us / MICROS + ttl_s) * MICROS
     return Minted(token=str(token), id=token.id, kid=token.kid, expires_at=iso(expires_us))
 
@@ -107,7 +107,7 @@ async def revoke(desk: Desk, principal: Principal, ask: RevokeAsk) -> Revocation
     done = await office.feed.revoke(entry)
     name = shown_id(ask.name) if ask.kind == "id" else ask.name
     facts: dict[str, str | int | bool] = {"kind": ask.kind, "seq": done.seq, "epoch": done.epoch}
-    await _record(desk, principal, Verb.REVOKE, name, ask.reason, facts)
+    await record(desk, principal, Verb.REVOKE, name, ask.reason, facts)
     return _view(done)
 
 
@@ -156,21 +156,3 @@ def _view(one: Revocation) -> RevocationView:
         actor=one.actor,
         reason=one.reason,
     )
-
-
-async def _record(
-    desk: Desk, principal: Principal, verb: Verb, subject: str, reason: str, facts: dict[str, str | int | bool]
-) -> None:
-    decision = Decision(
-        verb=verb,
-        at_us=desk.clock.now_us(),
-        actor=f"principal:{principal.principal_id}",
-        subject=subject,
-        reason=reason,
-        facts=facts,
-    )
-    await desk.engine.submit(0, Admission(done=_later, failed=_later, accepted=[decision]), _later)
-
-
-def _later(_: Admitted | BaseException) -> None:
-    """Replaced when the admission is submitted; nothing follows from it."""

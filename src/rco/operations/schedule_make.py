@@ -126,7 +126,9 @@ async def delete_schedule(desk: Desk, principal: Principal, name: str) -> None:
 def checked_ticks(desk: Desk, spec: ScheduleSpec) -> Ticks:
     """The ticks of ``spec``. Raises ``Misuse`` and ``NotFound`` for what would never start."""
     if spec.workflow not in desk.engine.workflows():
-        raise NotFound(f"no workflow {spec.workflow!r}.", cure="See `rco targets`, and the application that is loaded.")
+        raise NotFound(
+            f"no workflow {spec.workflow!r}.", cure="See `rco target list`, and the application that is loaded."
+        )
     input_of(spec, 0)
     return Ticks(spec, desk.scheduler.calendars)
 

@@ -114,7 +114,7 @@ CALL_LATENCY = _histogram("rco_call_latency_seconds", "Time of one attempt of a 
 CALLS_INFLIGHT = _gauge("rco_calls_inflight", "Governed calls now under way.", "target")
 CALLS_LIMITED = _counter(
     "rco_call_limited_total",
-    "Calls held back or refused by a limit (rate, concurrency, breaker, closed_until).",
+    "Calls held back or refused by a limit (rate, concurrency, budget, breaker, closed_until, switch).",
     "target",
     "limit",
 )

@@ -136,6 +136,8 @@ class Clients:
         if kind == "chain":
             run_id = await self._start(order, "chain", {**given, "steps": random.randint(1, 6)})
             await self._maybe_fork(order, run_id)
+        elif kind == "spend":
+            await self._start(order, "spend", {**given, "steps": random.randint(1, 6)})
         elif kind == "gate":
             await self._gate(order, random, random.randint(1, 4))
         elif kind == "nap":

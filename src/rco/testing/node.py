@@ -17,6 +17,7 @@ from rco.queues.options import QueueOptions
 from rco.scheduler.options import SchedulerOptions
 from rco.scheduler.scheduler import Scheduler
 from rco.testing.clocks import DriftingClock
+from rco.testing.limited import Limited
 from rco.testing.loop import Actor, InPlace, VirtualLoop
 from rco.testing.plan import Plan
 from rco.testing.store import ModelKeeper
@@ -66,6 +67,7 @@ class Node:
         self.scheduler: Scheduler | None = None
         self.dispatcher: Dispatcher | None = None
         self.keeper: ModelKeeper | None = None
+        self.limited: Limited | None = None
         self.on_end: Callable[[Node], None] = lambda _: None
         """Called when the node stops by itself, for its restart."""
 
@@ -99,8 +101,19 @@ class Node:
         self.keeper = keeper
         keeper.writer.on_failure(self._broken)
         await keeper.start()
+        limited = Limited(
+            plan,
+            keeper.reader,
+            self.alias,
+            self.clock,
+            Random(f"{self.alias} {plan.seed}").random,  # noqa: S311 - not for secrets
+            may_send=lambda: self.clock.monotonic() < keeper.ownership.act_until_s,
+            leased=several,
+        )
+        self.limited = limited
+        await limited.start()
         programs = Application("simulation", ".", WORKFLOWS).programs(
-            ModelCaller(self._upstream),
+            ModelCaller(self._upstream, limited),
             InPlace(),
         )
         engine = Engine(
@@ -164,7 +177,8 @@ class Node:
     def stop(self) -> None:
         """Stop it as an operator would: drain, hand over, end."""
         engine, keeper, scheduler, dispatcher = self.engine, self.keeper, self.scheduler, self.dispatcher
-        if engine is None or keeper is None:
+        limited = self.limited
+        if engine is None or keeper is None or limited is None:
             return
         self.engine = None
 
@@ -174,6 +188,7 @@ class Node:
             if scheduler is not None:
                 await scheduler.stop()
             await engine.stop(self._plan.upstream_timeout_s)
+            await limited.stop()
             await keeper.stop()
             self._told(f"{self.alias} has stopped")
             self._loop.kill(self.actor)

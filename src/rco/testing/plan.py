@@ -64,6 +64,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The queue that some of the runs wait in."""
     schedules: int = 0
     """Schedules that there are when the world begins."""
+    limit_rate: float | None = None
+    """Calls a second that target ``keyed`` takes, over all nodes."""
+    limit_burst: int = 1
+    limit_concurrency: int = 64
+    limit_budget: int = 1_000
+    """Calls that target ``metered`` takes, over all nodes and lives."""
     fork: float = 0.0
     """How often a run is forked at some step."""
     """How often a person who finds nothing done has a call in doubt made again instead of failed."""
@@ -152,4 +158,8 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         fork=random.choice((0.0, 0.5, 1.0)),
         schedules=random.choice((0, 0, 1, 3)),
         queue=_queue(Random(f"queue {seed}")),  # noqa: S311 - likewise
+        limit_rate=random.choice((None, 5.0, 20.0, 100.0)),
+        limit_burst=random.choice((1, 2, 20)),
+        limit_concurrency=random.choice((1, 2, 5, 64)),
+        limit_budget=random.choice((1, 5, 12, 1_000)),
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from rco.errors import Conflict, StoreError
-from rco.kit.clock import Clock
+from rco.kit.clock import MICROS, Clock
 from rco.model.attribute import Attribute
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
@@ -19,6 +19,7 @@ from rco.model.principal import Principal
 from rco.model.queue import Item, ItemState
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
 from rco.model.version import is_pin, named, pin
+from rco.store.contract.limit_states import LimitState, StatesRead
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
@@ -27,6 +28,7 @@ from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
 from rco.testing import table_queues
+from rco.testing.clocks import EPOCH_US
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
 from rco.testing.store_writer import ModelWriter
@@ -335,6 +337,27 @@ class ModelReader:
             return done
 
         return await self.ask(write)
+
+    async def limit_states(self, kind: str, names: Sequence[str] | None = None) -> StatesRead:
+        def read(tables: Tables) -> StatesRead:
+            found = [
+                state
+                for (of, name), state in sorted(tables.limit_states.items())
+                if of == kind and (names is None or name in names)
+            ]
+            return StatesRead(self._now_us(), found)
+
+        return await self.ask(read)
+
+    async def swap_limits(self, states: Sequence[LimitState]) -> StatesRead:
+        def swap(tables: Tables) -> StatesRead:
+            won = [one for one in states if tables.swap_limit(one)]
+            return StatesRead(self._now_us(), won)
+
+        return await self.ask(swap)
+
+    def _now_us(self) -> int:
+        return EPOCH_US + round(self._database.now_s() * MICROS)
 
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         def read(tables: Tables) -> RevocationPage:

@@ -23,6 +23,7 @@ from rco.model.principal import Principal
 from rco.model.queue import Item, queue_shard
 from rco.model.run import SHARDS, Mode, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
+from rco.store.contract.limit_states import LimitState
 from rco.store.contract.queues import ItemChange, ItemDone, QueueState
 from rco.store.contract.reader import Segment
 from rco.store.contract.revocations import Revocation
@@ -122,6 +123,7 @@ class Tables(msgspec.Struct):
     """Digest of the code that each version stands for."""
     pools: dict[tuple[str, str], bool] = {}
     """By node and version, whether new runs begin with it there."""
+    limit_states: dict[tuple[str, str], LimitState] = {}
     chains: dict[str, list[Seal]] = {}
     segments: dict[tuple[str, int], list[Segment]] = {}
     results: dict[tuple[str, int], Committed] = {}
@@ -149,6 +151,14 @@ class Tables(msgspec.Struct):
         """Number and hash of the chain's last link; 0 and zero bytes when there is none."""
         seals = self.chains.get(chain)
         return (seals[-1].n, seals[-1].hash) if seals else (0, _FIRST)
+
+    def swap_limit(self, state: LimitState) -> bool:
+        """Write ``state`` if it is the next version of what stands there."""
+        stands = self.limit_states.get((state.kind, state.name))
+        if state.version != (stands.version if stands is not None else 0) + 1:
+            return False
+        self.limit_states[state.kind, state.name] = state
+        return True
 
     def row(self, run_id: bytes) -> RunRow | None:
         return self.runs.get(run_id) or self.closed.get(run_id)

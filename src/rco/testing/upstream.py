@@ -16,6 +16,7 @@ import msgspec
 from rco.kit.backoff import Backoff
 from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
 from rco.model.target import CallRequest, Repeat, TargetProbe
+from rco.testing.limited import Limited
 from rco.testing.loop import VirtualLoop
 from rco.testing.plan import Plan
 
@@ -40,6 +41,12 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """Who owned the run's shard in the database at that moment."""
     known: bool
     """Whether the database knew the run."""
+    target: str = ""
+    """The target that it was a call to; empty for steps."""
+    began_s: float
+    """When the attempt began; it may have waited for a limit since."""
+    ended_s: list[float] = msgspec.field(default_factory=list)
+    """When the node had its answer, or had waited for long enough."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -66,6 +73,11 @@ class Upstream:
         self.done: list[Done] = []
         self._answers: dict[str, dict[str, Any]] = {}
 
+    @property
+    def now_s(self) -> float:
+        """The world's time."""
+        return self._loop.world.now_s
+
     def _happens(self, chance: float) -> bool:
         return not self.calm and chance > 0 and self._random.random() < chance
 
@@ -73,27 +85,30 @@ class Upstream:
         low, high = self._plan.upstream_s
         return low + (high - low) * self._random.random()
 
-    async def send(self, attempt: Attempt, what: str, order: str, *, keyed: bool) -> dict[str, Any]:
+    async def send(
+        self, attempt: Attempt, what: str, order: str, *, keyed: bool, target: str = "", began_s: float | None = None
+    ) -> dict[str, Any]:
         """Ask for ``what`` to be done about ``order``. Raises ``EffectFailed`` for all that can go wrong."""
         loop, plan, actor = self._loop, self._plan, self._loop.current()
         durable, owner, known = self._witness(attempt)
         key = attempt.idempotency_key
-        self.sent.append(
-            Sent(
-                at_s=loop.world.now_s,
-                wall_us=actor.clock.now_us(),
-                node=actor.name,
-                run_id=attempt.run_id,
-                step=attempt.key,
-                key=key,
-                attempt=attempt.number,
-                what=what,
-                order=order,
-                durable=durable,
-                owner=owner,
-                known=known,
-            )
+        sent = Sent(
+            at_s=loop.world.now_s,
+            wall_us=actor.clock.now_us(),
+            node=actor.name,
+            run_id=attempt.run_id,
+            step=attempt.key,
+            key=key,
+            attempt=attempt.number,
+            what=what,
+            order=order,
+            durable=durable,
+            owner=owner,
+            known=known,
+            target=target,
+            began_s=loop.world.now_s if began_s is None else began_s,
         )
+        self.sent.append(sent)
         future: asyncio.Future[dict[str, Any]] = loop.create_future()
         if not self._happens(plan.lose_before):
             delay_s = self._latency_s()
@@ -110,6 +125,8 @@ class Upstream:
             raise EffectFailed(
                 f"no answer within {plan.upstream_timeout_s:g} s", kind="Timeout", code="call_failed", ambiguous=True
             ) from None
+        finally:
+            sent.ended_s.append(loop.world.now_s)
         status = answer["status"]
         if status == 200:
             return answer
@@ -149,11 +166,12 @@ def _answer(future: asyncio.Future[dict[str, Any]], answer: dict[str, Any]) -> N
 class ModelCaller:
     """Implements ``rco.workflow.calls.Caller`` on an upstream: ``POST /what`` with the order as body.
 
-    Target ``keyed`` drops repeats by key; target ``once`` does not, so its calls are never repeated silently.
+    Target ``keyed`` drops repeats by key; target ``once`` does not, so its calls are never repeated silently. What has
+    limits passes ``limited`` first.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, upstream: Upstream, limited: Limited | None = None) -> None:
+        self._upstream, self._limited = upstream, limited
 
     def repeat_class(self, request: CallRequest) -> Repeat:
         return Repeat.NEVER if request.target == "once" else Repeat.KEYED
@@ -169,5 +187,14 @@ class ModelCaller:
 
     async def attempt(self, request: CallRequest, attempt: Attempt) -> Answer:
         what, order = request.path.strip("/"), str(request.json)
-        answer = await self._upstream.send(attempt, what, order, keyed=request.target != "once")
+        keyed = request.target != "once"
+        began_s = self._upstream.now_s
+        passage = None if self._limited is None else await self._limited.passage(request.target)
+        try:
+            answer = await self._upstream.send(
+                attempt, what, order, keyed=keyed, target=request.target, began_s=began_s
+            )
+        finally:
+            if passage is not None:
+                passage.leave()
         return Answer({"status": 200, "headers": {}, "body": answer})

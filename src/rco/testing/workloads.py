@@ -9,7 +9,7 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any
 
-from rco.errors import TimedOut
+from rco.errors import CallRefused, TimedOut
 from rco.kit.backoff import Backoff
 from rco.model.effect import RetryPolicy
 from rco.testing.upstream import Upstream
@@ -18,7 +18,7 @@ from rco.workflow import Applied, Context, NotApplied, Probe, Workflow, attempt,
 __all__ = ["KINDS", "QUEUED", "WORKFLOWS", "connect"]
 
 OFTEN = RetryPolicy(40, Backoff(first_s=0.05, cap_s=1.0))
-KINDS = ("chain", "gate", "nap", "fan", "trip", "charge", "family", "meeting", "event", "patience", "checked")
+KINDS = ("chain", "gate", "nap", "fan", "trip", "charge", "family", "meeting", "event", "patience", "checked", "spend")
 """Kinds of order that clients make. ``meeting`` is two runs and ``event`` one that nobody starts by name."""
 QUEUED = ("chain", "nap", "fan", "trip", "charge", "patience")
 """Workflows whose runs may wait in a queue: nobody waits for them who holds up another."""
@@ -157,6 +157,20 @@ async def patience(ctx: Context, given: dict[str, Any]) -> bool:
     return True
 
 
+@workflow
+async def spend(ctx: Context, given: dict[str, Any]) -> int:
+    """Calls what has a budget, until that is spent."""
+    done = 0
+    for index in range(given["steps"]):
+        try:
+            await ctx.call("metered", "POST", f"/spent{index}", json=given["order"])
+        except CallRefused:
+            continue
+        done += 1
+        await ctx.sleep(0.1)
+    return done
+
+
 async def was_paid(order: str) -> Applied | NotApplied:
     """The other side has a ledger of its own. Its answer comes later, as all answers do."""
     here = attempt()
@@ -187,4 +201,5 @@ WORKFLOWS: list[Workflow[Any, Any]] = [
     fulfil,
     patience,
     checked,
+    spend,
 ]

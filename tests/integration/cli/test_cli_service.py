@@ -48,7 +48,7 @@ def test_the_main_commands(service, rco, tmp_path: Path) -> None:
     assert rco("run", "watch", third, "--json").status == Exit.FAILED
     assert rco("run", "cancel", third).status == Exit.REFUSED
 
-    for arguments in (("events", "list"), ("letters", "list"), ("targets", "list")):
+    for arguments in (("events", "list"), ("letters", "list"), ("target", "list")):
         assert rco(*arguments).out.startswith("No ")
         assert json.loads(rco(*arguments, "--json").out)["items"] == []
     assert rco("events", "show", "a/b").status == Exit.NOT_FOUND

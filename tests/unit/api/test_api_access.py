@@ -35,6 +35,7 @@ BODIES = {
     "runs": {"workflow": "greet"},
     "signal": {"name": "x"},
     "capabilities": {"scopes": ["write:put"]},
+    "close": {"reason": "r"},
     "check": {"token": "rcap1_"},
     "revocations": {"kind": "id", "name": "cap_1", "reason": "r"},
     "schedules": {"name": "s", "spec": {"workflow": "greet", "every_s": 60}},

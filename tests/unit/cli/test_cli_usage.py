@@ -27,7 +27,7 @@ from rco.errors import (
 )
 
 GROUPS = [
-    *("dev", "serve", "migrate", "run", "events", "letters", "targets", "audit", "config", "demo", "version"),
+    *("dev", "serve", "migrate", "run", "events", "letters", "target", "audit", "config", "demo", "version"),
     *("doctor", "node", "export", "verify", "backup", "restore", "bench"),
 ]
 

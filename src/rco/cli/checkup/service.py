@@ -43,7 +43,7 @@ def told(said: Told) -> Iterator[Found]:
     shut = [target for target in said.targets.items if target.breaker != "closed" or target.closed_until]
     if shut:
         names = ", ".join(f"{target.name} ({target.breaker})" for target in shut)
-        yield warn("targets", f"not taking calls: {names}", "They are tried again by themselves; rco targets list")
+        yield warn("targets", f"not taking calls: {names}", "They are tried again by themselves; rco target list")
     else:
         yield ok("targets", f"{len(said.targets.items)} declared, all closed breakers")
     full = [target.name for target in said.targets.items if target.waiting]

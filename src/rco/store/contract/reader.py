@@ -13,6 +13,7 @@ from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.attributes import AttributeReader
+from rco.store.contract.limit_states import LimitStates
 from rco.store.contract.namespaces import Namespaces
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import QueueReader
@@ -203,6 +204,7 @@ class Reader(
     Revocations,
     Namespaces,
     Versions,
+    LimitStates,
     Protocol,
 ):
     """All families together: what ``app`` hands out, each room taking the part it needs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from rco.errors import Conflict, StoreError
@@ -16,6 +17,7 @@ from rco.model.principal import Principal
 from rco.model.queue import Item
 from rco.model.run import Mode, RunRow, fork_prefix
 from rco.store import rows
+from rco.store.contract.limit_states import LimitState, StatesRead
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
@@ -25,6 +27,7 @@ from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
 from rco.store.postgres import (
     attributes,
+    limit_states,
     namespaces,
     queues,
     read_evidence,
@@ -314,3 +317,9 @@ class PostgresReader:
     async def count_versions(self, namespace: str | None) -> list[OpenRuns]:
         values = None if namespace is None else plain(namespace)
         return [OpenRuns(*row) for row in await self._ask(versions.COUNT, values)]
+
+    async def limit_states(self, kind: str, names: Sequence[str] | None = None) -> StatesRead:
+        return limit_states.states(await self._ask(limit_states.READ, kind, None if names is None else list(names)))
+
+    async def swap_limits(self, states: Sequence[LimitState]) -> StatesRead:
+        return limit_states.states(await self._ask(limit_states.SWAP, *limit_states.columns(states)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from rco.model.principal import Principal
 from rco.model.queue import Item
 from rco.model.run import Mode, RunRow
 from rco.store import rows
+from rco.store.contract.limit_states import LimitState, StatesRead
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
@@ -30,6 +31,7 @@ from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
 from rco.store.sqlite import (
     attributes,
+    limit_states,
     namespaces,
     queues,
     read_evidence,
@@ -69,6 +71,7 @@ class SqliteReader:
         self._pool: ThreadPoolExecutor | None = None
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._swapping = asyncio.Lock()
 
     def begin(self) -> None:
         """Ready to read; connections are opened when they are first needed."""
@@ -318,3 +321,16 @@ class SqliteReader:
 
     async def count_versions(self, namespace: str | None) -> list[OpenRuns]:
         return await self._ask(lambda connection: versions.count(connection, namespace))
+
+    async def limit_states(self, kind: str, names: Sequence[str] | None = None) -> StatesRead:
+        found = await self._ask(lambda connection: limit_states.read(connection, kind, names))
+        return StatesRead(self._clock.now_us(), found)
+
+    async def swap_limits(self, states: Sequence[LimitState]) -> StatesRead:
+        """Written by the writer, in its next transaction. This process is the only one, so it takes turns with itself
+        and knows beforehand what will be written."""
+        async with self._swapping:
+            stand = await self._ask(lambda connection: limit_states.versions(connection, states))
+            won = [one for one, version in zip(states, stand, strict=True) if one.version == version + 1]
+            await asyncio.gather(*(self._writer.chore(limit_states.WRITE, limit_states.values(one)) for one in won))
+        return StatesRead(self._clock.now_us(), won)

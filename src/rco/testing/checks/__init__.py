@@ -12,6 +12,7 @@ from rco.testing.checks import (
     forks,
     idle,
     journals,
+    limits,
     order,
     ownership,
     pauses,
@@ -54,6 +55,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "limits": queues.limits,
     "turns": queues.turns,
     "fair": queues.fair,
+    "calls": limits.kept,
 }
 """Every rule by its name."""
 

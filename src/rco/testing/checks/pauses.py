@@ -46,5 +46,6 @@ def _sent(history: History, run_id: bytes) -> Iterator[str]:
             since_s = None
     for sent in history.sent_by_run.get(run_id, ()):
         for first_s, last_s in spans:
-            if first_s < sent.at_s < last_s:
+            # A call that waited for a limit when the pause came goes on, as one that is under way does.
+            if first_s < sent.began_s and sent.at_s < last_s:
                 yield f"{sent.node} sent {sent.step} of {run.name} at {sent.at_s:.6f}, paused since {first_s:.6f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from rco.model.journal import Kind
@@ -37,12 +38,15 @@ def retried(history: History) -> Iterator[str]:
     """
     if history.plan.clock_jumps or history.rewinds:
         return
-    due: dict[tuple[bytes, str, int], int] = {}
+    due: dict[tuple[bytes, str, int], list[tuple[float, int]]] = defaultdict(list)
     for run in history.runs.values():
-        for record in run.of(Kind.STEP_RETRY):
-            tried, due_us, _ = record.body
-            due[run.row.run_id, record.key, tried + 1] = due_us
+        for record, at_s in zip(run.records, run.at_s, strict=True):
+            if record.kind == Kind.STEP_RETRY:
+                tried, due_us, _ = record.body
+                due[run.row.run_id, record.key, tried + 1].append((at_s, due_us))
     for sent in history.sent:
-        due_us = due.get((sent.run_id, sent.step, sent.attempt), 0)
+        # One that waits for a limit is written down more than once under the same number.
+        known = due.get((sent.run_id, sent.step, sent.attempt), ())
+        due_us = max((due_us for at_s, due_us in known if at_s < sent.began_s), default=0)
         if sent.wall_us < due_us:
             yield f"{sent.node} sent attempt {sent.attempt} of {sent.step} {due_us - sent.wall_us} us early"
