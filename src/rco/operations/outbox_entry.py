@@ -13,7 +13,7 @@ import msgspec
 from rco.datasource.entry import Entry, Fate, Handled
 from rco.datasource.options import Outbox
 from rco.engine.ask import StartAsk
-from rco.errors import Forbidden, NotFound, Overloaded, RcoError, StoreError
+from rco.errors import Forbidden, NotFound, Overloaded, RcoError, Reason, Refused, StoreError
 from rco.kit.clock import MICROS
 from rco.kit.digest import digest
 from rco.kit.ids import id_bytes, id_text, well_formed_corr_id
@@ -40,6 +40,9 @@ async def take_entry(desk: Desk, outbox: Outbox, entry: Entry) -> Handled:
     except (StoreError, Overloaded) as problem:
         return Handled(Fate.STOP, str(problem))
     except RcoError as problem:
+        if isinstance(problem, Refused) and problem.reason in (Reason.RATE_LIMIT, Reason.POLICY_BLOCKED):
+            # A quota of the namespace: what was committed to the outbox waits there until there is room.
+            return Handled(Fate.STOP, str(problem))
         handled = Handled(Fate.REFUSED, f"{problem.code}: {problem}")
     if handled.fate is Fate.REFUSED:
         desk.writer.note(

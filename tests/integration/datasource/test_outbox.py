@@ -19,6 +19,7 @@ from rco.capability.keyfile import rotate
 from rco.config import load
 from rco.datasource.outbox import OutboxReader
 from rco.datasource.schema import outbox
+from rco.errors import Reason, Refused
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.model.run import Mode, Outcome
@@ -351,6 +352,28 @@ async def test_an_inbox_that_is_full_puts_its_line_off_and_nobody_elses(world: W
     live.inbox = held
     await world.emptied()
     assert result(next(row for row in await world.runs() if row.key == "g")) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("reason", [Reason.RATE_LIMIT, Reason.POLICY_BLOCKED])
+async def test_entries_wait_while_a_quota_has_no_room(
+    world: World, monkeypatch: pytest.MonkeyPatch, reason: Reason
+) -> None:
+    service = await world.start()
+    engine = service._desk.engine
+    start_run, asked = engine.start_run, list[str]()
+
+    async def full(ask: Any) -> Any:
+        asked.append(ask.key)
+        if len(asked) < 3:
+            raise Refused(reason, "quota", "the quota has no room.")
+        return await start_run(ask)
+
+    monkeypatch.setattr(engine, "start_run", full)
+    world.shop.query("SELECT rco_outbox.start('order', '1', key => 'k')")
+    await world.emptied()
+    assert asked == ["k"] * 3
+    assert [row.key for row in await world.runs()] == ["k"]
+    assert not world.letters()
 
 
 async def test_a_signal_that_closed_its_run_is_no_dead_letter_when_it_is_read_again(
