@@ -24,9 +24,10 @@ from rco.bridge.brownout import Sentinel
 from rco.bridge.certificates import Certificates
 from rco.bridge.dependency import Dependency
 from rco.capability.office import Office
-from rco.capability.source import source_of
+from rco.capability.source import KeptRing, source_of
 from rco.config.check import calendars_of, check_address
 from rco.config.explain import diff
+from rco.config.rings import payload_ring
 from rco.config.secrets import Secrets, kept_key
 from rco.config.settings import Settings
 from rco.datasource.cleaning import Cleaner
@@ -37,6 +38,7 @@ from rco.datasource.steps import Datasource, Datasources
 from rco.egress.client import Egress
 from rco.egress.fetch import Fetcher, system_roots
 from rco.egress.sharing import Sharing
+from rco.encryption.keys import Keys
 from rco.engine.children import as_it_is
 from rco.engine.emitting import Started
 from rco.engine.engine import Engine
@@ -202,11 +204,17 @@ class Service:
         await self._grant(settings, keeper)
         self._datasources = self._sources(settings, keeper)
         self._stops.append(self._datasources.stop)
+        keys = await self._encrypt(settings, keeper)
+        opened = keeper.reader
+        if keys is not None:
+            from rco.encryption.revealing import revealing
+
+            opened = revealing(opened, keys)
         await announce(keeper.reader, node, self._versions.digests, self._versions.name, clock.now_us())
         programs = Programs(*self._programs(self._versions))
         engine = Engine(
             keeper.writer,
-            keeper.reader,
+            opened,
             programs,
             self._starts,
             clock=clock,
@@ -223,7 +231,7 @@ class Service:
         scheduler = Scheduler(
             engine,
             keeper.writer,
-            keeper.reader,
+            opened,
             keeper.ownership,
             clock=clock,
             ids=ids,
@@ -247,7 +255,7 @@ class Service:
             dispatcher=dispatcher,
             quota=Quota(keeper.reader, clock, settings.scheduler.schedules_limit),
             writer=keeper.writer,
-            reader=keeper.reader,
+            reader=opened,
             router=self._table(settings, self._versions),
             targets=self._egress,
             clock=clock,
@@ -256,6 +264,8 @@ class Service:
             log=self.log,
             spaces=self._spaces,
             clearance=self._granting or OPEN,
+            namespace_keys=keys,
+            key_lead_s=settings.encryption.lead_s,
             shut=self._shut,
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
@@ -295,6 +305,8 @@ class Service:
             )
             await reader.start()
             self._stops.append(reader.stop)
+        if keys is not None:
+            await self._watch_erasure(keys, engine, scheduler, keeper)
         self._declared: asyncio.Task[None] | None = None
         self._declare(settings)
         self._stops.append(lambda: stop_task(self._declared))
@@ -340,6 +352,45 @@ class Service:
         elif first.where and not file.exists():
             # Another node was first on this database: its file holds the token.
             self.log.info("admin.elsewhere", file=first.where)
+
+    async def _encrypt(self, settings: Settings, keeper: Keeper) -> Keys | None:
+        """Open the keys of namespaces, where there may be any."""
+        if not settings.encryption.keys:
+            if (await keeper.reader.namespace_keys(0, 1)).keys:
+                raise ConfigInvalid(
+                    "the store holds keys of namespaces, and encryption.keys is not set: their payloads would be"
+                    " written as they are",
+                    cure="Set encryption.keys as on the other nodes.",
+                    key="encryption.keys",
+                )
+            return None
+        from rco.encryption.concealing import Concealing
+        from rco.encryption.keys import Keys
+
+        ring = KeptRing(
+            source_of(payload_ring(settings), settings.vault, self._data / "keyring.json", self._secrets),
+            trouble=self._keys_trouble,
+        )
+        self._stops.append(ring.stop)
+        await ring.start()
+        keys = Keys(keeper.reader, ring, self._clock, self._ids, trouble=self._keys_trouble)
+        # Forgotten last: what is still flushed at a stop is encrypted like the rest.
+        self._stops.insert(0, keys.stop)
+        await keys.start()
+        keeper.writer.conceal_with(Concealing(keys))
+        self.metrics.gauge(signals.NAMESPACE_KEYS).watch(lambda: len(keys))
+        return keys
+
+    async def _watch_erasure(self, keys: Keys, engine: Engine, scheduler: Scheduler, keeper: Keeper) -> None:
+        from rco.operations.erasure import Erasure
+
+        engine.refuse_with(keys.require_open)
+        erasure = Erasure(keys, engine, scheduler, keeper.writer, now_us=self._clock.now_us, trouble=self._keys_trouble)
+        self._stops.append(erasure.stop)
+        await erasure.start()
+
+    def _keys_trouble(self, problem: BaseException) -> None:
+        self.log.warning("encryption.behind", error=problem)
 
     async def _grant(self, settings: Settings, keeper: Keeper) -> None:
         """Open the office that gives rights, where they are needed."""
@@ -537,6 +588,10 @@ class Service:
             if (settings.databases, settings.outboxes) != (self.settings.databases, self.settings.outboxes):
                 raise ConfigInvalid(
                     "databases and outboxes do not change while the service runs", cure="Restart it.", key="databases"
+                )
+            if settings.encryption != self.settings.encryption:
+                raise ConfigInvalid(
+                    "encryption does not change while the service runs", cure="Restart it.", key="encryption"
                 )
             pinned = (settings.app, settings.app_version, settings.apps)
             if self._versions.pool and pinned != (self.settings.app, self.settings.app_version, self.settings.apps):

@@ -6,6 +6,8 @@
     ├── ConfigInvalid               settings, with file, line and key
     ├── Refused                     a request we will not serve; carries a ``Reason`` and maps to a status
     ├── NotFound                    the thing named does not exist
+    │   ├── PayloadErased           its namespace's key was erased, and its payload with it
+    │   └── PayloadLocked           its namespace's key does not open here
     ├── Conflict                    the thing named exists and says otherwise
     ├── Forbidden                   the principal may not do this
     ├── Overloaded                  a bounded queue is full; try again after ``retry_after_s``
@@ -49,6 +51,8 @@ __all__ = [
     "Misuse",
     "NotFound",
     "Overloaded",
+    "PayloadErased",
+    "PayloadLocked",
     "RcoError",
     "Reason",
     "Refused",
@@ -142,6 +146,21 @@ class NotFound(RcoError):
     """Not found."""
 
     code = "not_found"
+
+
+class PayloadErased(NotFound):
+    """The payload was erased with its namespace's key."""
+
+    code = "payload_erased"
+    records = 0
+    """Of a run's journal: how many records it has, whatever is in them."""
+
+
+class PayloadLocked(NotFound):
+    """The payload cannot be read here: its namespace's key does not open."""
+
+    code = "payload_locked"
+    records = 0
 
 
 class Conflict(RcoError):

@@ -30,7 +30,7 @@ from rco.audit.link import GENESIS, RUN_ID_BYTES, heads_hash, leaf_digest, link_
 from rco.audit.verdict import MAX_PROBLEMS, Problem, Verdict
 from rco.kit.digest import DIGEST_BYTES
 from rco.kit.ids import id_bytes, id_text
-from rco.model.journal import decode_segment
+from rco.model.journal import stored_records
 
 __all__ = ["main", "read_lines", "verify"]
 
@@ -216,7 +216,7 @@ class _Check:
             gap = _gap(self.next_seq - 1, line.first_seq)
             self.wrong(f"the run's journal goes on at {line.first_seq}, expected {self.next_seq}: {gap}")
         try:
-            self.next_seq = line.first_seq + len(decode_segment(line.data))
+            self.next_seq = line.first_seq + stored_records(line.data)
         except (ValueError, msgspec.DecodeError, RecursionError) as error:
             self.next_seq = None
             self.wrong(f"segment {line.first_seq} of run {run[:36]} was sealed, but cannot be decoded: {error}")
@@ -224,7 +224,7 @@ class _Check:
     def piece(self, run: str, line: JournalLine) -> None:
         """A run that moved between chains: its segments come chain by chain, and are put in order at the end."""
         try:
-            self.pieces.append((line.first_seq, len(decode_segment(line.data))))
+            self.pieces.append((line.first_seq, stored_records(line.data)))
         except (ValueError, msgspec.DecodeError, RecursionError) as error:
             self.wrong(f"segment {line.first_seq} of run {run[:36]} was sealed, but cannot be decoded: {error}")
 

@@ -22,6 +22,7 @@ __all__ = ["FORMAT", "Key", "KeyState", "Keyring", "ring_of", "ring_text"]
 
 FORMAT = "rco-keyring/1"
 KEYS_MAX = 64
+WRAP_CONTEXT = "rco 2026-11 namespace key wrap v1"
 SEAL_CONTEXT = "rco 2026-11 run grant seal v1"
 _HEX = frozenset("0123456789abcdef")
 
@@ -43,7 +44,7 @@ class KeyState(msgspec.Struct, frozen=True, kw_only=True):
 class Key:
     """One root key. Holds derived keys only; ``repr`` shows neither."""
 
-    __slots__ = ("accept_until_us", "created_us", "kid", "mint_from_us", "rk", "seal_key", "version")
+    __slots__ = ("accept_until_us", "created_us", "kid", "mint_from_us", "rk", "seal_key", "version", "wrap_key")
 
     def __init__(
         self, kid: str, version: int, secret: bytes, created_us: int, mint_from_us: int, accept_until_us: int | None
@@ -52,6 +53,7 @@ class Key:
         self.created_us, self.mint_from_us, self.accept_until_us = created_us, mint_from_us, accept_until_us
         self.rk = root_key(secret)
         self.seal_key = derived_key(SEAL_CONTEXT, secret)
+        self.wrap_key = derived_key(WRAP_CONTEXT, secret)
 
     def __repr__(self) -> str:
         return f"Key({self.kid!r}, version {self.version})"

@@ -14,17 +14,19 @@ from rco.errors import ConfigInvalid
 
 __all__ = ["app"]
 
-app = App(name="keys", help="Rotate and list the root keys of capabilities, on this machine.")
+app = App(name="keys", help="Rotate and list root keys, on this machine.")
 _Flag = Annotated[bool, Parameter(negative="")]
 
 
 @app.command
-def rotate(*, config: Path | None = None, json: _Flag = False) -> None:
+def rotate(*, payloads: _Flag = False, config: Path | None = None, json: _Flag = False) -> None:
     """Add a root key, and make the keyring if there is none. The new key mints after capability.lead; those before it
     are taken capability.overlap longer. Running services take it up by themselves. With Vault, transit rotates.
 
     Parameters
     ----------
+    payloads
+        The root keys that namespaces' keys are wrapped with (encryption.keys), not those of capabilities.
     config
         The configuration that names the keyring; rco-config.yaml here when not given, else defaults.
     json
@@ -33,11 +35,12 @@ def rotate(*, config: Path | None = None, json: _Flag = False) -> None:
     from rco.capability.keyfile import rotate as turn
     from rco.capability.source import ring_path, transit_of
     from rco.config import Secrets, load
+    from rco.config.rings import payload_ring
     from rco.kit.clock import SystemClock
     from rco.kit.ids import Ids
 
     settings = load(config_file(config), os.environ).settings
-    options, clock = settings.capability, SystemClock()
+    options, clock = payload_ring(settings) if payloads else settings.capability, SystemClock()
     if options.keys == "vault":
         ring, where = transit_of(options, settings.vault, Secrets(os.environ)).rotate(), settings.vault.address
     elif options.keys.startswith("env:"):
@@ -56,11 +59,13 @@ def rotate(*, config: Path | None = None, json: _Flag = False) -> None:
 
 
 @app.command(name="list")
-def list_(*, config: Path | None = None, json: _Flag = False) -> None:
+def list_(*, payloads: _Flag = False, config: Path | None = None, json: _Flag = False) -> None:
     """List the root keys, without their secrets.
 
     Parameters
     ----------
+    payloads
+        The root keys that namespaces' keys are wrapped with (encryption.keys), not those of capabilities.
     config
         The configuration that names the keyring; rco-config.yaml here when not given, else defaults.
     json
@@ -68,11 +73,13 @@ def list_(*, config: Path | None = None, json: _Flag = False) -> None:
     """
     from rco.capability.source import source_of
     from rco.config import Secrets, load
+    from rco.config.rings import payload_ring
     from rco.kit.clock import SystemClock
 
     settings = load(config_file(config), os.environ).settings
     default = Path(settings.data_dir) / "keyring.json"
-    read = source_of(settings.capability, settings.vault, default, Secrets(os.environ))
+    options = payload_ring(settings) if payloads else settings.capability
+    read = source_of(options, settings.vault, default, Secrets(os.environ))
     states = read().states(SystemClock().now_us())
     if json:
         print_json({"items": states})

@@ -41,7 +41,7 @@ def reference() -> str:
     ]
     text = re.sub(r"## Table of Contents\n.*?(?=\*\*Commands)", "", "\n".join(pages), flags=re.DOTALL)
     # Each command says how it is called with the name of the process that asks; here that is always rco.
-    text = re.sub(r"^(rco [a-z]+ [a-z]+) .*?(?=\[|[A-Z])", r"\1 ", text, flags=re.MULTILINE)
+    text = re.sub(r"^(rco [a-z-]+ [a-z-]+) .*?(?=\[|[A-Z])", r"\1 ", text, flags=re.MULTILINE)
     return _HEAD + statuses + "\n" + "\n".join(line.rstrip() for line in text.splitlines()).strip() + "\n"
 
 

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from rco.client.answers import decode, error_of
+from rco.client.namespace_keys import NamespaceKeys
 from rco.client.namespaces import NamespacesClient
 from rco.client.principals import PrincipalsClient
 from rco.client.queues import Queues
@@ -83,6 +84,7 @@ class Client:
         self.queues = Queues(self._ask)
         self.namespaces = NamespacesClient(self._ask)
         self.principals = PrincipalsClient(self._ask)
+        self.namespace_keys = NamespaceKeys(self._ask)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(

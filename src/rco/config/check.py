@@ -17,6 +17,7 @@ from rco.config.check_limits import limits_of_calls
 from rco.config.settings import ServerSettings, Settings
 from rco.datasource.options import database_faults
 from rco.egress.rules import Rules
+from rco.encryption import options as encryption
 from rco.errors import ConfigInvalid, Misuse
 from rco.expr.jq import Expression
 from rco.model.probe_template import ProbeTemplate
@@ -97,6 +98,9 @@ def check_settings(settings: Settings, report: Report) -> None:
         seen[subscription.name] = index
         _subscription(subscription, key, report)
     for name, message, cure in capability.faults(settings.capability, settings.vault):
+        report(name, message, cure)
+    vault = bool(settings.vault.address and settings.vault.token)
+    for name, message, cure in encryption.faults(settings.encryption, vault=vault):
         report(name, message, cure)
     for name, message, cure in objects.faults(settings.objects, settings.content, enforce=settings.capability.enforce):
         report(name, message, cure)

@@ -16,6 +16,7 @@ from rco.bridge.contract import ProviderSettings
 from rco.bridge.decompression import DecompressionLimits
 from rco.capability.options import CapabilityOptions, VaultOptions
 from rco.datasource.options import Database, Outbox
+from rco.encryption.options import EncryptionOptions
 from rco.engine.options import EngineOptions
 from rco.model.grant_rule import GrantRule
 from rco.model.namespace import Quotas
@@ -114,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     decompression: DecompressionLimits = DecompressionLimits()
     logging: LogSettings = LogSettings()
     capability: CapabilityOptions = CapabilityOptions()
+    encryption: EncryptionOptions = EncryptionOptions()
     vault: VaultOptions = VaultOptions()
     objects: ObjectOptions = ObjectOptions()
     content: ContentOptions = ContentOptions()

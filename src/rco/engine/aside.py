@@ -25,7 +25,9 @@ class Ghost(Live):
 
 def ghost_of(row: RunRow) -> Ghost:
     """Made, and not yet in memory."""
-    ghost = Ghost(row.run_id, Machine(row.run_id), {"workflow": row.workflow}, row.opened_us)
+    ghost = Ghost(
+        row.run_id, Machine(row.run_id), {"workflow": row.workflow, "namespace": row.namespace}, row.opened_us
+    )
     ghost.ending = True
     return ghost
 
@@ -41,7 +43,7 @@ async def append_aside(
     owner.live[ghost.run_id] = ghost
     done: asyncio.Future[Any] = owner.loop.create_future()
     changes = owner.writer.changes(ghost.shard)
-    draft = Draft(ghost.run_id, seq)
+    draft = Draft(ghost.run_id, seq, ghost.namespace)
     draft.records = 1
     draft.parts.append(encode_record(record))
     changes.drafts.append(draft)

@@ -108,7 +108,7 @@ class Children:
         owner = self._owner
         now = owner.clock.now_us()
         body = _pack({"reason": "its parent let it go", "actor": f"run:{id_text(live.run_id)}"})
-        message = Message(op.run_id, f"drop:{op.key}", "cancel", "cancel", body, now)
+        message = Message(op.run_id, f"drop:{op.key}", "cancel", "cancel", body, now, live.namespace)
         owner.writer.changes(live.shard).messages.append(message)
 
     def _tell_parent(self, live: Live, outcome: Outcome, value: Any) -> None:
@@ -128,7 +128,9 @@ class Children:
                 owner.loop.call_soon(self._drive, parent)
                 return
         owner.writer.changes(live.shard).messages.append(
-            Message(live.parent, message_id, "child", live.parent_key, _pack(result), owner.clock.now_us())
+            Message(
+                live.parent, message_id, "child", live.parent_key, _pack(result), owner.clock.now_us(), live.namespace
+            )
         )
 
     def _drive(self, parent: Live) -> None:

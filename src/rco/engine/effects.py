@@ -258,7 +258,7 @@ class Effects:
         self.doubted += 1
         changes = owner.writer.changes(live.shard)
         detail = canonical_json({"cause": "in doubt", "step": op.key, "name": op.name, "message": why})
-        changes.moved.append(Moved(live.run_id, Mode.IN_DOUBT, None, detail))
+        changes.moved.append(Moved(live.run_id, Mode.IN_DOUBT, None, detail, live.namespace))
         changes.decisions.append(
             Decision(
                 verb=Verb.CALL,

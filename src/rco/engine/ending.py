@@ -11,7 +11,7 @@ from rco.engine.aside import append_aside, ghost_of
 from rco.engine.live import Live
 from rco.engine.owner import Owner
 from rco.engine.queueing import queue_of
-from rco.errors import Conflict, NotFound
+from rco.errors import Conflict, NotFound, PayloadErased, PayloadLocked
 from rco.kit.canonical import canonical_json
 from rco.kit.ids import id_text
 from rco.model.decision import Decision
@@ -105,7 +105,7 @@ class Ending:
         ghost.parent, ghost.parent_key, ghost.queue = parent, parent_key, queue
 
         def add(changes: Changes) -> None:
-            changes.ended.append(Ended(row.run_id, outcome, now, canonical_json({"error": error})))
+            changes.ended.append(Ended(row.run_id, outcome, now, canonical_json({"error": error}), row.namespace))
             if queue is not None:
                 changes.queues.append(ItemChange(row.run_id, queue, ItemDone.GONE))
             changes.decisions.append(decision)
@@ -134,7 +134,12 @@ class Ending:
                 return live.seq, live.parent, live.parent_key, live.queue
             tenure = owner.tenure(shard_of(row.run_id))
             with owner.departures() as gone:
-                segments = await self._reader.journal(row.run_id)
+                try:
+                    segments = await self._reader.journal(row.run_id)
+                except (PayloadErased, PayloadLocked) as unreadable:
+                    # Nobody can read it any more; how far it came is known, and that is enough to end it.
+                    item = await self._reader.queue_item(row.run_id)
+                    return unreadable.records, row.parent, "", None if item is None else item.queue
             if row.run_id in gone or row.run_id in owner.live or owner.tenure(shard_of(row.run_id)) != tenure:
                 continue
             records = [record for segment in segments for record in decode_segment(segment.data)]

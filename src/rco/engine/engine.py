@@ -320,7 +320,9 @@ class Engine:
 
     # -- messages --------------------------------------------------------------------------------------------------
 
-    async def signal(self, run_id: bytes, name: str, value: Any, message_id: str, decision: Decision) -> bool:
+    async def signal(
+        self, run_id: bytes, name: str, value: Any, message_id: str, decision: Decision, namespace: str = "default"
+    ) -> bool:
         """Send a signal. When this returns it is durable: taken exactly once, or listed as unread.
 
         False when this message id was already taken. Raises ``NotFound`` when the run is not open.
@@ -334,33 +336,61 @@ class Engine:
                     f"run {id_text(run_id)} has {len(live.inbox)} unread signals, the limit.",
                     cure="Send no more until it reads them.",
                 )
-        await self._send(Message(run_id, message_id, "signal", name, _pack(value), self._clock.now_us()), decision)
+        await self._send(
+            Message(run_id, message_id, "signal", name, _pack(value), self._clock.now_us(), namespace), decision
+        )
         return True
 
-    async def cancel(self, run_id: bytes, reason: str, actor: str, decision: Decision) -> None:
+    async def cancel(
+        self, run_id: bytes, reason: str, actor: str, decision: Decision, namespace: str = "default"
+    ) -> None:
         """Ask the run to stop. Its compensations run; a second call has no further effect."""
         body = _pack({"reason": reason, "actor": actor})
-        await self._send(Message(run_id, "cancel", "cancel", "cancel", body, self._clock.now_us()), decision)
+        await self._send(Message(run_id, "cancel", "cancel", "cancel", body, self._clock.now_us(), namespace), decision)
 
-    async def pause(self, run_id: bytes, reason: str, actor: str, decision: Decision, message_id: str = "") -> None:
+    async def pause(
+        self,
+        run_id: bytes,
+        reason: str,
+        actor: str,
+        decision: Decision,
+        message_id: str = "",
+        namespace: str = "default",
+    ) -> None:
         """Set the run aside: it begins nothing any more, and what comes for it is kept. Attempts under way go on to
         their end. A second call has no further effect; with the same ``message_id`` neither, however late it comes."""
-        await self._command(run_id, "pause", reason, actor, decision, message_id)
+        await self._command(run_id, "pause", reason, actor, decision, message_id, namespace)
 
-    async def resume(self, run_id: bytes, reason: str, actor: str, decision: Decision, message_id: str = "") -> None:
+    async def resume(
+        self,
+        run_id: bytes,
+        reason: str,
+        actor: str,
+        decision: Decision,
+        message_id: str = "",
+        namespace: str = "default",
+    ) -> None:
         """Let a paused run go on: what fell due or came meanwhile is seen to now. Of one that is not paused it changes
         nothing; neither does a second call with the same ``message_id``, however late it comes."""
-        await self._command(run_id, "resume", reason, actor, decision, message_id)
+        await self._command(run_id, "resume", reason, actor, decision, message_id, namespace)
 
     async def _command(
-        self, run_id: bytes, kind: str, reason: str, actor: str, decision: Decision, message_id: str
+        self, run_id: bytes, kind: str, reason: str, actor: str, decision: Decision, message_id: str, namespace: str
     ) -> None:
         body = _pack({"reason": reason, "actor": actor})
         message_id = f"{kind}:{message_id or self._ids.ulid()}"
-        await self._send(Message(run_id, message_id, kind, kind, body, self._clock.now_us()), decision)
+        await self._send(Message(run_id, message_id, kind, kind, body, self._clock.now_us(), namespace), decision)
 
     async def settle(
-        self, run_id: bytes, key: str, verdict: str, value: Any, reason: str, actor: str, decision: Decision
+        self,
+        run_id: bytes,
+        key: str,
+        verdict: str,
+        value: Any,
+        reason: str,
+        actor: str,
+        decision: Decision,
+        namespace: str = "default",
     ) -> None:
         """Say what became of a call in doubt: ``done`` with ``value``, ``failed``, or ``again`` to try once more."""
         live = self._owner.live.get(run_id)
@@ -371,7 +401,7 @@ class Engine:
             )
         body = _pack({"verdict": verdict, "value": value, "reason": reason, "actor": actor})
         message_id = f"settle:{self._ids.ulid()}"
-        await self._send(Message(run_id, message_id, "settle", key, body, self._clock.now_us()), decision)
+        await self._send(Message(run_id, message_id, "settle", key, body, self._clock.now_us(), namespace), decision)
 
     async def _send(self, message: Message, decision: Decision) -> None:
         admission = Admission(done=_ignore, failed=_ignore, messages=[message], accepted=[decision])
@@ -404,7 +434,7 @@ class Engine:
             await self._ending.terminate(row, reason, decision)
             return
         body = _pack({"reason": reason, "actor": decision.actor})
-        message = Message(row.run_id, "terminate", "terminate", "terminate", body, self._clock.now_us())
+        message = Message(row.run_id, "terminate", "terminate", "terminate", body, self._clock.now_us(), row.namespace)
         await self._send(message, decision)
 
     async def try_move(self, row: RunRow, to: str) -> Tried:
@@ -454,6 +484,14 @@ class Engine:
             return True
         live = await self._loading.revive(row)
         return live is not None
+
+    def refuse_with(self, refusing: Callable[[str], None]) -> None:
+        """Ask ``refusing(namespace)`` before each run is prepared; what it raises, the asker is told."""
+        self._openings.refusing = refusing
+
+    async def set_aside(self, namespace: str, detail: dict[str, Any]) -> int:
+        """Block every open run of ``namespace`` on the shards owned here, for a reason that no code can help."""
+        return await self._loading.set_aside(namespace, detail)
 
     def wake(self, run_id: bytes) -> None:
         """See to it that an open run is in memory. After ``stop`` it is left to the next owner."""

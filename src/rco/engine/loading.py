@@ -17,7 +17,7 @@ from rco.engine.pausing import Pausing, is_paused
 from rco.engine.program import Programs
 from rco.engine.queueing import BEGIN, Queueing, began_us, begin_record
 from rco.engine.waiting import Waits
-from rco.errors import CodeChanged, StoreError
+from rco.errors import CodeChanged, EvidenceBroken, PayloadErased, PayloadLocked, StoreError
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record, decode_segment
 from rco.model.message import Message
@@ -260,7 +260,13 @@ class Loading:
         if not self._programs.has(row.version):
             return None
         tenure = owner.tenure(shard)
-        segments = await self._reader.journal(row.run_id)
+        try:
+            segments = await self._reader.journal(row.run_id)
+        except (PayloadErased, PayloadLocked, EvidenceBroken) as problem:
+            # Nobody else can have it in memory: what cannot be read here was taken out of memory everywhere.
+            if owner.ownership.owns(shard) and owner.tenure(shard) == tenure and row.run_id not in gone:
+                self._block(row, {"cause": problem.code, "message": str(problem)})
+            return None
         already = owner.live.get(row.run_id)
         if already is not None:
             return already
@@ -341,6 +347,28 @@ class Loading:
             if messages and run_id in gone:
                 self.wake(run_id)
             return True
+
+    async def set_aside(self, namespace: str, detail: dict[str, Any]) -> int:
+        """Block every open run of ``namespace`` that is owned here; returns how many were not yet."""
+        count = 0
+        for live in [live for live in self._owner.live.values() if live.namespace == namespace and not live.ending]:
+            self._owner.block(live, detail)
+            count += 1
+        with self._owner.departures() as gone:
+            for mode in (Mode.PARKED, Mode.PAUSED, Mode.QUEUED, Mode.IN_DOUBT, Mode.HOT):
+                after: bytes | None = None
+                while rows := await self._reader.open_runs(mode, after, PAGE, self._owner.ownership.shards()):
+                    after = rows[-1].run_id
+                    for row in rows:
+                        there = row.run_id in self._owner.live or row.run_id in gone
+                        if (
+                            row.namespace == namespace
+                            and not there
+                            and self._owner.ownership.owns(shard_of(row.run_id))
+                        ):
+                            self._block(row, detail)
+                            count += 1
+        return count
 
     @property
     def under_way(self) -> int:

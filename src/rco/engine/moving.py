@@ -159,7 +159,7 @@ class Moving:
         """Ask the run's owner by a message, and watch for what it does: the row changes, or the message is gone."""
         message_id = f"move:{request.move}:{request.seq}"
         now = self._owner.clock.now_us()
-        await self._send(Message(row.run_id, message_id, MOVE, request.to, _pack(request), now))
+        await self._send(Message(row.run_id, message_id, MOVE, request.to, _pack(request), now, row.namespace))
         until_s = self._owner.clock.monotonic() + within_s
         pause_s = 0.01
         while self._owner.clock.monotonic() < until_s:

@@ -47,6 +47,8 @@ class Openings:
         self.refused = 0
         self.on_overtaken: Callable[[bytes], None] = _left
         """Called with a run whose shard left this node and came back between the commit and its answer."""
+        self.refusing: Callable[[str], None] | None = None
+        """Asked with its namespace before a run is prepared; raises what the asker is told."""
         self.draining = False
         """No new run is admitted any more; those that are open go on, with the children they open."""
 
@@ -82,6 +84,8 @@ class Openings:
         and ``Misuse`` for an input that has no plain form or is too large.
         """
         owner = self._owner
+        if self.refusing is not None:
+            self.refusing(ask.namespace)
         program = self._programs.get(ask.workflow)
         now = owner.clock.now_us()
         run_id = run_id or owner.new_run_id()

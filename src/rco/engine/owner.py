@@ -114,7 +114,7 @@ class Owner:
             changes.moved.append(Moved(live.run_id, Mode.HOT))
         draft = live.draft
         if draft is None or live.changes is not changes:
-            draft = live.draft = Draft(live.run_id, live.seq)
+            draft = live.draft = Draft(live.run_id, live.seq, live.namespace)
             live.changes = changes
             changes.drafts.append(draft)
             if self._collecting is not changes:
@@ -253,7 +253,7 @@ class Owner:
         self._disarm(live)
         self.append(live, Record(Kind.CLOSE, "", now, b"", [outcome.value, value]))
         changes = self.writer.changes(live.shard)
-        changes.ended.append(Ended(live.run_id, outcome, now, detail))
+        changes.ended.append(Ended(live.run_id, outcome, now, detail, live.namespace))
         if live.queue is not None:
             changes.queues.append(ItemChange(live.run_id, live.queue, ItemDone.GONE))
         # A repeat of a signal that was taken may have come meanwhile; it must not be listed as one that never was.
@@ -304,7 +304,7 @@ class Owner:
         self._disarm(live)
         live.machine.evict()
         changes = self.writer.changes(live.shard)
-        changes.moved.append(Moved(live.run_id, Mode.BLOCKED, None, canonical_json(detail)))
+        changes.moved.append(Moved(live.run_id, Mode.BLOCKED, None, canonical_json(detail), live.namespace))
         changes.decisions.append(
             Decision(
                 verb=Verb.BLOCK,

@@ -96,7 +96,7 @@ class Pausing:
 
     def _move(self, live: Live, body: dict[str, Any]) -> None:
         told = {"cause": "paused", "message": body.get("reason") or "", "actor": body.get("actor") or ""}
-        moved = Moved(live.run_id, Mode.PAUSED, None, canonical_json(told))
+        moved = Moved(live.run_id, Mode.PAUSED, None, canonical_json(told), live.namespace)
         self._owner.writer.changes(live.shard).moved.append(moved)
 
     def _at_rest(self, live: Live) -> None:
@@ -122,7 +122,7 @@ class Pausing:
         moved = Moved(live.run_id, Mode.HOT)
         if doubts:
             told = {"cause": "in doubt", "step": doubts[0].key, "name": doubts[0].name, "message": "it was before"}
-            moved = Moved(live.run_id, Mode.IN_DOUBT, None, canonical_json(told))
+            moved = Moved(live.run_id, Mode.IN_DOUBT, None, canonical_json(told), live.namespace)
         owner.writer.changes(live.shard).moved.append(moved)
 
     def _taken(self, live: Live, message: Message) -> None:

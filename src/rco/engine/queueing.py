@@ -170,7 +170,7 @@ class Queueing:
                 cause = {"cause": "queued", "message": f"waits in queue {queue}"}
             kept = {name: told[name] for name in ("queue", "fair_key", "priority")}
             detail = canonical_json(cause | kept | {"heard": heard})
-            changes.moved.append(Moved(run_id, Mode.PAUSED if paused else Mode.QUEUED, None, detail))
+            changes.moved.append(Moved(run_id, Mode.PAUSED if paused else Mode.QUEUED, None, detail, row.namespace))
             # Whatever the row was when it was read: what was written since may not be in it yet.
             changes.queues.append(ItemChange(run_id, queue, ItemDone.HOLD if paused else ItemDone.FREE))
             if paused:

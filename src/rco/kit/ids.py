@@ -68,6 +68,10 @@ class Ids:
             self._ulid_head = "".join([_CROCKFORD[(now_ms >> shift) & 31] for shift in range(45, -1, -5)])
         return self._ulid_head + self._bytes(16).translate(_BY_BYTE).decode()
 
+    def secret(self, count: int) -> bytes:
+        """``count`` random bytes."""
+        return self._bytes(count)
+
     def token(self, count: int = 32) -> str:
         """``count`` random bytes as lower-case hexadecimal, for secrets."""
         return self._bytes(count).hex()

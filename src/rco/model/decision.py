@@ -46,6 +46,7 @@ class Verb(StrEnum):
     NAMESPACE = "namespace"
     RETAIN = "retain"
     SWITCH = "switch"
+    KEY = "key"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,7 +12,22 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Kind", "Record", "decode_segment", "encode_record"]
+__all__ = [
+    "ENCRYPTED",
+    "ENCRYPTED_COUNT_AT",
+    "Kind",
+    "Record",
+    "count_records",
+    "decode_segment",
+    "encode_record",
+    "stored_records",
+]
+
+
+ENCRYPTED = b"\xffRC1"
+"""What an encrypted segment begins with, and no other: a record of that length is refused long before."""
+ENCRYPTED_COUNT_AT = 48
+"""Where an encrypted segment says how many records are inside."""
 
 
 class Kind(IntEnum):
@@ -86,6 +101,23 @@ def encode_record(record: Record) -> bytes:
     """The record as it stands in a segment. Raises ``TypeError`` for what has no plain form."""
     packed = _encode(record)
     return len(packed).to_bytes(4, "big") + packed
+
+
+def count_records(data: bytes) -> int:
+    """How many records a segment holds, without a look into them."""
+    at = count = 0
+    while at < len(data):
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+        count += 1
+    return count
+
+
+def stored_records(data: bytes) -> int:
+    """How many records are in a segment as it is stored: of one that is encrypted, how many it says. Raises
+    ``ValueError`` when the bytes are not whole."""
+    if data.startswith(ENCRYPTED):
+        return int.from_bytes(data[ENCRYPTED_COUNT_AT : ENCRYPTED_COUNT_AT + 4], "big")
+    return len(decode_segment(data))
 
 
 def decode_segment(data: bytes) -> list[Record]:

@@ -18,3 +18,5 @@ class Message(msgspec.Struct, frozen=True):
     body: bytes
     """MessagePack."""
     at_us: int
+    namespace: str = "default"
+    """The run's, for who sends it; who reads it knows the run."""

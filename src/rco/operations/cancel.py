@@ -41,4 +41,4 @@ async def cancel(
             cure="Resume it and cancel it then, or terminate it.",
         )
     decision = command_decision(desk, principal, row, Verb.CANCEL, reason)
-    await desk.engine.cancel(run_id, reason, f"principal:{principal.principal_id}", decision)
+    await desk.engine.cancel(run_id, reason, f"principal:{principal.principal_id}", decision, row.namespace)

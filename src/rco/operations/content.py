@@ -14,7 +14,7 @@ from rco.model.event import Event
 from rco.objects.content import Meta, Stored
 from rco.operations.clearance import Granting
 from rco.operations.desk import Desk
-from rco.operations.receive import admission_of, begin_opened, openings
+from rco.operations.receive import admission_of, begin_opened, openings, require_open
 from rco.store.contract.changes import Admitted
 from rco.telemetry import signals
 
@@ -66,6 +66,7 @@ async def record_put(desk: Desk, right: PutRight, stored: Stored, meta: Meta, co
 
     Raises ``Overloaded`` and ``StoreError``; the content is kept then, and nobody was told so: a second put is due.
     """
+    require_open(desk, right.namespace)
     now_us = desk.clock.now_us()
     said = {key: value for key in ("type", "content_encoding", "provider") if (value := getattr(meta, key))}
     event = Event(

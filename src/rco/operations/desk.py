@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rco.egress.client import Egress
+from rco.encryption.keys import Keys
 from rco.engine.engine import Engine
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
@@ -52,6 +53,10 @@ class Desk:
     """Which namespaces there are; ``None`` where nobody bounds them."""
     clearance: Clearance = OPEN
     """Who gets which rights."""
+    namespace_keys: Keys | None = None
+    """The keys that payloads are encrypted with; ``None`` where they are not."""
+    key_lead_s: float = 5.0
+    """How long before it encrypts a namespace's next key is made."""
     shut: Callable[[], None] = _leave_open
     """Closes the doors for new work that are not the engine's: the ingress."""
     forget_tokens: Callable[[], None] = _leave_open

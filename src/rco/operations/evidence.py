@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from rco.audit.export import export, export_run
+from rco.encryption.revealing import stored
 from rco.model.principal import Principal, Role
 from rco.operations.access import require_everywhere
 from rco.operations.command import find_run
@@ -22,7 +23,7 @@ def export_evidence(
     while iterated.
     """
     require_everywhere(principal, Role.ADMIN)
-    return export(desk.reader, first_n=first_n, last_n=last_n, journal=journal)
+    return export(stored(desk.reader), first_n=first_n, last_n=last_n, journal=journal)
 
 
 async def export_run_evidence(desk: Desk, principal: Principal, run_id: bytes) -> AsyncIterator[bytes]:
@@ -30,4 +31,4 @@ async def export_run_evidence(desk: Desk, principal: Principal, run_id: bytes) -
     namespace that it was written for. ``NotFound`` before the first line."""
     require_everywhere(principal, Role.ADMIN)
     await find_run(desk, principal, run_id)
-    return export_run(desk.reader, run_id)
+    return export_run(stored(desk.reader), run_id)

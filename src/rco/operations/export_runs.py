@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from rco.audit.link import GENESIS, heads_hash, leaf_digest
+from rco.encryption.cipher import count_of, is_encrypted, key_id_of
 from rco.errors import EvidenceBroken
 from rco.kit.digest import DIGEST_BYTES
 from rco.kit.ids import id_text
@@ -148,11 +149,37 @@ def _run(history: History, payloads: bool, counts: Counts) -> Iterator[bytes]:
             kind=message.kind,
             name=message.name,
             at_us=message.at_us,
-            payload={"value": payload(msgspec.msgpack.decode(message.body), payloads)},
+            payload={"value": _body(message.body, payloads)},
         )
 
 
+def _body(body: bytes, payloads: bool) -> dict[str, Any]:
+    return payload(body if is_encrypted(body) else msgspec.msgpack.decode(body), payloads)
+
+
+def _encrypted(run: str, segment: Segment, payloads: bool) -> bytes:
+    """A segment that nobody may read: how many records it holds, and its bytes as they are sealed. No export decrypts
+    anything, so none outlives an erased key."""
+    said: dict[str, Any] = {
+        "line": "segment",
+        "run": run,
+        "first_seq": segment.first_seq,
+        "records": count_of(segment.data),
+        "chain": segment.chain,
+        "n": segment.n,
+        "leaf": leaf_digest(segment.run_id, segment.first_seq, segment.data).hex(),
+        "encrypted": key_id_of(segment.data).hex(),
+    }
+    if payloads:
+        said["data"] = base64.b64encode(segment.data).decode()
+    return _line(**said)
+
+
 def _segment(run: str, segment: Segment, payloads: bool, counts: Counts) -> Iterator[bytes]:
+    if is_encrypted(segment.data):
+        yield _encrypted(run, segment, payloads)
+        counts.segments += 1
+        return
     try:
         records = decode_segment(segment.data)
     except (ValueError, msgspec.DecodeError) as problem:

@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from rco.errors import PayloadErased, PayloadLocked
 from rco.kit.ids import id_text
 from rco.model.journal import Record, decode_segment
 from rco.model.principal import Principal, Role
@@ -47,7 +48,10 @@ async def show_run(desk: Desk, principal: Principal, run_id: bytes) -> RunView:
     """The run with its result and its timeline: of more than ``ENTRIES_MAX`` entries the first and last halves."""
     require(principal, Role.VIEWER)
     row = await find_run(desk, principal, run_id)
-    segments = await desk.reader.journal(run_id)
+    try:
+        segments = await desk.reader.journal(run_id)
+    except (PayloadErased, PayloadLocked) as gone:
+        return await _without_payload(desk, row, gone)
     # Decoding a long journal takes milliseconds that the owner's loop does not have.
     entries = await asyncio.to_thread(_entries, segments) if len(segments) > 64 else _entries(segments)
     cut = len(entries) > ENTRIES_MAX
@@ -65,6 +69,15 @@ async def show_run(desk: Desk, principal: Principal, run_id: bytes) -> RunView:
         forks=[id_text(fork) for fork in await desk.reader.forks(row.namespace, run_id, PAGE_MAX)],
         timeline=entries,
         timeline_cut=cut,
+    )
+
+
+async def _without_payload(desk: Desk, row: RunRow, gone: PayloadErased | PayloadLocked) -> RunView:
+    """What is known of a run whose payloads nobody can read: when, how and what of it, and why no more."""
+    return RunView(
+        **msgspec.structs.asdict(run_brief(row)),
+        error={"code": gone.code, "message": str(gone), "records": gone.records},
+        forks=[id_text(fork) for fork in await desk.reader.forks(row.namespace, row.run_id, PAGE_MAX)],
     )
 
 

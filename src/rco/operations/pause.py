@@ -31,7 +31,7 @@ async def pause(desk: Desk, principal: Principal, run_id: bytes, reason: str, me
             f"run {id_text(run_id)} is blocked, so it does nothing.", cure="It stays so until it is retried."
         )
     decision = command_decision(desk, principal, row, Verb.PAUSE, reason)
-    await desk.engine.pause(run_id, reason, f"principal:{principal.principal_id}", decision, message_id)
+    await desk.engine.pause(run_id, reason, f"principal:{principal.principal_id}", decision, message_id, row.namespace)
     return True
 
 
@@ -46,4 +46,4 @@ async def resume(desk: Desk, principal: Principal, run_id: bytes, reason: str, m
     if row.mode is Mode.CLOSED:
         raise Conflict(f"run {id_text(run_id)} is closed ({row.outcome}).", cure="Nothing is left to resume.")
     decision = command_decision(desk, principal, row, Verb.RESUME, reason)
-    await desk.engine.resume(run_id, reason, f"principal:{principal.principal_id}", decision, message_id)
+    await desk.engine.resume(run_id, reason, f"principal:{principal.principal_id}", decision, message_id, row.namespace)

@@ -9,7 +9,7 @@ import msgspec
 from rco.engine.ask import StartAsk
 from rco.engine.emitting import Ask, Started
 from rco.engine.opening import Opening
-from rco.errors import Forbidden, Overloaded, RcoError
+from rco.errors import Forbidden, Overloaded, RcoError, Reason, Refused
 from rco.kit.clock import MICROS, iso
 from rco.model.decision import Decision, Verb
 from rco.model.delivery import Delivery, Receipt
@@ -20,7 +20,7 @@ from rco.operations.desk import Desk
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
 from rco.telemetry import signals
 
-__all__ = ["asks_for", "emitted", "event_input", "openings", "receive"]
+__all__ = ["asks_for", "emitted", "event_input", "openings", "receive", "require_open"]
 
 
 def event_input(event: Event) -> dict[str, Any]:
@@ -43,6 +43,7 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     deliver, ``StoreError`` when no right can be given now, and ``Overloaded`` when there is no room.
     """
     event = delivery.event
+    require_open(desk, event.namespace)
     cleared = desk.clearance.event(event)
     cleared.accept(delivery.provider)
     opened, letters = openings(desk, event, f"provider:{delivery.provider}", cleared=cleared)
@@ -82,6 +83,15 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
         return Receipt(True, admitted.corr_id)
     desk.metrics.counter(signals.EVENTS, origin="webhook").add()
     return Receipt(False, event.corr_id)
+
+
+def require_open(desk: Desk, namespace: str) -> None:
+    """Pass where an event of ``namespace`` can be kept. Raises ``Refused(POLICY_BLOCKED)`` where its key was erased."""
+    if desk.namespace_keys is not None:
+        try:
+            desk.namespace_keys.require_open(namespace)
+        except Forbidden as problem:
+            raise Refused(Reason.POLICY_BLOCKED, "namespace_key", str(problem)) from None
 
 
 def emitted(desk: Desk, event: Event) -> Started:

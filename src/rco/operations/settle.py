@@ -36,4 +36,6 @@ async def settle(
     if row.mode is Mode.PAUSED:
         raise Conflict(f"run {id_text(run_id)} is paused.", cure="Resume it first: rco run resume.")
     decision = command_decision(desk, principal, row, Verb.SETTLE, reason, step=key, verdict=verdict)
-    await desk.engine.settle(run_id, key, verdict, value, reason, f"principal:{principal.principal_id}", decision)
+    await desk.engine.settle(
+        run_id, key, verdict, value, reason, f"principal:{principal.principal_id}", decision, row.namespace
+    )

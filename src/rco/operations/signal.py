@@ -37,7 +37,9 @@ async def signal(
             raise
     outcome = "closed"
     try:
-        accepted = await desk.engine.signal(run_id, name, value, message_id or f"signal:{desk.ids.ulid()}", decision)
+        accepted = await desk.engine.signal(
+            run_id, name, value, message_id or f"signal:{desk.ids.ulid()}", decision, row.namespace
+        )
         outcome = "accepted" if accepted else "duplicate"
     finally:
         desk.metrics.counter(signals.SIGNALS, outcome=outcome).add()

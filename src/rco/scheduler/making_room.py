@@ -50,7 +50,7 @@ class MakingRoom:
                 if force:
                     await self._engine.terminate(row, _REASON, decision)
                 else:
-                    await self._engine.cancel(run_id, _REASON, actor, decision)
+                    await self._engine.cancel(run_id, _REASON, actor, decision, row.namespace)
             except RcoError:
                 # Closed meanwhile, or the store is away: the next look asks again if it is still there.
                 entry.stopped.discard(run_id)

@@ -187,6 +187,11 @@ class Scheduler:
         elif not (entry.busy or entry.waits):
             self._drop(entry.schedule.schedule_id)
 
+    def forget_all(self, namespace: str) -> None:
+        """Let go of the schedules of ``namespace``: what they start cannot be read any more."""
+        for entry in [entry for entry in self._entries.values() if entry.schedule.namespace == namespace]:
+            self._drop(entry.schedule.schedule_id)
+
     def _drop(self, schedule_id: bytes) -> None:
         entry = self._entries.pop(schedule_id, None)
         if entry is not None:

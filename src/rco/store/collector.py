@@ -102,6 +102,8 @@ class Collector:
         self._in_flight: Batch | None = None
         self._in_flight_rows = 0
         self.notes_dropped = 0
+        self.conceal: Callable[[Changes], None] | None = None
+        """Called with what is handed over, just before."""
         self.ended: BaseException | None = StoreError("The writer is not started.")
         """Why nothing can be added, when that is so."""
         self._idle: list[asyncio.Future[None]] = []
@@ -172,6 +174,8 @@ class Collector:
         changes = self._collecting
         if not (self._notes or self._chores or _has_rows(changes)):
             return None
+        if self.conceal is not None:
+            self.conceal(changes)
         self._in_flight_rows = self.backlog
         batch = self._in_flight = Batch(changes, list(self._notes), self._chores)
         self._collecting = Changes()

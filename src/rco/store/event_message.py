@@ -26,9 +26,11 @@ def event_body(id: str, source: str, type: str, subject: str | None, time_us: in
     """The body of an event's message: MessagePack of what a workflow sees.
 
     ``data`` is decoded JSON; text that is no JSON, or holds an integer over 64 bits, comes as it is, because an event
-    that was accepted must not be lost for its form.
+    that was accepted must not be lost for its form. What no text begins with is encrypted, and stays bytes.
     """
     seen: dict[str, Any] = {"id": id, "source": source, "type": type, "subject": subject, "time": iso(time_us)}
+    if data[:1] == b"\xff":
+        return _pack({**seen, "data": data})
     try:
         return _pack({**seen, "data": _read(data) if data else None})
     except (ValueError, OverflowError, RecursionError):

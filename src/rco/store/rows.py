@@ -16,6 +16,7 @@ from rco.model.principal import Principal, Role
 from rco.model.queue import Item
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.changes import Waiter
+from rco.store.contract.namespace_keys import NamespaceKey
 from rco.store.contract.reader import EventMark, Segment
 from rco.store.contract.revocations import Revocation, RevokedKind
 from rco.store.contract.schedules import ScheduleRow
@@ -30,6 +31,7 @@ __all__ = [
     "LETTER_COLUMNS",
     "MESSAGE_COLUMNS",
     "NAMESPACE_COLUMNS",
+    "NAMESPACE_KEY_COLUMNS",
     "OPEN_RUNS",
     "PRINCIPAL_COLUMNS",
     "REVOCATION_COLUMNS",
@@ -47,6 +49,8 @@ __all__ = [
     "marked_event",
     "message",
     "namespace",
+    "namespace_key",
+    "namespace_key_values",
     "namespace_values",
     "principal",
     "principal_values",
@@ -74,6 +78,10 @@ CLOSED_RUNS = f"SELECT {_BOTH}, {int(Mode.CLOSED)} AS mode, closed_us, outcome F
 EVENT_COLUMNS = "namespace, id, source, type, subject, time_us, received_us, corr_id, origin, trace, data"
 LETTER_COLUMNS = "letter_id, namespace, subscription, cause, at_us, replayed_us, event"
 MESSAGE_COLUMNS = "run_id, message_id, kind, name, body, at_us"
+NAMESPACE_KEY_COLUMNS = (
+    "key_id, namespace, version, root_kid, wrapped, made_us, from_us, actor, reason,"
+    " erased_us, erased_by, erased_why, seq"
+)
 REVOCATION_COLUMNS = "seq, kind, name, epoch, at_us, actor, reason"
 SEAL_COLUMNS = "writer, n, epoch, at_us, prev, leaves, decisions, hash"
 SEGMENT_COLUMNS = "run_id, first_seq, n, data"
@@ -295,6 +303,43 @@ def usage_at(now_us: int, stored_bytes: int | None, **counted: int) -> Usage:
 def revocation(row: Row) -> Revocation:
     seq, kind, name, epoch, at_us, actor, reason = row
     return Revocation(seq=seq, kind=RevokedKind(kind), name=name, epoch=epoch, at_us=at_us, actor=actor, reason=reason)
+
+
+def namespace_key_values(key: NamespaceKey) -> Row:
+    """Without its number, which the keeper gives."""
+    return (
+        key.key_id,
+        key.namespace,
+        key.version,
+        key.root_kid,
+        key.wrapped,
+        key.made_us,
+        key.from_us,
+        key.actor,
+        key.reason,
+        key.erased_us,
+        key.erased_by,
+        key.erased_why,
+    )
+
+
+def namespace_key(row: Row) -> NamespaceKey:
+    key_id, namespace, version, root_kid, wrapped, made_us, from_us, actor, reason, erased_us, by, why, seq = row
+    return NamespaceKey(
+        key_id=bytes(key_id),
+        namespace=namespace,
+        version=version,
+        root_kid=root_kid,
+        wrapped=bytes(wrapped),
+        made_us=made_us,
+        from_us=from_us,
+        actor=actor,
+        reason=reason,
+        erased_us=erased_us,
+        erased_by=by,
+        erased_why=why,
+        seq=seq,
+    )
 
 
 def schedule_values(row: ScheduleRow) -> Row:

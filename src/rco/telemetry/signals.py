@@ -207,6 +207,7 @@ INTEROP_CAPABILITIES_ISSUED = _counter(
 CAPABILITY_REFUSALS = _counter(
     "rco_capability_refusals_total", "Times that a capability did not allow what was asked, by cause.", "cause"
 )
+NAMESPACE_KEYS = _gauge("rco_namespace_keys", "Keys of namespaces that are open on this node.")
 REVOCATIONS = _gauge("rco_revocations", "Revocations that this node knows.")
 REVOCATION_SILENCE = _gauge(
     "rco_revocation_silence_seconds", "Time since the store last told what was revoked; from 1 on nothing is allowed."

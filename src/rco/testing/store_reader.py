@@ -20,6 +20,7 @@ from rco.model.queue import Item, ItemState
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
 from rco.model.version import is_pin, named, pin
 from rco.store.contract.limit_states import LimitState, StatesRead
+from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
@@ -326,6 +327,51 @@ class ModelReader:
     async def recount_namespaces(self, names: list[str]) -> None:
         """The model counts at every commit."""
 
+    async def add_namespace_key(self, key: NamespaceKey) -> None:
+        def write(tables: Tables) -> bool:
+            same = [
+                one for one in tables.namespace_keys if (one.namespace, one.version) == (key.namespace, key.version)
+            ]
+            if not same:
+                tables.namespace_keys.append(msgspec.structs.replace(key, seq=_next(tables)))
+            # Asked again because its answer was lost, it is there already and is ours.
+            return not same or same[0].key_id == key.key_id
+
+        if not await self.ask(write):
+            raise Conflict(
+                f"namespace {key.namespace!r} has a key of version {key.version}.", cure="Somebody made it: look again."
+            )
+
+    async def rewrap_namespace_key(self, key_id: bytes, root_kid: str, wrapped: bytes) -> None:
+        def write(tables: Tables) -> None:
+            for place, one in enumerate(tables.namespace_keys):
+                if one.key_id == key_id and one.erased_us is None:
+                    tables.namespace_keys[place] = msgspec.structs.replace(
+                        one, root_kid=root_kid, wrapped=wrapped, seq=_next(tables)
+                    )
+
+        await self.ask(write)
+
+    async def erase_namespace_keys(self, namespace: str, at_us: int, by: str, why: str) -> int:
+        def write(tables: Tables) -> int:
+            count = 0
+            for place, one in enumerate(tables.namespace_keys):
+                if one.namespace == namespace and one.erased_us is None:
+                    count += 1
+                    tables.namespace_keys[place] = msgspec.structs.replace(
+                        one, wrapped=b"", erased_us=at_us, erased_by=by, erased_why=why, seq=_next(tables)
+                    )
+            return count
+
+        return await self.ask(write)
+
+    async def namespace_keys(self, after: int, limit: int) -> NamespaceKeyPage:
+        def read(tables: Tables) -> NamespaceKeyPage:
+            behind = sorted((one for one in tables.namespace_keys if one.seq > after), key=lambda one: one.seq)
+            return NamespaceKeyPage(_next(tables) - 1, behind[: _bounded(limit)])
+
+        return await self.ask(read)
+
     async def revoke(self, entry: Revocation) -> Revocation:
         def write(tables: Tables) -> Revocation:
             same = [one for one in tables.revocations if (one.kind, one.name) == (entry.kind, entry.name)]
@@ -406,6 +452,10 @@ class ModelReader:
 
 def _pooled(row: RunRow, pool: Pins | None) -> bool:
     return pool is None or row.version in pool or not is_pin(row.version)
+
+
+def _next(tables: Tables) -> int:
+    return max((one.seq for one in tables.namespace_keys), default=0) + 1
 
 
 def _in(run_id: bytes, shards: Shards | None) -> bool:

@@ -49,6 +49,7 @@ class ModelWriter:
         self._epochs: dict[int, int] = {}
         """Under which epoch each shard of what is being collected was owned when its first row was added."""
         self._notes: deque[Decision] = deque()
+        self._conceal: Callable[[Changes], None] | None = None
         self._principals: list[tuple[Principal, bytes, asyncio.Future[bool]]] = []
         self._busy = False
         self._in_flight: Batch | None = None
@@ -111,6 +112,9 @@ class ModelWriter:
     def on_failure(self, listener: Callable[[BaseException], None]) -> None:
         self._on_failure.append(listener)
 
+    def conceal_with(self, conceal: Callable[[Changes], None]) -> None:
+        self._conceal = conceal
+
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -150,6 +154,8 @@ class ModelWriter:
         changes = self._collecting
         if not (self._notes or self._principals or any(getattr(changes, name) for name in _ROWS)):
             return False
+        if self._conceal is not None:
+            self._conceal(changes)
         self._in_flight_rows = self.backlog
         self._count += 1
         self._in_flight = Batch(

@@ -24,6 +24,7 @@ from rco.model.queue import Item, queue_shard
 from rco.model.run import SHARDS, Mode, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
 from rco.store.contract.limit_states import LimitState
+from rco.store.contract.namespace_keys import NamespaceKey
 from rco.store.contract.queues import ItemChange, ItemDone, QueueState
 from rco.store.contract.reader import Segment
 from rco.store.contract.revocations import Revocation
@@ -124,6 +125,7 @@ class Tables(msgspec.Struct):
     pools: dict[tuple[str, str], bool] = {}
     """By node and version, whether new runs begin with it there."""
     limit_states: dict[tuple[str, str], LimitState] = {}
+    namespace_keys: list[NamespaceKey] = []
     chains: dict[str, list[Seal]] = {}
     segments: dict[tuple[str, int], list[Segment]] = {}
     results: dict[tuple[str, int], Committed] = {}

@@ -34,6 +34,11 @@ class Run:
         return f"run {self.line.id} of {self.line.workflow}"
 
     @property
+    def encrypted(self) -> bool:
+        """Whether records of it are missing because nobody may read them."""
+        return any(segment.encrypted for segment in self.segments)
+
+    @property
     def copied(self) -> int:
         """How many records a fork has from the run it was forked from; 0 for any other."""
         origin = self.records[0].body.get("origin") if self.records else None
@@ -141,6 +146,8 @@ class Case:
         self.turns: list[Turn] = []
         self.steered: set[str] = set()
         """Runs that somebody paused or cancelled."""
+        self.encrypted: set[str] = set()
+        """Runs whose records cannot be looked at."""
 
     # -- the export's beginning ------------------------------------------------------------------------------------
 

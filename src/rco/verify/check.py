@@ -39,6 +39,7 @@ class _Walk:
 
     def __init__(self, case: Case, chain: Chain, rules: list[Rule]) -> None:
         self._case, self._chain, self._rules = case, chain, rules
+        self._of_encrypted = [rule for rule in rules if isinstance(rule, (Starts, Journals, Chain))]
         self._run: Run | None = None
         self.runs = self.segments = self.records = self.messages = self.links = 0
 
@@ -83,9 +84,13 @@ class _Walk:
 
     def _whole(self) -> None:
         run, self._run = self._run, None
-        if run is not None:
-            for rule in self._rules:
-                rule.take(run)
+        if run is None:
+            return
+        if run.encrypted:
+            # What happened in it is nobody's to read; that it is there, whole and sealed, can be seen all the same.
+            self._case.encrypted.add(run.line.id)
+        for rule in self._of_encrypted if run.encrypted else self._rules:
+            rule.take(run)
 
     def end(self) -> None:
         self._whole()
@@ -129,6 +134,7 @@ def check(
         rules=tuple(rule.finish() for rule in wanted),
         runs=walk.runs,
         records=walk.records,
+        encrypted=len(case.encrypted),
         links=walk.links,
         head=chain.head,
     )

@@ -104,6 +104,8 @@ class SegmentLine(msgspec.Struct, frozen=True, tag_field="line", tag="segment"):
     leaf: str
     data: bytes | None = None
     chain: str = ""
+    encrypted: str = ""
+    """The id of the key that it is encrypted with: its records are not in the export."""
 
 
 class RecordLine(msgspec.Struct, frozen=True, tag_field="line", tag="record"):

@@ -40,6 +40,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     links: int
     head: str
+    encrypted: int = 0
+    """Runs whose journals are encrypted: only that they are there, whole and sealed, was looked at."""
 
     @property
     def failed(self) -> bool:
@@ -58,6 +60,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
             lines += [f"     - {_plain(finding)}" for finding in one.findings]
             if one.violations > len(one.findings):
                 lines.append(f"     - and {one.violations - len(one.findings)} more")
+        if self.encrypted:
+            lines.append(f"{self.encrypted} runs are encrypted: rules b, c, e, f and i did not look into them")
         lines.append(f"{self.runs} runs, {self.records} records, {self.links} links, head {self.head}")
         return "\n".join(lines) + "\n"
 

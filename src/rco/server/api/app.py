@@ -20,6 +20,7 @@ from rco.server.api import (
     capabilities,
     dead_letters,
     events,
+    namespace_keys,
     namespaces,
     node,
     principals,
@@ -54,6 +55,7 @@ _RESOURCES = (
     capabilities,
     principals,
     namespaces,
+    namespace_keys,
 )
 _TAGS = {
     "runs": "Executions of workflows",
@@ -68,6 +70,7 @@ _TAGS = {
     "capabilities": "Rights, and the keys that they are made with",
     "namespaces": "Tenants, and what each may have",
     "principals": "Who may use this API, where, and for how long",
+    "namespace keys": "What payloads are encrypted with",
     "node": "The process that answers",
 }
 

@@ -26,10 +26,11 @@ __all__ = ["Admission", "Admitted", "Changes", "Claim", "Draft", "Ended", "Moved
 class Draft:
     """The segment of one run's journal that is being collected: one row when it is flushed."""
 
-    __slots__ = ("first_seq", "parts", "records", "run_id")
+    __slots__ = ("first_seq", "namespace", "parts", "records", "run_id")
 
-    def __init__(self, run_id: bytes, first_seq: int) -> None:
+    def __init__(self, run_id: bytes, first_seq: int, namespace: str = "default") -> None:
         self.run_id = run_id
+        self.namespace = namespace
         self.first_seq = first_seq
         self.parts: list[bytes] = []
         """Pieces of the segment: joined, they are its bytes."""
@@ -43,6 +44,8 @@ class Moved(msgspec.Struct, frozen=True, gc=False):
     mode: Mode
     due_us: int | None = None
     detail: bytes | None = None
+    namespace: str = "default"
+    """The run's: whose payload the detail is."""
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
@@ -53,6 +56,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome
     closed_us: int
     detail: bytes | None = None
+    namespace: str = "default"
 
 
 class Waiter(msgspec.Struct, frozen=True, gc=False):

@@ -14,6 +14,7 @@ from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.attributes import AttributeReader
 from rco.store.contract.limit_states import LimitStates
+from rco.store.contract.namespace_keys import NamespaceKeys
 from rco.store.contract.namespaces import Namespaces
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import QueueReader
@@ -205,6 +206,7 @@ class Reader(
     Namespaces,
     Versions,
     LimitStates,
+    NamespaceKeys,
     Protocol,
 ):
     """All families together: what ``app`` hands out, each room taking the part it needs."""

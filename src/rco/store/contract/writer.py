@@ -100,6 +100,11 @@ class Writer(Protocol):
         """Call ``listener`` once when nothing more can be written (fenced, disk gone). The node must stop."""
         ...
 
+    def conceal_with(self, conceal: Callable[[Changes], None]) -> None:
+        """Call ``conceal`` with every transaction just before it is handed over: it encrypts payloads in place. What
+        is sealed, stored and sent anywhere is what it left there. Raises nothing."""
+        ...
+
     async def start(self) -> None: ...
 
     async def stop(self) -> None:

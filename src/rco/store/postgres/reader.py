@@ -18,6 +18,7 @@ from rco.model.queue import Item
 from rco.model.run import Mode, RunRow, fork_prefix
 from rco.store import rows
 from rco.store.contract.limit_states import LimitState, StatesRead
+from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
@@ -28,6 +29,7 @@ from rco.store.contract.writer import Seal
 from rco.store.postgres import (
     attributes,
     limit_states,
+    namespace_keys,
     namespaces,
     queues,
     read_evidence,
@@ -295,6 +297,29 @@ class PostgresReader:
 
     async def recount_namespaces(self, names: list[str]) -> None:
         await self._ask(namespaces.RECOUNT, [plain(name) for name in names])
+
+    async def add_namespace_key(self, key: NamespaceKey) -> None:
+        values = [plain(value) if isinstance(value, str) else value for value in rows.namespace_key_values(key)]
+        try:
+            await self._ask(namespace_keys.ADD, *values)
+        except StoreError as error:
+            if error.__cause__ is None or not is_unique_violation(error.__cause__):
+                raise
+            raise Conflict(
+                f"namespace {key.namespace!r} has a key of version {key.version}.", cure="Somebody made it: look again."
+            ) from error
+
+    async def rewrap_namespace_key(self, key_id: bytes, root_kid: str, wrapped: bytes) -> None:
+        await self._ask(namespace_keys.REWRAP, key_id, root_kid, wrapped)
+
+    async def erase_namespace_keys(self, namespace: str, at_us: int, by: str, why: str) -> int:
+        """The dead rows are vacuumed; what the server's own log and its backups hold is theirs to forget."""
+        gone = await self._ask(namespace_keys.ERASE, plain(namespace), at_us, plain(by), plain(why))
+        await self._ask(namespace_keys.WIPE)
+        return len(gone)
+
+    async def namespace_keys(self, after: int, limit: int) -> NamespaceKeyPage:
+        return namespace_keys.page(await self._ask(namespace_keys.PAGE, after, self._bounded(limit)))
 
     async def revoke(self, entry: Revocation) -> Revocation:
         values = revocations.values(entry)

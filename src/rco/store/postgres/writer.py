@@ -81,6 +81,10 @@ class PostgresWriter:
     def on_failure(self, listener: Callable[[BaseException], None]) -> None:
         self._on_failure.append(listener)
 
+    def conceal_with(self, conceal: Callable[[Changes], None]) -> None:
+        for flusher in self.flushers:
+            flusher.collector.conceal = conceal
+
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:

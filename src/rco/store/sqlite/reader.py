@@ -22,6 +22,7 @@ from rco.model.queue import Item
 from rco.model.run import Mode, RunRow
 from rco.store import rows
 from rco.store.contract.limit_states import LimitState, StatesRead
+from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
@@ -32,6 +33,7 @@ from rco.store.contract.writer import Seal
 from rco.store.sqlite import (
     attributes,
     limit_states,
+    namespace_keys,
     namespaces,
     queues,
     read_evidence,
@@ -289,6 +291,29 @@ class SqliteReader:
     async def recount_namespaces(self, names: list[str]) -> None:
         for name in names:
             await self._writer.chore(namespaces.RECOUNT, (name,))
+
+    async def add_namespace_key(self, key: NamespaceKey) -> None:
+        try:
+            await self._writer.chore(namespace_keys.ADD, rows.namespace_key_values(key))
+        except sqlite3.IntegrityError as error:
+            raise Conflict(
+                f"namespace {key.namespace!r} has a key of version {key.version}.", cure="Somebody made it: look again."
+            ) from error
+
+    async def rewrap_namespace_key(self, key_id: bytes, root_kid: str, wrapped: bytes) -> None:
+        await self._writer.chore(namespace_keys.REWRAP, (key_id, root_kid, wrapped))
+        await asyncio.to_thread(namespace_keys.fold_log, self._path)
+
+    async def erase_namespace_keys(self, namespace: str, at_us: int, by: str, why: str) -> int:
+        """The rows are wiped, in the file and in its write-ahead log."""
+        before = await self.namespace_keys(0, self._options.read_limit)
+        await self._writer.chore(namespace_keys.ERASE, (namespace, at_us, by, why))
+        await asyncio.to_thread(namespace_keys.fold_log, self._path)
+        return sum(key.namespace == namespace and key.erased_us is None for key in before.keys)
+
+    async def namespace_keys(self, after: int, limit: int) -> NamespaceKeyPage:
+        limit = self._bounded(limit)
+        return await self._ask(lambda connection: namespace_keys.page(connection, after, limit))
 
     async def revoke(self, entry: Revocation) -> Revocation:
         """Written by the writer, in its next transaction."""

@@ -75,6 +75,9 @@ class SqliteWriter:
     def on_flush(self, listener: Callable[[Flushed], None]) -> None:
         self._listeners.flush.append(listener)
 
+    def conceal_with(self, conceal: Callable[[Changes], None]) -> None:
+        self._collector.conceal = conceal
+
     def on_failure(self, listener: Callable[[BaseException], None]) -> None:
         self._on_failure.append(listener)
 

@@ -14,6 +14,7 @@ from rco.verify.verdict import Findings, Result, RuleVerdict
 __all__ = ["Chain"]
 
 TITLE = "the chain verifies and matches the journal"
+_ENCRYPTED = b"\xffRC1"
 _GENESIS = "00" * 32
 _KINDS = {
     1: "START",
@@ -122,6 +123,10 @@ class Chain:
             return
         if given != segment.leaf:
             self._found.add(f"{name} says its digest is {segment.leaf[:64]}, its bytes give {given}")
+        if segment.encrypted:
+            if not segment.data.startswith(_ENCRYPTED):
+                self._found.add(f"{name} is said to be encrypted, and its bytes are not")
+            return
         try:
             sealed = _records(segment.data)
         except (ValueError, msgspec.DecodeError) as problem:

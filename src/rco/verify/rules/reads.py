@@ -86,7 +86,7 @@ class Reads:
 
     def finish(self) -> RuleVerdict:
         for run_id, reads in self._reads.items():
-            if run_id not in self._known and any(read.state != "missing" for read in reads):
+            if run_id not in self._known | self._case.encrypted and any(read.state != "missing" for read in reads):
                 self._found.add(f"run {run_id} was read, and is not in the export")
         if self._case.client is None:
             return self._found.verdict("i", TITLE, Result.UNKNOWN, "no client log")

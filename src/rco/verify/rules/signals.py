@@ -43,7 +43,7 @@ class Signals:
 
     def finish(self) -> RuleVerdict:
         for (run_id, message_id), found in self._open_asks.items():
-            if not found:
+            if not found and run_id not in self._case.encrypted:
                 why = "its run has closed" if run_id in self._closed else "its run is open or not there"
                 self._found.add(
                     f"signal {message_id} to run {run_id} was acknowledged, but is neither taken nor unread ({why})"
