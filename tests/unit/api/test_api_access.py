@@ -31,6 +31,9 @@ ROUTES = [
 WRITES = [route for route in ROUTES if route[0] != "GET" and not route[1].endswith("/preview")]
 BODIES = {
     "namespaces": {"name": "mine"},
+    "namespace-keys": {"namespace": "default", "reason": "r"},
+    "rotations": {"namespace": "default", "reason": "r"},
+    "erasures": {"namespace": "default", "reason": "r"},
     "principals": {"id": "p", "role": "viewer"},
     "runs": {"workflow": "greet"},
     "signal": {"name": "x"},

@@ -13,6 +13,7 @@ from rco.server.api import (
     capabilities,
     dead_letters,
     events,
+    namespace_keys,
     namespaces,
     node,
     principals,
@@ -51,6 +52,7 @@ def handlers() -> list[HTTPRouteHandler]:
             capabilities,
             principals,
             namespaces,
+            namespace_keys,
         )
         for handler in module.ROUTES
     ]
