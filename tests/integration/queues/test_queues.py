@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,12 @@ from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, decode_segment
 from rco.model.queue import Queue
 from rco.model.run import Mode, Outcome
+from rco.operations.export_runs import export_runs
 from rco.store.contract.queues import Counted, QueueState
+from rco.store.opening import open_snapshot
+from rco.verify.check import check
+from rco.verify.sources import read_export
+from rco.verify.verdict import Result
 
 
 async def test_no_more_begin_than_may_run(node: Any) -> None:
@@ -236,3 +243,25 @@ async def test_the_same_key_is_the_same_run(node: Any) -> None:
     first, again = await node.engine.start_run(ask), await node.engine.start_run(ask)
     assert (first.run_id, first.created, again.created) == (again.run_id, True, False)
     assert (await node.counted()).waiting + (await node.counted()).running == 1
+
+
+def exported(where: str, path: Path) -> Path:
+    """The export of what stands in the store."""
+    with open_snapshot(where) as snapshot, path.open("wb") as file:
+        file.writelines(export_runs(snapshot, at_us=1, version="test"))
+    return path
+
+
+async def test_the_export_shows_that_limits_and_turns_were_kept(nodes: Any, tmp_path: Path) -> None:
+    node = await nodes(queues={"q": Queue(concurrency=3, per_key_concurrency=2, weights={"k0": 2})})
+    runs = [await node.open("note", fair_key=f"k{number % 4}", priority=5 - number % 2) for number in range(60)]
+    for run_id in runs:
+        assert (await node.engine.result(run_id, 20)).outcome is Outcome.COMPLETED
+    where = str(getattr(node.keeper, "_path", "") or node.keeper._dsn)
+    path = await asyncio.to_thread(exported, where, tmp_path / "export.jsonl")
+    rules = {one.rule: one for one in check(read_export(path)).rules}
+    assert (rules["g"].result, rules["g"].findings) == (Result.PASS, ())
+    assert rules["g"].evidence == "60 turns of 4 keys"
+    assert rules["f"].findings == ()
+    assert "60 turns in queues" in rules["f"].evidence
+    assert [one.rule for one in rules.values() if one.result is Result.FAIL] == []
