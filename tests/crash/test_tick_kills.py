@@ -51,11 +51,11 @@ Ask = Callable[[str], list[Any]]
 class Serving:
     """One ``rco serve`` after the other, in one folder."""
 
-    def __init__(self, folder: Path, store: str) -> None:
+    def __init__(self, folder: Path, store: str, app: str, config: str) -> None:
         folder.mkdir()
-        (folder / "app.py").write_text(APP)
+        (folder / "app.py").write_text(app)
         self._config, self.log = folder / "rco-config.yaml", folder / "log"
-        self._config.write_text(CONFIG.format(app=folder / "app.py", data=folder / "data", store=store))
+        self._config.write_text(config.format(app=folder / "app.py", data=folder / "data", store=store))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -76,6 +76,14 @@ class Serving:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[list[Serving], Ask]]:
+    nodes, ask, _ = placed(request, tmp_path, APP, CONFIG)
+    yield nodes, ask
+    for node in nodes:
+        node.kill()
+
+
+def placed(request: pytest.FixtureRequest, tmp_path: Path, app: str, config: str) -> tuple[list[Serving], Ask, str]:
+    """Services that are not started yet, a way to ask their database, and where that is."""
     if request.param == "sqlite":
         path = tmp_path / "rco.db"
         subprocess.run([sys.executable, "-m", "rco", "migrate", "--store", str(path)], check=True, capture_output=True)
@@ -87,20 +95,18 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[list
             finally:
                 connection.close()
 
-        nodes = [Serving(tmp_path / "one", f"{{path: {path}}}")]
+        nodes, where = [Serving(tmp_path / "one", f"{{path: {path}}}", app, config)], str(path)
     else:
         server: PostgresServer = request.getfixturevalue("postgres_server")
         database = request.getfixturevalue("postgres_database")
         quick = "heartbeat: 500ms, lease_ttl: 2s, lease_margin: 500ms, poll: 500ms"
         store = f'{{path: "{server.dsn(database)}", {quick}}}'
-        nodes = [Serving(tmp_path / name, store) for name in ("one", "two")]
+        nodes, where = [Serving(tmp_path / name, store, app, config) for name in ("one", "two")], server.dsn(database)
 
         def ask(sql: str) -> list[Any]:
             return server.query(database, sql)
 
-    yield nodes, ask
-    for node in nodes:
-        node.kill()
+    return nodes, ask, where
 
 
 def ticks(ask: Ask) -> dict[str, list[int]]:
