@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rco.encryption.keys import Keys
-from rco.errors import Conflict, Misuse, NotFound
+from rco.errors import Conflict, NotFound
 from rco.kit.clock import iso
 from rco.model.decision import Decision, Verb
 from rco.model.principal import Principal, Role
@@ -20,7 +20,7 @@ async def create(desk: Desk, principal: Principal, ask: NamespaceKeyAsk) -> Name
     """Give ``ask.namespace`` its first key, or its first after an erasure. Needs the administrator's role.
 
     When this returns it is durable, and this node encrypts with it; the others do within a second. What was written
-    before stays as it is. Raises ``Conflict`` when there is a key, ``Misuse`` where encryption is not set up.
+    before stays as it is. Raises ``Conflict`` when there is a key, ``NotFound`` where encryption is not set up.
     """
     keys = await _entered(desk, principal, ask)
     if any(key.namespace == ask.namespace and key.erased_us is None for key in keys.listed()):
@@ -68,7 +68,9 @@ async def erase(desk: Desk, principal: Principal, ask: NamespaceKeyAsk) -> Erase
 async def list_keys(desk: Desk, principal: Principal) -> NamespaceKeyPage:
     """Every key of the namespaces that the principal may enter, without its bytes. Needs the viewer's role."""
     require(principal, Role.VIEWER)
-    keys = _keys(desk)
+    keys = desk.namespace_keys
+    if keys is None:
+        return NamespaceKeyPage(items=[])
     await keys.fresh()
     shown = [key for key in keys.listed() if principal.may_enter(key.namespace)]
     return NamespaceKeyPage(items=[_view(keys, key, desk.clock.now_us()) for key in shown])
@@ -87,7 +89,7 @@ async def _entered(desk: Desk, principal: Principal, ask: NamespaceKeyAsk) -> Ke
 
 def _keys(desk: Desk) -> Keys:
     if desk.namespace_keys is None:
-        raise Misuse(
+        raise NotFound(
             "payloads are not encrypted here.", cure="Set encryption.keys; see docs/how-to/encrypt-payloads.md."
         )
     return desk.namespace_keys

@@ -55,6 +55,9 @@ BODIES: dict[str, Any] = {
     "checkCapability": {"token": "x"},
     "revokeCapabilities": {"kind": "epoch", "name": "default", "reason": "r"},
     "createNamespace": {"name": "mine"},
+    "createNamespaceKey": {"namespace": "default", "reason": "r"},
+    "rotateNamespaceKey": {"namespace": "default", "reason": "r"},
+    "eraseNamespaceKeys": {"namespace": "default", "reason": "r"},
     "setNamespace": {"quotas": {"open_runs": 0}, "state": "closed"},
     "createPrincipal": {"id": "spy", "role": "viewer", "namespaces": ["default"]},
 }
