@@ -30,6 +30,16 @@ test-npm: setup ## compare with the libraries that senders publish for npm; need
 sim: setup ## simulate SEEDS worlds (2000), from seed FIRST (0); for the night SEEDS=100000
 	@$(BIN)/python -m rco.testing.simulation --seed $(or $(FIRST),0) --seeds $(or $(SEEDS),2000) --jobs $(or $(JOBS),2)
 
+fuzz: setup ## throw what comes to mind at every door, for MINUTES (10)
+	@RCO_FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/pytest -q --timeout=0 tests/fuzz
+	@RCO_FUZZ_EXAMPLES=$$(( $(or $(MINUTES),10) * 300 )) $(BIN)/pytest -q --timeout=0 tests/property/test_door_rules.py
+
+fuzz-coverage: setup ## the same at the parsers, led by what code it reaches (atheris), for MINUTES (10)
+	@$(BIN)/uv pip install --quiet --target .fuzz/atheris "atheris==3.0.0"
+	@mkdir -p .fuzz/corpus && PYTHONPATH=.fuzz/atheris:. $(BIN)/python -m tests.fuzz.led_by_coverage .fuzz/corpus \
+		-max_total_time=$$(( $(or $(MINUTES),10) * 60 )) -artifact_prefix=.fuzz/
+.PHONY: fuzz fuzz-coverage
+
 bench: setup ## the figures of this machine; OUT=FILE writes them as JSON, ONLY="steps idle" asks these alone
 	@$(BIN)/python -m bench $(if $(OUT),--out $(OUT)) $(ONLY)
 

@@ -151,6 +151,21 @@ async def test_a_drained_service_still_reads(graph: Served) -> None:
     assert (await data(graph, "{ runs { nodes { id } } }"))["runs"]["nodes"] == [{"id": run}]
 
 
+async def test_a_brownout_refuses_mutations_and_lets_queries_through(graph: Served) -> None:
+    run = (await graph.operator.start("ask", 1)).id
+    sentinel, now_s = graph.service._ingress._sentinel, graph.service._clock.monotonic()
+    sentinel.lets_through(now_s + 1.0)
+    for _ in range(200):
+        sentinel.answered(now_s, True)
+    assert sentinel.look(now_s).active
+    sentinel._probe_s = now_s + 1000
+    _, told = await ask(graph, 'mutation { startRun(workflow: "ask") { id } }')
+    told["errors"][0]["extensions"].pop("corr_id")
+    assert told["errors"][0]["extensions"].pop("retry_after") >= 1
+    assert told["errors"][0]["extensions"] == {"reason": "BACKPRESSURE"}
+    assert (await data(graph, "{ runs { nodes { id } } }"))["runs"]["nodes"] == [{"id": run}]
+
+
 @pytest.mark.parametrize("mutations", ["capability", "off"])
 async def test_without_a_capability_nothing_changes(tmp_path: Path, mutations: Any) -> None:
     async with serving(tmp_path, graphql=GraphqlOptions(enabled=True, mutations=mutations)) as served:
@@ -290,7 +305,15 @@ async def test_get_takes_queries_alone(graph: Served) -> None:
         "GET", "/graphql", params={"query": 'mutation { startRun(workflow: "ask") { id } }'}
     )
     assert (status, json.loads(body)["reason"], headers["Allow"]) == (405, "METHOD", "GET, POST")
-    for bad in ("", "?query=a&query=b", "?other=1", "?query=%FF", "?query={a}&variables=[", "?query={a}&variables=[1]"):
+    for bad in (
+        "",
+        "?query=",
+        "?query=a&query=b",
+        "?other=1",
+        "?query=%FF",
+        "?query={a}&variables=[",
+        "?query={a}&variables=[1]",
+    ):
         status, _, body = await graph.call("GET", "/graphql" + bad)
         assert (status, json.loads(body)["reason"]) == (400, "MALFORMED"), bad
 
@@ -313,6 +336,7 @@ async def test_what_a_browser_sends_unasked_is_refused(graph: Served, kind: str)
         b"null",
         b"[null]",
         b'{"query": 1}',
+        b'{"query": ""}',
         b'{"query": null}',
         b'{"query": "{a}", "variables": []}',
         b'{"query": "{a}", "extra": 1}',

@@ -11,7 +11,7 @@ import asyncio
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -47,7 +47,7 @@ ERRORS_MAX = 20
 class Operation(msgspec.Struct, forbid_unknown_fields=True):
     """One request as GraphQL over HTTP writes it."""
 
-    query: str
+    query: Annotated[str, msgspec.Meta(min_length=1)]
     variables: dict[str, Any] | None = None
     operation_name: str | None = msgspec.field(default=None, name="operationName")
     extensions: dict[str, Any] | None = None
@@ -200,6 +200,7 @@ class _App:
 
     def _error(self, error: GraphQLError, context: Context) -> dict[str, Any]:
         """An error of ours says what ``/v1`` would say, one of the query what is wrong with it, any other nothing."""
+        wait_s: float | None = None
         inner = error.original_error
         while isinstance(inner, GraphQLError) and inner.original_error is not None:
             inner = inner.original_error
@@ -209,13 +210,15 @@ class _App:
                 message = _GUESS.sub("", message)
         else:
             fault = fault_of(inner)
-            message, reason = fault.message, fault.reason
+            message, reason, wait_s = fault.message, fault.reason, fault.retry_after_s
             if fault.status >= 500:
                 context.desk.log.error("graphql.failed", corr_id=context.corr_id, code=reason.word, error=inner)
         told: dict[str, Any] = {
             "message": message,
             "extensions": {"reason": reason.word, "corr_id": context.corr_id},
         }
+        if wait_s is not None:
+            told["extensions"]["retry_after"] = max(1, math.ceil(wait_s))
         if error.locations:
             told["locations"] = [{"line": one.line, "column": one.column} for one in error.locations[:5]]
         if error.path:
@@ -237,7 +240,7 @@ def _from_query(query: bytes) -> Operation:
         found = dict(pairs)
         if len(found) != len(pairs) or not found.keys() <= {"query", "variables", "operationName", "extensions"}:
             raise ValueError("a parameter stands twice, or is none of GraphQL's")
-        if "query" not in found:
+        if not found.get("query"):
             raise ValueError("query: is missing")
         return Operation(
             query=found["query"],
