@@ -22,6 +22,9 @@ from rco.server.api.asked import ERRORS, Ask, asked
 
 __all__ = ["ROUTES"]
 
+NUMBER_MAX = (1 << 63) - 1
+"""The largest number that a store keeps."""
+
 
 @post("/v1/capabilities", tags=["capabilities"], operation_id="mintCapability", responses=ERRORS)
 async def mint(request: Ask, data: JSONBody[MintAsk]) -> Minted:
@@ -53,7 +56,7 @@ async def revoke(request: Ask, data: JSONBody[RevokeAsk]) -> RevocationView:
 @get("/v1/capabilities/revocations", tags=["capabilities"], operation_id="listRevocations", responses=ERRORS)
 async def revocations(
     request: Ask,
-    after: Annotated[int, QueryParameter(ge=0)] = 0,
+    after: Annotated[int, QueryParameter(ge=0, le=NUMBER_MAX)] = 0,
     limit: Annotated[int, QueryParameter(ge=1, le=verbs.PAGE_MAX)] = 100,
 ) -> RevocationPage:
     """Revocations, oldest first; ``after`` is the ``next`` of the page before."""
