@@ -8,16 +8,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from rco.engine import forking, loading
+from rco.engine import forking, loading, moving
 from rco.engine.effects import Effects
 from rco.engine.engine import Engine
 from rco.engine.loading import Loading
+from rco.engine.moving import Moving
 from rco.engine.operation import Effect
 from rco.engine.options import EngineOptions
 from rco.engine.owner import Owner
 from rco.engine.parking import Parking
 from rco.engine.pausing import Pausing
+from rco.engine.program import Programs
 from rco.engine.queueing import Queueing
+from rco.engine.rehearsing import Fit
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.kit.ids import Ids
@@ -312,6 +315,47 @@ def fork_with_another_input(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(forking.Forking, "_records", lie)
 
 
+def move_untried(patch: pytest.MonkeyPatch) -> None:
+    """Whatever does not fit is moved all the same."""
+    rehearsed = Moving.rehearsed
+
+    async def fits(self: Any, row: Any, to: str) -> Any:
+        _, count = await rehearsed(self, row, to)
+        return Fit(fits=True), count
+
+    patch.setattr(Moving, "rehearsed", fits)
+
+
+def move_what_was_tried_before(patch: pytest.MonkeyPatch) -> None:
+    """A run is moved although it got on since it was tried: the number of its records is not compared."""
+    write = Moving._write
+
+    async def blind(self: Any, row: Any, request: Any, message_id: str = "") -> Any:
+        segments = await self._reader.journal(row.run_id)
+        live = self._owner.live.get(row.run_id)
+        count = live.seq if live is not None else moving._count(segments)
+        return await write(self, row, msgspec.structs.replace(request, seq=count), message_id)
+
+    patch.setattr(Moving, "_write", blind)
+
+
+def drive_by_the_current_code(patch: pytest.MonkeyPatch) -> None:
+    """The version of a run is forgotten when it is loaded."""
+    find = Programs.find
+    patch.setattr(Programs, "find", lambda self, name, version="": find(self, name))
+
+
+def move_the_row_alone(patch: pytest.MonkeyPatch) -> None:
+    """The row says the new version, and the journal does not."""
+    aside = moving.append_aside
+
+    async def silent(owner: Any, ghost: Any, seq: int, record: Record, add: Any, committed: Any) -> None:
+        told = Record(record.kind, "", record.at_us, b"", {**record.body, "to": record.body["from"]})
+        await aside(owner, ghost, seq, told, add, committed)
+
+    patch.setattr(moving, "append_aside", silent)
+
+
 def believe_absence_at_once(patch: pytest.MonkeyPatch) -> None:
     """A request that is still on its way is taken for one that never was."""
     made = probe_module._rest
@@ -467,6 +511,10 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (forget_what_came_while_paused, "signals", {"pause": 0.8}),
     (fork_with_another_input, "forks", {"fork": 1.0}),
     (believe_absence_at_once, "probes", {"slow": 0.4}),
+    (move_untried, "versions", {"versions": True, "move": 1.0}),
+    (move_what_was_tried_before, "versions", {"versions": True, "move": 1.0, "read_s": (0.05, 0.5)}),
+    (drive_by_the_current_code, "versions", {"versions": True, "nodes": 1, "crashes": 4}),
+    (move_the_row_alone, "versions", {"versions": True, "move": 1.0}),
     (tick_without_revision, "ticks", {"nodes": 3, "schedules": 3}),
     (advance_without_the_start, "ticks", {"schedules": 3}),
     (forget_the_fresh_shards, "ticks", {"nodes": 3, "schedules": 3}),

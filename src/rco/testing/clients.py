@@ -12,12 +12,14 @@ import msgspec
 from rco.engine.ask import StartAsk
 from rco.engine.engine import Engine
 from rco.engine.forking import ForkAsk
+from rco.engine.moving import MoveAsk
 from rco.errors import Conflict, NotFound
 from rco.kit.digest import digest
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.model.journal import Kind, decode_segment
-from rco.model.run import Mode
+from rco.model.run import Mode, RunRow
+from rco.model.version import pin
 from rco.store.contract.changes import Admission, Admitted, Claim
 from rco.testing.database import ModelDatabase
 from rco.testing.loop import VirtualLoop
@@ -170,6 +172,7 @@ class Clients:
         run_id: bytes = started.run_id
         self._note("start", key, run_id=run_id, order=order, kind=workflow)
         self._maybe_pause(key, run_id)
+        self._maybe_move(key, run_id)
         return run_id
 
     def _seat(self, order: str, workflow: str) -> dict[str, Any]:
@@ -212,6 +215,32 @@ class Clients:
             return False
         self._note(verb, key, run_id=run_id)
         return True
+
+    # -- versions --------------------------------------------------------------------------------------------------
+
+    def _maybe_move(self, key: str, run_id: bytes) -> None:
+        random = Random(f"move {key} {self._plan.seed}")  # noqa: S311 - not for secrets
+        if self._plan.versions and random.random() < self._plan.move:
+            self.tasks.append(self._loop.spawn(self.actor, self._move(key, run_id, random)))
+
+    async def _move(self, key: str, run_id: bytes, random: Random) -> None:
+        """Try once or twice to move a run to the version that it is not of, whatever it does at that time."""
+        for number in range(random.choice((1, 1, 2))):
+            await asyncio.sleep(random.random() * random.choice((0.1, 3.0, 20.0)))
+            row = self._database.tables.runs.get(run_id)
+            if row is None:
+                return
+            known, name = row, f"{key}/{number}{'again' if self.calm else ''}"
+            ask = MoveAsk(to=pin("v1" if row.version == pin("v2") else "v2"), actor="client", move=name)
+
+            def move(engine: Engine, known: RunRow = known, ask: MoveAsk = ask) -> Any:
+                return engine.move(known, ask, within_s=2.0)
+
+            tried = await self._insist("move", name, move, (NotFound,))
+            self._told(f"client: move {name} of {run_id.hex()} to {ask.to}: {tried.status}")
+            # Asked again, one that was moved is found to be so: only the first answer says by whom.
+            if tried.status == "moved":
+                self._note("move", name, run_id=run_id)
 
     async def _gate(self, order: str, random: Random, count: int) -> None:
         run_id = await self._start(order, "gate", {"order": order, "count": count})

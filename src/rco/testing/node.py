@@ -23,7 +23,7 @@ from rco.testing.plan import Plan
 from rco.testing.store import ModelKeeper
 from rco.testing.upstream import ModelCaller, Upstream
 from rco.testing.wire import Network
-from rco.testing.workloads import WORKFLOWS, connect
+from rco.testing.workloads import WORKFLOWS, connect, pool_of_programs
 from rco.workflow.application import Application
 
 __all__ = ["Node", "starts"]
@@ -112,14 +112,17 @@ class Node:
         )
         self.limited = limited
         await limited.start()
-        programs = Application("simulation", ".", WORKFLOWS).programs(
-            ModelCaller(self._upstream, limited),
-            InPlace(),
-        )
+        caller = ModelCaller(self._upstream, limited)
+        if plan.versions:
+            pool = pool_of_programs(caller)
+            # Which is the current one differs between nodes, and changes with their lives.
+            programs = Programs(list(pool.values())[(self.life + ord(self.name[0])) % 2], pool)
+        else:
+            programs = Programs(Application("simulation", ".", WORKFLOWS).programs(caller, InPlace()))
         engine = Engine(
             keeper.writer,
             keeper.reader,
-            Programs(programs),
+            programs,
             starts,
             clock=self.clock,
             ids=Ids(self.clock, self._random.randbytes),

@@ -70,6 +70,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     limit_concurrency: int = 64
     limit_budget: int = 1_000
     """Calls that target ``metered`` takes, over all nodes and lives."""
+    versions: bool = False
+    """Whether runs are pinned to one of two versions. Each node has both, and they take turns as the current one."""
+    move: float = 0.0
+    """How often somebody tries to move a run to the other version."""
     fork: float = 0.0
     """How often a run is forked at some step."""
     """How often a person who finds nothing done has a call in doubt made again instead of failed."""
@@ -162,4 +166,6 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         limit_burst=random.choice((1, 2, 20)),
         limit_concurrency=random.choice((1, 2, 5, 64)),
         limit_budget=random.choice((1, 5, 12, 1_000)),
+        versions=Random(f"versions {seed}").random() < 0.3,  # noqa: S311 - likewise
+        move=Random(f"move {seed}").choice((0.3, 1.0)),  # noqa: S311 - likewise
     )

@@ -9,13 +9,17 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any
 
+from rco.engine.program import Program
 from rco.errors import CallRefused, TimedOut
 from rco.kit.backoff import Backoff
 from rco.model.effect import RetryPolicy
-from rco.testing.upstream import Upstream
+from rco.model.version import pin
+from rco.testing.loop import InPlace
+from rco.testing.upstream import ModelCaller, Upstream
 from rco.workflow import Applied, Context, NotApplied, Probe, Workflow, attempt, workflow
+from rco.workflow.application import Application
 
-__all__ = ["KINDS", "QUEUED", "WORKFLOWS", "connect"]
+__all__ = ["KINDS", "QUEUED", "VERSIONS", "WORKFLOWS", "connect", "pool_of_programs"]
 
 OFTEN = RetryPolicy(40, Backoff(first_s=0.05, cap_s=1.0))
 KINDS = ("chain", "gate", "nap", "fan", "trip", "charge", "family", "meeting", "event", "patience", "checked", "spend")
@@ -203,3 +207,36 @@ WORKFLOWS: list[Workflow[Any, Any]] = [
     checked,
     spend,
 ]
+
+
+# -- the other version: it does something else at a place that a run may have passed -----------------------------------
+
+
+@workflow(name="nap")
+async def nap_2(ctx: Context, given: dict[str, Any]) -> str:
+    await call(ctx, "abed", given["order"])
+    await ctx.sleep(given["seconds"])
+    await call(ctx, "woken", given["order"])
+    return "awake"
+
+
+@workflow(name="gate")
+async def gate_2(ctx: Context, given: dict[str, Any]) -> list[Any]:
+    taken = [await ctx.signal("go") for _ in range(given["count"])]
+    await call(ctx, "through", given["order"])
+    return taken
+
+
+VERSIONS: dict[str, list[Workflow[Any, Any]]] = {
+    "v1": WORKFLOWS,
+    "v2": [one for one in WORKFLOWS if one.name not in ("nap", "gate")] + [nap_2, gate_2],
+}
+
+
+def pool_of_programs(caller: Any) -> dict[str, list[Program]]:
+    """Both versions, by pin. Without a caller they are only good for replays."""
+    caller = caller or ModelCaller(None)  # type: ignore[arg-type]
+    return {
+        pin(name): Application("simulation", ".", code).programs(caller, InPlace(), version=pin(name))
+        for name, code in VERSIONS.items()
+    }

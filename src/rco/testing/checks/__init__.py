@@ -21,6 +21,7 @@ from rco.testing.checks import (
     ticks,
     timers,
     undo,
+    versions,
 )
 from rco.testing.checks.history import Finding, History, Run
 
@@ -52,6 +53,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "pauses": pauses.still,
     "forks": forks.alike,
     "ticks": ticks.once,
+    "versions": versions.pinned,
     "limits": queues.limits,
     "turns": queues.turns,
     "fair": queues.fair,

@@ -10,6 +10,8 @@ from rco.testing.checks.history import History
 __all__ = ["still"]
 
 _ENDS = (Kind.STEP_END, Kind.STEP_RETRY, Kind.IN_DOUBT)
+_SAID = (*_ENDS, Kind.VERSION)
+"""A paused run can be moved to another version, and stays paused."""
 _LEAVES = (Kind.RESUME, Kind.CLOSE)
 
 
@@ -27,7 +29,7 @@ def still(history: History) -> Iterator[str]:
                 if record.kind == Kind.RESUME and not paused:
                     yield f"{run.name} was resumed and had not been paused"
                 paused = False
-            elif paused and record.kind not in _ENDS:
+            elif paused and record.kind not in _SAID:
                 yield f"{run.name} was paused and recorded {Kind(record.kind).name} {record.key}"
         yield from _sent(history, run.row.run_id)
 

@@ -49,7 +49,7 @@ def turns(history: History) -> Iterator[str]:
             yield f"{run.name} began {len(begins)} times, on {given[run_id]} turns"
         elif begins and not (given[run_id] and given_s[run_id] <= begins[0]):
             yield f"{run.name} began at {begins[0]:.6f} without a turn"
-        elif queued and not begins and {record.kind for record in run.own} - {Kind.START, Kind.CLOSE}:
+        elif queued and not begins and {record.kind for record in run.own} - {Kind.START, Kind.CLOSE, Kind.VERSION}:
             yield f"{run.name} waits in the queue and did something"
     for run_id in history.tables.items:
         if run_id not in history.tables.runs:
