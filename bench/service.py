@@ -37,8 +37,11 @@ class Service:
         ledger: Path | None = None,
         store: dict[str, str] | None = None,
         more: dict[str, Any] | None = None,
+        versions: tuple[str, ...] = (),
     ) -> None:
-        """``store`` are settings of the store beside its path, ``more`` those of other sections."""
+        """``store`` are settings of the store beside its path, ``more`` those of other sections. ``versions``: the
+        application under these names, the first of which is the current one."""
+        self._versions = versions
         folder.mkdir(exist_ok=True)
         self._folder, self.place, self._store, self._more = folder, place, store or {}, more or {}
         self.ledger = ledger or folder / "ledger"
@@ -70,6 +73,9 @@ class Service:
             },
             **self._more,
         }
+        if self._versions:
+            settings["apps"] = dict.fromkeys(self._versions, settings.pop("app"))
+            settings["app_version"] = self._versions[0]
         # JSON is YAML.
         config.write_bytes(msgspec.json.encode(settings))
         log = os.open(self._folder / "service.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)

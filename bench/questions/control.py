@@ -1,4 +1,4 @@
-"""Ten thousand parked runs: rehearsed on the code there is, then cancelled, then retried, all at once and at a rate."""
+"""Ten thousand parked runs: rehearsed, moved to another version, cancelled, and retried at once and at a rate."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bench.service import LIMITS, Service, send
 from rco.client import Client
 from rco.measure.rig import durability
 from rco.model.wire import BulkAsk, BulkView, RunSelection, State
+from rco.model.wire_versions import MoveRuns, MoveView
 
 __all__ = ["QUESTION"]
 
@@ -23,13 +24,15 @@ _RATE = 500.0
 
 async def _ask(round: Round) -> list[Measured]:
     count = round.count(10_000, least=64)
-    async with round.place() as place, Service(round.folder / "node", place) as service:
+    async with round.place() as place, Service(round.folder / "node", place, versions=("v1", "v2")) as service:
         load = await send(service.port, type="invoice.due", prefix="rest", connections=64, count=count)
         assert load.statuses == {202: count}, load.statuses
         await service.until(_PARKED, count)
         rehearsed_s = await _rehearse(place.where)
         token = (round.folder / "node" / "data" / "admin.token").read_text().strip()
         async with Client(f"http://127.0.0.1:{service.port}", token) as client:
+            tried_s = await _move(client, MoveRuns(start="v1", to="v2", preview=True), count)
+            moved_s = await _move(client, MoveRuns(start="v1", to="v2"), count)
             await _bulk(client, BulkAsk(action="cancel", where=_of("waiting")), count)
             # Each was told, and closes when its compensations have run.
             await service.until("closed_run WHERE outcome = 'cancelled'", count)
@@ -41,6 +44,8 @@ async def _ask(round: Round) -> list[Measured]:
     off = abs(count / paced_s / _RATE - 1) * 100
     return [
         Measured(name="rehearsed-parked", value=rehearsed_s, settings=settings),
+        Measured(name="verified-preview", value=tried_s, settings=settings),
+        Measured(name="verified-move", value=moved_s, settings=settings),
         Measured(name="bulk-retry", value=retried_s, settings=settings),
         Measured(name="bulk-rate", value=off, settings={**settings, "rate_per_s": _RATE}),
     ]
@@ -56,6 +61,19 @@ async def _rehearse(where: str) -> float:
     out, _ = await process.communicate()
     assert process.returncode == 0, out
     return time.perf_counter() - begun
+
+
+async def _move(client: Client, ask: MoveRuns, count: int) -> float:
+    """Seconds from asking to the end: every run is replayed on the other version, and moved unless it is a preview."""
+    begun = time.perf_counter()
+    started = await client.move_runs(ask)
+    at: MoveView = await client.move_at(started.id)
+    while at.closed_at is None:
+        await asyncio.sleep(0.05)
+        at = await client.move_at(started.id)
+    took_s = time.perf_counter() - begun
+    assert (at.fit, at.misfit, at.busy, at.ended) == (count, 0, 0, "done"), at
+    return took_s
 
 
 def _of(state: State) -> RunSelection:
@@ -82,6 +100,18 @@ QUESTION = Question(
         Asked(
             name="rehearsed-parked",
             text="`rco replay` of 10 000 parked runs",
+            unit="s",
+            reach=Reach(20, at_most=True),
+        ),
+        Asked(
+            name="verified-preview",
+            text="verified move of 10 000 parked runs, tried only",
+            unit="s",
+            reach=Reach(20, at_most=True),
+        ),
+        Asked(
+            name="verified-move",
+            text="… and moved, one commit each",
             unit="s",
             reach=Reach(20, at_most=True),
         ),
