@@ -115,7 +115,9 @@ class Moving:
                 if not idle or live.committed != live.seq or live.seq != request.seq:
                     return Tried(status="busy", why="it has an attempt under way, or got on while it was tried.")
                 version, loaded = live.version, True
-                owner.evict(live)
+                if version == request.start:
+                    # From here on nothing stands in the way, so it is let go of only to be loaded again.
+                    owner.evict(live)
                 break
             tenure = owner.tenure(shard)
             with owner.departures() as gone:
