@@ -65,6 +65,8 @@ class Service:
             "store": {"path": self.place.where, **self._store},
             "server": {"bind_addr": f"127.0.0.1:{self.port}", "metrics_addr": f"127.0.0.1:{self._metrics_port}"},
             "limits": LIMITS,
+            # How fast it is is asked, not when it would rather refuse.
+            "brownout": {"enabled": False},
             "providers": {
                 "shop": {
                     "kind": "standard-webhooks",
