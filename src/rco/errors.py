@@ -12,6 +12,8 @@
     ├── Forbidden                   the principal may not do this
     ├── Overloaded                  a bounded queue is full; try again after ``retry_after_s``
     ├── Unreachable                 a client cannot reach the service
+    ├── BrokerAway                  a broker does not answer, or not now
+    ├── BrokerRefused               a broker will never take this message
     ├── StoreError                  the keeper could not do its work
     │   ├── StoreLocked             another process owns this database
     │   ├── Fenced                  a newer owner took over; this one must stop
@@ -37,6 +39,8 @@ from enum import Enum
 from typing import Any
 
 __all__ = [
+    "BrokerAway",
+    "BrokerRefused",
     "CallFailed",
     "CallRefused",
     "Cancelled",
@@ -189,6 +193,21 @@ class Unreachable(RcoError):
     """The service cannot be reached."""
 
     code = "unreachable"
+
+
+class BrokerAway(RcoError):
+    """A broker does not answer, or not now. What was asked of it may have been done; ask again."""
+
+    code = "broker_away"
+
+    def __init__(self, message: str, *, cure: str = "It is tried again; look at the broker and its address.") -> None:
+        super().__init__(message, cure=cure)
+
+
+class BrokerRefused(RcoError):
+    """A broker will never take this message, or this command."""
+
+    code = "broker_refused"
 
 
 class StoreError(RcoError):
