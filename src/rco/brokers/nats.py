@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import nats
 import nats.errors
 import nats.js.errors
+from nats.aio.client import Client
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
@@ -44,7 +44,7 @@ class NatsBroker:
         self._subjects: set[str] = set()
 
     async def start(self) -> None:
-        client = nats.NATS()
+        client = Client()
         try:
             # By itself it would try for ever.
             async with _away(), asyncio.timeout(self._settings.timeout_s):
@@ -53,7 +53,7 @@ class NatsBroker:
                     connect_timeout=max(1, round(self._settings.timeout_s)),
                     allow_reconnect=True,
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.2,
+                    reconnect_time_wait=1,
                     # While it is away nothing is kept here: who publishes is told, and sends again.
                     pending_size=0,
                     error_cb=_quiet,
