@@ -404,6 +404,14 @@ class ModelReader:
 
     def _now_us(self) -> int:
         return EPOCH_US + round(self._database.now_s() * MICROS)
+    async def cursor(self, name: str) -> int:
+        return await self.ask(lambda tables: tables.cursors.get(name, 0))
+
+    async def move_cursor(self, name: str, to: int) -> None:
+        def write(tables: Tables) -> None:
+            tables.cursors[name] = max(to, tables.cursors.get(name, 0))
+
+        await self.ask(write)
 
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         def read(tables: Tables) -> RevocationPage:

@@ -126,6 +126,7 @@ class Tables(msgspec.Struct):
     """By node and version, whether new runs begin with it there."""
     limit_states: dict[tuple[str, str], LimitState] = {}
     namespace_keys: list[NamespaceKey] = []
+    cursors: dict[str, int] = {}
     chains: dict[str, list[Seal]] = {}
     segments: dict[tuple[str, int], list[Segment]] = {}
     results: dict[tuple[str, int], Committed] = {}

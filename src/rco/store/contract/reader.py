@@ -16,6 +16,7 @@ from rco.store.contract.attributes import AttributeReader
 from rco.store.contract.limit_states import LimitStates
 from rco.store.contract.namespace_keys import NamespaceKeys
 from rco.store.contract.namespaces import Namespaces
+from rco.store.contract.cursors import Cursors
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import QueueReader
 from rco.store.contract.revocations import Revocations
@@ -207,6 +208,7 @@ class Reader(
     Versions,
     LimitStates,
     NamespaceKeys,
+    Cursors,
     Protocol,
 ):
     """All families together: what ``app`` hands out, each room taking the part it needs."""

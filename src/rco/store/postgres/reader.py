@@ -326,6 +326,18 @@ class PostgresReader:
         await self._ask(revocations.ADD, *values)
         return rows.revocation(tuple((await self._ask(revocations.FIND, *values[:2]))[0]))
 
+    async def cursor(self, name: str) -> int:
+        found = await self._ask("SELECT n FROM cursor_at WHERE name = $1", plain(name))
+        return int(found[0][0]) if found else 0
+
+    async def move_cursor(self, name: str, to: int) -> None:
+        await self._ask(
+            "INSERT INTO cursor_at (name, n) VALUES ($1, $2)"
+            " ON CONFLICT (name) DO UPDATE SET n = greatest(cursor_at.n, excluded.n)",
+            plain(name),
+            to,
+        )
+
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         return revocations.page(await self._ask(revocations.PAGE, after, self._bounded(limit)))
 

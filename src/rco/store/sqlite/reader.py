@@ -320,6 +320,20 @@ class SqliteReader:
         await self._writer.chore(revocations.ADD, revocations.values(entry))
         return await self._ask(lambda connection: revocations.find(connection, entry))
 
+    async def cursor(self, name: str) -> int:
+        def find(connection: sqlite3.Connection) -> int:
+            found = connection.execute("SELECT n FROM cursor_at WHERE name = ?", (name,)).fetchone()
+            return int(found[0]) if found else 0
+
+        return await self._ask(find)
+
+    async def move_cursor(self, name: str, to: int) -> None:
+        """Written by the writer, in its next transaction."""
+        await self._writer.chore(
+            "INSERT INTO cursor_at (name, n) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET n = max(n, excluded.n)",
+            (name, to),
+        )
+
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         limit = self._bounded(limit)
         return await self._ask(lambda connection: revocations.page(connection, after, limit))
