@@ -65,6 +65,7 @@ from rco.operations.observe_schedules import observe_schedules
 from rco.operations.outbox_entry import take_entry
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted, receive
+from rco.operations.relaying import Relaying, say_goodbye
 from rco.operations.schedule_declared import check_declared, keep_declared
 from rco.operations.spaces import Spaces
 from rco.operations.store_health import StoreHealth
@@ -341,6 +342,7 @@ class Service:
             sentinel=self._sentinel,
         )
         await self._listen(settings, keeper)
+        await self._relay(settings, keeper, node)
         memory.settle()
         self.log.info("service.started", url=self.url, version=__version__)
 
@@ -352,6 +354,22 @@ class Service:
         elif first.where and not file.exists():
             # Another node was first on this database: its file holds the token.
             self.log.info("admin.elsewhere", file=first.where)
+    async def _relay(self, settings: Settings, keeper: Keeper, node: str) -> None:
+        relaying = Relaying(
+            settings.brokers,
+            settings.publish,
+            settings.sources,
+            desk=lambda: self._desk,
+            reader=keeper.reader,
+            ownership=keeper.ownership,
+            opened=self._secrets.opened,
+            node=node,
+            random=random.random,
+        )
+        keeper.writer.on_flush(lambda _: relaying.wake())
+        await relaying.start()
+        self._stops.append(relaying.stop)
+        self._stops.append(lambda: say_goodbye(self._desk))
 
     async def _encrypt(self, settings: Settings, keeper: Keeper) -> Keys | None:
         """Open the keys of namespaces, where there may be any."""

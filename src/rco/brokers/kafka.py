@@ -48,6 +48,7 @@ class KafkaBroker:
             }
         self._producer: Any = None
         self._topics: set[str] = set()
+        self._making = asyncio.Lock()
 
     async def start(self) -> None:
         producer = aiokafka.AIOKafkaProducer(
@@ -117,9 +118,12 @@ class KafkaBroker:
         return KafkaSource(consumer, self._settings)
 
     async def _make(self, topics: set[str]) -> None:
-        missing = topics - self._topics
-        if not missing:
+        if topics <= self._topics:
             return
+        async with self._making:
+            await self._make_missing(topics - self._topics)
+
+    async def _make_missing(self, missing: set[str]) -> None:
         admin = AIOKafkaAdminClient(**self._how)
         try:
             async with _away(), asyncio.timeout(self._settings.timeout_s):

@@ -42,6 +42,7 @@ class NatsBroker:
         self._settings, self._url = settings, url
         self._client: Any = None
         self._subjects: set[str] = set()
+        self._making = asyncio.Lock()
 
     async def start(self) -> None:
         client = Client()
@@ -120,9 +121,12 @@ class NatsBroker:
 
     async def _hold(self, topics: set[str]) -> None:
         """See that the stream holds ``topics``; the subjects of one that is there are only added to."""
-        missing = topics - self._subjects
-        if not missing:
+        if topics <= self._subjects:
             return
+        async with self._making:
+            await self._make(topics - self._subjects)
+
+    async def _make(self, missing: set[str]) -> None:
         settings = self._settings
         try:
             found = (await self._stream.stream_info(settings.stream)).config

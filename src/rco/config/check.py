@@ -105,6 +105,25 @@ def check_settings(settings: Settings, report: Report) -> None:
     for name, message, cure in objects.faults(settings.objects, settings.content, enforce=settings.capability.enforce):
         report(name, message, cure)
     _grants(settings, report)
+    _relay(settings, report)
+
+
+def _relay(settings: Settings, report: Report) -> None:
+    told: set[str] = set()
+    for index, one in enumerate(settings.publish):
+        key = f"publish[{index}].broker"
+        if one.broker not in settings.brokers:
+            report(key, f"{one.broker!r} is not declared", "Declare it under brokers.")
+        if one.broker in told:
+            report(key, f"{one.broker!r} is told already", "Name all topics of a broker in one place.")
+        told.add(one.broker)
+    for name, source in settings.sources.items():
+        if source.broker not in settings.brokers:
+            report(f"sources.{name}.broker", f"{source.broker!r} is not declared", "Declare it under brokers.")
+        if name in settings.providers:
+            report(f"sources.{name}", "is the name of a provider", "Rules tell them apart by name: take another.")
+        if source.format == "json" and not source.type:
+            report(f"sources.{name}.type", "is missing: a bare JSON value has none", "Write the type of its events.")
 
 
 def _grants(settings: Settings, report: Report) -> None:

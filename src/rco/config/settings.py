@@ -14,6 +14,7 @@ from msgspec import Meta
 from rco.bridge.brownout import BrownoutSettings
 from rco.bridge.contract import ProviderSettings
 from rco.bridge.decompression import DecompressionLimits
+from rco.brokers.options import BrokerSettings
 from rco.capability.options import CapabilityOptions, VaultOptions
 from rco.datasource.options import Database, Outbox
 from rco.encryption.options import EncryptionOptions
@@ -26,6 +27,7 @@ from rco.model.subscription import Subscription
 from rco.model.target import NamespaceLimits, Target
 from rco.objects.options import ContentOptions, ObjectOptions
 from rco.queues.options import QueueOptions
+from rco.relay.options import PublishSettings, SourceSettings
 from rco.scheduler.options import SchedulerOptions
 from rco.server.graphql.options import GraphqlOptions
 from rco.store.options import StoreOptions
@@ -136,5 +138,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queues: dict[str, Queue] = {}
     """Where runs wait for their turn, by name."""
     dispatcher: QueueOptions = QueueOptions()
+    brokers: dict[str, BrokerSettings] = {}
+    """What carries events in and out, by name."""
+    publish: list[PublishSettings] = []
+    """What is told to which broker."""
+    sources: dict[str, SourceSettings] = {}
+    """Events that brokers bring, by the name of the source."""
     calendars: dict[str, list[str]] = {}
     """Named lists of dates (``2026-12-25``) that schedules may leave out or keep to."""

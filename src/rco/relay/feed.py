@@ -35,8 +35,7 @@ class Feed:
     """Keeps the ``kit.lifecycle.Lives`` contract. At least once: the cursor moves on when the broker has said that all
     is kept, so what was told in the last moment before a crash is told again, under the same identity.
 
-    Each chain is told by the node that owns the shard its name falls on, also those of nodes that are gone. ``told``
-    and ``refused`` count messages; ``behind`` says how many links are still to come.
+    Each chain is told by the node that owns the shard its name falls on, also those of nodes that are gone.
     """
 
     def __init__(
@@ -48,9 +47,12 @@ class Feed:
         ownership: Ownership,
         *,
         random: Callable[[], float],
+        told: Callable[[int], None],
+        refused: Callable[[], None],
         trouble: Callable[[str, BaseException], None],
     ) -> None:
-        """``name`` is that of the broker: the cursor is kept under it. ``trouble`` hears of what is tried again."""
+        """``name`` is that of the broker: the cursor is kept under it. ``told`` hears how many messages the broker has
+        taken, ``refused`` of each that it never will, ``trouble`` of what is tried again."""
         self._name, self._topics, self._publish = name, frozenset(topics), publish
         self._reader, self._ownership, self._random, self._trouble = reader, ownership, random, trouble
         self._news = asyncio.Event()
@@ -58,7 +60,8 @@ class Feed:
         self._at: dict[str, int] = {}
         self._kept: dict[str, int] = {}
         self._behind: dict[str, int] = {}
-        self.told = self.refused = 0
+        self._told, self._refused = told, refused
+        self._settled = 0
 
     @property
     def behind(self) -> int:
@@ -124,14 +127,14 @@ class Feed:
         if not seals:
             self._at[chain], self._behind[chain] = at, 0
             return False
-        before, waiting = self.told + self.refused, list[Outgoing]()
+        before, waiting = self._settled, list[Outgoing]()
         for seal in seals:
             waiting += messages_of(chain, seal, self._topics)
             if len(waiting) >= MESSAGES_AT_A_TIME:
                 await self._tell(waiting)
                 waiting = []
         await self._tell(waiting)
-        to, told = seals[-1].n, self.told + self.refused - before
+        to, told = seals[-1].n, self._settled - before
         if not self._ownership.owns(_shard_of(chain)):
             # Its next teller begins where the cursor stands, and tells some of it again.
             self._at.pop(chain, None)
@@ -156,14 +159,16 @@ class Feed:
         except BrokerRefused as problem:
             # One of them is in the way of all: it is found, counted and passed over.
             if len(messages) == 1:
-                self.refused += 1
+                self._settled += 1
+                self._refused()
                 self._trouble(self._name, problem)
                 return
             half = len(messages) // 2
             await self._tell(messages[:half])
             await self._tell(messages[half:])
             return
-        self.told += len(messages)
+        self._settled += len(messages)
+        self._told(len(messages))
 
 
 def _shard_of(chain: str) -> int:

@@ -20,7 +20,8 @@ class Intake:
     """Keeps the ``kit.lifecycle.Lives`` contract. ``deliver`` makes one message durable: accepted, a repeat, or a dead
     letter; it raises ``Overloaded`` or ``StoreError`` when that cannot be now, and the message is taken again.
 
-    Messages of one key are delivered one after the other, those of different keys side by side.
+    ``settled`` hears how many are done with. Messages of one key are delivered one after the other, those of different
+    keys side by side.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Intake:
         deliver: Callable[[Incoming], Awaitable[None]],
         *,
         batch: int,
+        settled: Callable[[int], None],
         random: Callable[[], float],
         trouble: Callable[[str, BaseException], None],
     ) -> None:
@@ -37,7 +39,7 @@ class Intake:
         self._random, self._trouble = random, trouble
         self._source: Source | None = None
         self._task: asyncio.Task[None] | None = None
-        self.taken = 0
+        self._settled = settled
 
     async def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"rco-intake {self._name}")
@@ -77,7 +79,7 @@ class Intake:
             await source.give_back(taken)
             raise failed
         await source.settle(taken)
-        self.taken += len(taken)
+        self._settled(len(taken))
 
     async def _line(self, line: list[Incoming]) -> None:
         for one in line:

@@ -31,13 +31,13 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 def messages_of(chain: str, seal: Seal, topics: Collection[str]) -> list[Outgoing]:
     """What the link ``seal`` of ``chain`` tells on ``topics``: one structured CloudEvent (1.0) for each, in the order
-    of its decisions. The same at each call: identities are places in the chain."""
+    of its decisions. The same at each call: identities are places in the link, under its hash."""
     told: list[Outgoing] = []
+    # Two services on one broker may have chains of one name; no two links have one hash.
+    link = seal.hash.hex()[:40]
     for place, decision in enumerate(_decode(seal.decisions)):
-        identity = f"{chain or 'main'}/{seal.n}/{place}"
-        for topic in _topics_of(decision):
-            if topic in topics:
-                told.append(_message(topic, identity, chain, decision))
+        identity = f"{link}/{place}"
+        told += [_message(topic, identity, chain, decision) for topic in _topics_of(decision) if topic in topics]
     return told
 
 

@@ -154,6 +154,13 @@ QUOTA_REFUSALS = _counter(
 )
 LETTERS_REPLAYED = _counter("rco_dead_letters_replayed_total", "Dead letters that were sent again.")
 
+# Brokers.
+FEED_TOLD = _counter("rco_feed_messages_total", "Messages that a broker has taken of the audit chains.", "broker")
+FEED_REFUSED = _counter("rco_feed_refused_total", "Messages that a broker will never take.", "broker")
+FEED_BEHIND = _gauge("rco_feed_behind_links", "Links of audit chains that a broker has not got yet.", "broker")
+SOURCE_TAKEN = _counter("rco_source_messages_total", "Messages of a broker that were made durable here.", "source")
+BROKERS_AWAY = _gauge("rco_brokers_away", "Brokers that could not be reached when they were last needed.")
+
 # The bridge, by the names of its contract.
 INTEROP_REQUESTS = _counter("svc_interop_requests_total", "Requests answered.", "route", "method", "status")
 INTEROP_LATENCY = _histogram(
