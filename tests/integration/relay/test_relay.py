@@ -138,12 +138,12 @@ async def patiently(ask: Callable[[], Awaitable[Any]]) -> Any:
 def order(topic: str, number: int, key: str = "") -> Outgoing:
     body = {
         "specversion": "1.0",
-        "id": f"order-{number}",
+        "id": f"{topic}-{number}",
         "source": "/shop",
         "type": "order.paid",
         "data": {"order": number},
     }
-    return Outgoing(topic, key or f"k{number % 5}", f"order-{number}", json.dumps(body).encode())
+    return Outgoing(topic, key or f"k{number % 5}", f"{topic}-{number}", json.dumps(body).encode())
 
 
 def of_events(seen: dict[str, dict[str, Any]]) -> set[str]:
@@ -277,7 +277,7 @@ async def test_a_killed_service_loses_and_doubles_nothing(tmp_path: Path, server
                     node.send_signal(signal.SIGKILL)
                     node.wait(30)
                     node = serve(tmp_path)
-            wanted = {f"order-{n}" for n in range(count)}
+            wanted = {f"{topic}-{n}" for n in range(count)}
             async with Reader(server, f"told-{prefix}") as told:
                 ours = await told.until(WEBHOOK, lambda seen: of_events(seen) >= wanted)
                 assert sum(one["data"]["event"] in wanted for one in ours.values()) == count
