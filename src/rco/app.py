@@ -354,6 +354,7 @@ class Service:
         elif first.where and not file.exists():
             # Another node was first on this database: its file holds the token.
             self.log.info("admin.elsewhere", file=first.where)
+
     async def _relay(self, settings: Settings, keeper: Keeper, node: str) -> None:
         relaying = Relaying(
             settings.brokers,
@@ -366,7 +367,8 @@ class Service:
             node=node,
             random=random.random,
         )
-        keeper.writer.on_flush(lambda _: relaying.wake())
+        if settings.publish:
+            keeper.writer.on_flush(lambda _: relaying.wake())
         await relaying.start()
         self._stops.append(relaying.stop)
         self._stops.append(lambda: say_goodbye(self._desk))

@@ -26,8 +26,8 @@ from rco.store.contract.changes import Changes, Draft
 from rco.store.sqlite.commit import Committer
 from rco.store.sqlite.connection import open_writer
 from rco.store.sqlite.options import SqliteOptions
-from rco.testing import run_workflow
-from rco.workflow import Context, workflow
+from rco.testing import Environment
+from rco.workflow import Context, Workflow, workflow
 from rco.workflow.versions import load_versions
 
 __all__ = ["PATHS"]
@@ -91,24 +91,26 @@ class Yes:
         return Answer({"status": 200, "headers": {}, "body": {"ok": True}})
 
 
-def _difference(run: Callable[[int], Any], small: int, large: int) -> float:
-    run(small)
-    costs = []
-    for size in (small, large):
-        with counting() as count:
-            run(size)
-        costs.append(count.cost)
-    return (costs[1] - costs[0]) / (large - small)
+def _difference(cost_of: Callable[[int], float], small: int, large: int) -> float:
+    cost_of(small)
+    return (cost_of(large) - cost_of(small)) / (large - small)
+
+
+def _run(workflow: Workflow[Any, Any], count: int, **options: Any) -> float:
+    """The cost of a run of ``count``; what the test kit does around it, looking at its history, is not in it."""
+    with Environment(workflow, replay=False, **options) as environment, counting() as cost:
+        environment.start(workflow, count)
+    return cost.cost
 
 
 def durable_step() -> float:
     """One more step of a run: asked for, armed, attempted, recorded, applied."""
-    return _difference(lambda count: run_workflow(steps, count, replay=False), 20, 120)
+    return _difference(lambda count: _run(steps, count), 20, 120)
 
 
 def governed_call() -> float:
     """One more call of a run, as far as the engine and the authors' API carry it; its wire is in ``egress``."""
-    return _difference(lambda count: run_workflow(calls, count, calls=Yes(), replay=False), 20, 120)
+    return _difference(lambda count: _run(calls, count, calls=Yes()), 20, 120)
 
 
 def journal_row() -> float:
@@ -120,14 +122,16 @@ def journal_row() -> float:
         connection = open_writer(path, SqliteOptions())
         committer = Committer(connection, sealer=ChainSealer(), clock=clock, writer="guard", epoch=0)
 
-        def commit(rows: int) -> None:
+        def commit(rows: int) -> float:
             changes = Changes()
             for _ in range(rows):
                 draft = Draft(ids.uuid7(), 0)
                 draft.parts += [b"\0\0\0\x64", b"x" * 100]
                 draft.records = 1
                 changes.drafts.append(draft)
-            committer.commit(Batch(changes, [], []))
+            with counting() as cost:
+                committer.commit(Batch(changes, [], []))
+            return cost.cost
 
         try:
             # Powers of two, so that both are one statement.

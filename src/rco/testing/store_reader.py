@@ -404,6 +404,7 @@ class ModelReader:
 
     def _now_us(self) -> int:
         return EPOCH_US + round(self._database.now_s() * MICROS)
+
     async def cursor(self, name: str) -> int:
         return await self.ask(lambda tables: tables.cursors.get(name, 0))
 

@@ -13,10 +13,10 @@ from rco.model.message import Message
 from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.attributes import AttributeReader
+from rco.store.contract.cursors import Cursors
 from rco.store.contract.limit_states import LimitStates
 from rco.store.contract.namespace_keys import NamespaceKeys
 from rco.store.contract.namespaces import Namespaces
-from rco.store.contract.cursors import Cursors
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import QueueReader
 from rco.store.contract.revocations import Revocations
