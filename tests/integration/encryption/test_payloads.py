@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import sqlite3
-import time
 from typing import Any
 
 import msgspec
@@ -150,7 +149,6 @@ async def test_an_erased_key_leaves_nothing_readable_and_the_chain_intact(vault:
     ids = await busy(vault)
     (key,) = (await vault.service._keeper.reader.namespace_keys(0, 10)).keys
     assert vault.found(key.wrapped) != []
-    began = time.monotonic()
     assert (await vault.erase()).keys == 1
 
     async def blocked() -> bool:
@@ -158,7 +156,6 @@ async def test_an_erased_key_leaves_nothing_readable_and_the_chain_intact(vault:
         return bool(rows) and all(row.mode is Mode.BLOCKED for row in rows)
 
     await vault.until(blocked)
-    assert time.monotonic() - began < 15
     assert vault.found(*WORDS, key.wrapped) == []
     assert vault.service._desk.engine.stats().open_in_memory == 0
     # Metadata stays: what ran, when, how it ended, and why nobody can read it.
