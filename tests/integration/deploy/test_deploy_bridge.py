@@ -13,6 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from rco.config.interop import load_interop
 from rco.telemetry.signal import Kind
 from rco.telemetry.signals import CATALOGUE
 
@@ -122,6 +123,16 @@ def test_probes_reach_the_address_that_they_probe() -> None:
         assert listening[ports[asked["port"]]] == "0.0.0.0"
         assert asked["path"] in ("/healthz", "/readyz")
     assert container()["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_its_configuration_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "svc-interop.toml"
+    file.write_text(of_kind("ConfigMap")["data"]["svc-interop.toml"])
+    given = {one["name"]: one["value"] for one in container()["env"]} | {"STORE_URL": "postgresql://db/rco"}
+    loaded = load_interop(file, given)
+    assert loaded.settings.server.metrics_addr == "0.0.0.0:9909"
+    assert loaded.settings.data_dir in {mount["mountPath"] for mount in container()["volumeMounts"]}
+    assert loaded.settings.store.path == "env:STORE_URL"
 
 
 def test_the_pod_holds_few_rights_and_its_image_is_pinned() -> None:
