@@ -94,7 +94,7 @@ class Run:
     @property
     def open(self) -> bool:
         """Whether it has not closed yet."""
-        return self._known()[0].outcome is None
+        return self.run_id not in self.environment.node.database.tables.closed
 
     @property
     def journal(self) -> list[tuple[str, str]]:
