@@ -66,7 +66,7 @@ def rounds_of(
 def one_round(
     name: str, store: str, folder: Path, scale: float, server: str, limit_s: float = LIMIT_S
 ) -> list[Measured]:
-    """One round in a process of its own. Raises ``BenchFailed``."""
+    """One round in a process of its own; a larger one may take longer. Raises ``BenchFailed``."""
     folder.mkdir(parents=True)
     try:
         done = subprocess.run(
@@ -75,11 +75,11 @@ def one_round(
             env={**os.environ, "PYTHONHASHSEED": "0"},
             capture_output=True,
             text=True,
-            timeout=limit_s,
+            timeout=limit_s * max(1.0, scale),
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise BenchFailed(f"{name} on {store} took longer than {limit_s:g} s") from None
+        raise BenchFailed(f"{name} on {store} took longer than {limit_s * max(1.0, scale):g} s") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if done.returncode:

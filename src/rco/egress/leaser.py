@@ -281,9 +281,9 @@ class _Ask:
             want = 0
             if active:
                 want = min(limits.concurrency, limits.in_flight + limits.waiting + max(1, limits.in_flight // 4))
-            keep = min(int(limits.allowance), max(limits.in_flight, int(min(want, lease.cap))))
             # From here on no more than this is used, whatever becomes of the question.
-            limits.allowance = keep
+            limits.allowance = min(limits.allowance, want, lease.cap)
+            keep = max(limits.in_flight, int(limits.allowance))
             self._held, self._cap, self._fair = rules.hold(
                 book,
                 who,
@@ -345,7 +345,9 @@ class _Ask:
         lease, limits = self._lease, self._lease.limits
         pressed = False
         if self._held >= 0:
-            limits.allowance, lease.cap = max(0, self._held - self._old), self._cap
+            lease.cap = self._cap
+            # What is to go to others goes on to nobody here: it goes back when the call that has it ends.
+            limits.allowance = max(0, min(self._held, self._cap) - self._old)
             until_s = time.not_after_s(self._now_us + self._ttl_us) - MARGIN_S
             limits.good_until_s = max(limits.good_until_s, until_s)
             pressed = self._cap < self._held or (limits.waiting > 0 and self._held < max(1, self._fair))

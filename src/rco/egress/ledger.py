@@ -149,7 +149,8 @@ def hold(
     mine.since_us = since_us if want > held else 0
     mine.until_us, mine.seen_us = max(mine.until_us, now_us + ttl_us + call_us), now_us
     starving = any(one.held < max(1, share) for one in rivals)
-    return held, (share if starving else capacity), share
+    # What has just been given may be used for a turn.
+    return held, (share if starving and held <= keep else capacity), share
 
 
 def give(
