@@ -9,6 +9,10 @@ import msgspec
 import pytest
 
 from rco.engine import forking, loading, moving
+from rco.egress import ledger
+from rco.egress.ledger import Held, Ledger
+from rco.egress.passage import Passage
+from rco.engine import forking, loading
 from rco.engine.effects import Effects
 from rco.engine.engine import Engine
 from rco.engine.loading import Loading
@@ -478,6 +482,44 @@ CROWDED = {"queue": Queue(concurrency=1), "runs": 40, "start_within_s": 2.0}
 NARROW = {"queue": Queue(concurrency=3, per_key_concurrency=1), "runs": 40, "start_within_s": 2.0}
 
 
+def count_only_our_own_permits(patch: pytest.MonkeyPatch) -> None:
+    def hold(book: Ledger, who: str, **asked: Any) -> Any:
+        return genuine(Ledger(holders={who: book.holders.setdefault(who, Held())}), who, **asked)
+
+    genuine = ledger.hold
+    patch.setattr(ledger, "hold", hold)
+
+
+def free_the_permits_of_the_dead_at_once(patch: pytest.MonkeyPatch) -> None:
+    genuine = ledger.hold
+    patch.setattr(ledger, "hold", lambda *given, **asked: genuine(*given, **{**asked, "ttl_us": 0, "call_us": 0}))
+
+
+def use_what_ran_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Passage, "good", lambda *_: True)
+
+
+def a_bucket_for_each_node(patch: pytest.MonkeyPatch) -> None:
+    def slots(book: Ledger, *given: Any) -> int:
+        book.next_us = 0
+        return genuine(book, *given)
+
+    genuine = ledger.slots
+    patch.setattr(ledger, "slots", slots)
+
+
+def forget_the_budget_at_a_restart(patch: pytest.MonkeyPatch) -> None:
+    def give(book: Ledger, key: str, **asked: Any) -> Any:
+        if book.by not in seen:
+            seen.add(book.by)
+            book.spent.clear()
+        return genuine(book, key, **asked)
+
+    seen: set[str] = set()
+    genuine = ledger.give
+    patch.setattr(ledger, "give", give)
+
+
 PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (arm_before_commit, "durable", {}),
     (no_fence, "epochs", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
@@ -528,6 +570,15 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (stay_with_one_key, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
     (forget_the_levels, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
     (wake_what_was_parked, "idle", {"nodes": 1, "options": EngineOptions(park_after_s=0.0)}),
+    (count_only_our_own_permits, "calls", {"nodes": 3, "limit_concurrency": 1, "limit_rate": None, "runs": 40}),
+    (
+        free_the_permits_of_the_dead_at_once,
+        "calls",
+        {"nodes": 3, "limit_concurrency": 1, "limit_rate": None, "runs": 40, "crashes": 4},
+    ),
+    (use_what_ran_out, "calls", {"nodes": 3, "limit_rate": 20.0, "limit_burst": 1, "runs": 40, "pauses": 3}),
+    (a_bucket_for_each_node, "calls", {"nodes": 3, "limit_rate": 5.0, "limit_burst": 2, "runs": 40}),
+    (forget_the_budget_at_a_restart, "calls", {"nodes": 3, "limit_budget": 5, "runs": 60}),
 ]
 
 

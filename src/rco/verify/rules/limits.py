@@ -20,8 +20,8 @@ _END, _BEGIN, _POINT_END = 0, 1, 2
 
 class RateLimits:
     """Sweeps over the ledger's times. The time from one node's beginning to the next one's is looked at by itself: one
-    that starts has a full bucket, and what a killed one left under way no longer counts against anybody. Each node
-    keeps the limits for itself, so several that live together may have so many times as much."""
+    that starts on a database of its own has a full bucket, and what a killed one left under way no longer counts
+    against anybody. Nodes that live together share what is allowed."""
 
     def __init__(self, case: Case) -> None:
         self._case = case
@@ -82,10 +82,9 @@ class RateLimits:
             where = f"target {name}, from {span.begin_us} on"
             if span.together > 1:
                 where += f" with {span.together} nodes"
-            allowed = _times(limits, span.together)
-            most = max(most, self._together(where, allowed, mine))
-            if allowed.rate_per_s is not None:
-                self._rate(where, allowed, allowed.rate_per_s, mine)
+            most = max(most, self._together(where, limits, mine))
+            if limits.rate_per_s is not None:
+                self._rate(where, limits, limits.rate_per_s, mine)
         open_ended = sum(one.until_us is None for one in requests)
         said = f"{name}: {len(requests)} requests, at most {most} at once"
         if open_ended and limits.concurrency is not None:
@@ -125,14 +124,3 @@ class RateLimits:
                     f"{where}: more than {rate_per_s:g} requests a second with a burst of {burst:g}, at {at_us}"
                 )
                 return
-
-
-def _times(limits: TargetLimits, nodes: int) -> TargetLimits:
-    if nodes == 1:
-        return limits
-    return msgspec.structs.replace(
-        limits,
-        concurrency=None if limits.concurrency is None else limits.concurrency * nodes,
-        rate_per_s=None if limits.rate_per_s is None else limits.rate_per_s * nodes,
-        burst=None if limits.burst is None else limits.burst * nodes,
-    )
