@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from rco.engine import forking, loading, moving
 from rco.egress import ledger
 from rco.egress.ledger import Held, Ledger
 from rco.egress.passage import Passage
-from rco.engine import forking, loading
+from rco.engine import forking, loading, moving
 from rco.engine.effects import Effects
 from rco.engine.engine import Engine
 from rco.engine.loading import Loading
