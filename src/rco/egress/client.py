@@ -264,7 +264,7 @@ class Egress:
         journey = Journey(self._may_send)
         entered = False
         try:
-            async with asyncio.timeout(plan.timeout_s):
+            async with asyncio.timeout(plan.timeout_s) as deadline:
                 if ticket.probe and gates is not None and not await gates.may_probe(lane, ticket, plan.timeout_s):
                     return shut(Shut("breaker_open", min(1.0, lane.target.breaker.open_s)), plan.what)
                 until = self._clock.monotonic() + plan.timeout_s
@@ -283,6 +283,9 @@ class Egress:
                                 passage.leave(unused=True)
                                 lane.breaker.abandoned(ticket)
                                 return off
+                        # The time is the target's to answer in: a call that was sent with little of it left would be
+                        # given up, and its permit given on, while the target still works on it.
+                        deadline.reschedule(asyncio.get_running_loop().time() + plan.timeout_s)
                     entered = True
                     if not passage.lasting:
                         journey.may_send = lambda: passage.good(self._clock) and self._may_send()
