@@ -66,6 +66,7 @@ from rco.operations.outbox_entry import take_entry
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted, receive
 from rco.operations.relaying import Relaying, say_goodbye
+from rco.operations.retention import Retention
 from rco.operations.schedule_declared import check_declared, keep_declared
 from rco.operations.spaces import Spaces
 from rco.operations.store_health import StoreHealth
@@ -263,6 +264,7 @@ class Service:
             ids=ids,
             metrics=self.metrics,
             log=self.log,
+            retention=Retention(keeper.retaining, settings.retention),
             spaces=self._spaces,
             clearance=self._granting or OPEN,
             namespace_keys=keys,
@@ -285,6 +287,8 @@ class Service:
         await declare_namespaces(self._desk, settings.namespaces)
         await self._spaces.start()
         self._stops.append(self._spaces.stop)
+        self._desk.retention.begin(self._desk)
+        self._stops.append(self._desk.retention.stop)
         await engine.start()
         self._stops.append(partial(engine.stop, settings.server.drain_timeout_s))
         await scheduler.start()
@@ -642,6 +646,7 @@ class Service:
         self.settings, self._versions = settings, versions
         await declare_namespaces(self._desk, settings.namespaces)
         await self._spaces.look()
+        self._desk.retention.options = settings.retention
         await self._desk.engine.reload(*self._programs(versions))
         self._desk.dispatcher.reload(settings.queues)
         self._desk.scheduler.reload(calendars, rules_of(calendars))

@@ -15,6 +15,7 @@ from rco.client.namespace_keys import NamespaceKeys
 from rco.client.namespaces import NamespacesClient
 from rco.client.principals import PrincipalsClient
 from rco.client.queues import Queues
+from rco.client.retention import RetentionClient
 from rco.client.schedules import Schedules
 from rco.errors import Unreachable
 from rco.model.wire import (
@@ -82,6 +83,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self.schedules = Schedules(self._ask)
         self.queues = Queues(self._ask)
+        self.retention = RetentionClient(self._ask)
         self.namespaces = NamespacesClient(self._ask)
         self.principals = PrincipalsClient(self._ask)
         self.namespace_keys = NamespaceKeys(self._ask)

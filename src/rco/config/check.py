@@ -81,6 +81,7 @@ def check_settings(settings: Settings, report: Report) -> None:
     for name, outbox in settings.outboxes.items():
         if outbox.database not in settings.databases:
             report(f"outboxes.{name}.database", f"{outbox.database!r} is not declared", "Declare it under databases.")
+    _retention(settings, report)
     for name in settings.namespaces:
         if not _NAMESPACE.fullmatch(name):
             report(f"namespaces.{name}", "is not a name", "Use a-z, 0-9 and -, at most 63 of them.")
@@ -124,6 +125,25 @@ def _relay(settings: Settings, report: Report) -> None:
             report(f"sources.{name}", "is the name of a provider", "Rules tell them apart by name: take another.")
         if source.format == "json" and not source.type:
             report(f"sources.{name}.type", "is missing: a bare JSON value has none", "Write the type of its events.")
+
+
+def _retention(settings: Settings, report: Report) -> None:
+    known = settings.retention.classes
+    named = [(f"retention.runs[{index}].keep", rule.keep) for index, rule in enumerate(settings.retention.runs)]
+    named += [
+        (f"retention.{key}", name)
+        for key, name in (
+            ("events", settings.retention.events),
+            ("dead_letters", settings.retention.dead_letters),
+        )
+        if name
+    ]
+    for key, name in named:
+        if name not in known:
+            report(key, f"{name!r} is no class", "Declare it under retention.classes.")
+    for field in ("every_s", "rate_per_s"):
+        if getattr(settings.retention, field) <= 0:
+            report(f"retention.{file_key(field)}", "must be above 0", "")
 
 
 def _grants(settings: Settings, report: Report) -> None:

@@ -22,6 +22,7 @@ from rco.engine.options import EngineOptions
 from rco.model.grant_rule import GrantRule
 from rco.model.namespace import Quotas
 from rco.model.queue import Queue
+from rco.model.retention import RetentionOptions
 from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
 from rco.model.target import NamespaceLimits, Target
@@ -122,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     objects: ObjectOptions = ObjectOptions()
     content: ContentOptions = ContentOptions()
     graphql: GraphqlOptions = GraphqlOptions()
+    retention: RetentionOptions = RetentionOptions()
     namespaces: dict[str, Quotas] = {}
     """Tenants by name, each with its quotas; what is not given is not bounded. ``default`` is always there."""
     providers: dict[str, ProviderSettings] = {}

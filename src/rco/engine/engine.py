@@ -222,6 +222,10 @@ class Engine:
 
     # -- starting --------------------------------------------------------------------------------------------------
 
+    def owns(self, shard: int) -> bool:
+        """Whether this node owns the shard now."""
+        return self._owner.ownership.owns(shard)
+
     def workflows(self) -> list[str]:
         """Names of the workflows there are."""
         return self._programs.names()

@@ -41,7 +41,10 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def bounded(self) -> bool:
-        return any(getattr(self, name) is not None for name in self.__struct_fields__)
+        return self != _UNBOUNDED
+
+
+_UNBOUNDED = Quotas()
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

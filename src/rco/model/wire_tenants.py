@@ -18,6 +18,8 @@ __all__ = [
     "NamespaceView",
     "PrincipalPage",
     "PrincipalView",
+    "RetentionLine",
+    "RetentionView",
     "SetNamespace",
     "UsageView",
 ]
@@ -119,3 +121,20 @@ class NamespacePage(_View, frozen=True, kw_only=True):
     """Every namespace that the caller may enter, by name."""
 
     items: list[NamespaceView]
+
+
+class RetentionLine(msgspec.Struct, frozen=True):
+    """So many of one ``kind`` (runs, events, dead_letters) and class. ``since``: when the first of them ended."""
+
+    kind: str
+    retention: str
+    count: int
+    since: str | None = None
+
+
+class RetentionView(_View, frozen=True, kw_only=True):
+    """What was dropped ``at`` a time, or with ``preview`` would be. ``at`` null: nothing was since the node started."""
+
+    at: str | None
+    preview: bool
+    lines: list[RetentionLine]

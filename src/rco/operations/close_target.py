@@ -24,7 +24,8 @@ async def close_target(desk: Desk, principal: Principal, name: str, ask: CloseAs
     """Let no call out any more. When this returns it is durable and holds on this node; within a second it does on
     every node that reaches the store. Calls that meet it wait or fail, as the target says; those under way go on.
 
-    Needs the operator's role for the principal's own namespace, the administrator's for anything else. A second call
+    Needs the operator's role for the principal's own namespace, the administrator's in every namespace there is for
+    anything else. A second call
     replaces reason and end. Raises ``NotFound`` when no such target is declared.
     """
     scope = _scope(desk, principal, name, ask.namespace, ask.credential)
@@ -54,6 +55,9 @@ async def open_target(desk: Desk, principal: Principal, name: str, ask: OpenAsk)
 def _scope(desk: Desk, principal: Principal, name: str, namespace: str, credential: bool) -> str:
     own = namespace == principal.namespace and not credential
     require(principal, Role.OPERATOR if own else Role.ADMIN)
+    if not own and desk.spaces is not None:
+        # It would be closed for others too.
+        desk.spaces.need_all(principal)
     if name == EVERY:
         if not namespace or credential:
             raise Misuse("To close every target name a namespace.", cure="Close each target by its name instead.")

@@ -49,6 +49,8 @@ class Desk:
     metrics: Metrics
     log: Log
     namespace: str = "default"
+    retention: Any = None
+    """``rco.operations.retention.Retention``: drops what is over its time."""
     spaces: Spaces | None = None
     """Which namespaces there are; ``None`` where nobody bounds them."""
     clearance: Clearance = OPEN

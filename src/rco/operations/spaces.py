@@ -54,6 +54,10 @@ class Spaces:
         if new:
             await self._namespaces.recount_namespaces(sorted(new))
 
+    def bounded(self) -> list[str]:
+        """Those whose quotas are asked."""
+        return sorted(self._watched)
+
     def get(self, name: str) -> NamespaceRow | None:
         return self._rows.get(name)
 

@@ -56,6 +56,8 @@ class Chore(msgspec.Struct, frozen=True):
     values: tuple[Any, ...]
     done: Callable[[None], None]
     failed: Callable[[BaseException], None]
+    work: Callable[[Any, list[Decision]], None] | None = None
+    """Instead of the statement: what to do with the transaction's cursor, and the decisions that go into its link."""
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -142,12 +144,22 @@ class Collector:
         It fails with the store's own error when the statement breaks a constraint. Raises what ended the writer when
         nothing more can be written.
         """
+        return self._add(sql, values, None)
+
+    def work(self, work: Callable[[Any, list[Decision]], None]) -> asyncio.Future[None]:
+        """The same for something that is more than one statement. It may be done again with another cursor, after an
+        error in between."""
+        return self._add("", (), work)
+
+    def _add(
+        self, sql: str, values: tuple[Any, ...], work: Callable[[Any, list[Decision]], None] | None
+    ) -> asyncio.Future[None]:
         if self.ended is not None:
             raise self.ended.with_traceback(None)
         if not self._busy:
             self._schedule()
         future = asyncio.get_running_loop().create_future()
-        self._chores.append(Chore(sql, values, _resolver(future), _rejecter(future)))
+        self._chores.append(Chore(sql, values, _resolver(future), _rejecter(future), work))
         return future
 
     @property

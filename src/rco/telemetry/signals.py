@@ -149,6 +149,12 @@ OUTBOX_TROUBLE = _counter("rco_outbox_trouble_total", "Times that an outbox coul
 EVENTS = _counter("rco_events_total", "Events accepted, by origin (webhook, api, run, outbox, put, service).", "origin")
 EVENT_MATCHES = _counter("rco_event_matches_total", "Subscriptions that an accepted event matched.", "subscription")
 DEAD_LETTERS = _counter("rco_dead_letters_total", "Events that a subscription could not take.", "subscription")
+RETENTION_DROPPED = _counter(
+    "rco_retention_dropped_total",
+    "What was dropped when its time was over, by kind (runs, events, dead_letters).",
+    "kind",
+)
+RETENTION_RUNS = _counter("rco_retention_runs_total", "Times that retention ran to its end.")
 QUOTA_REFUSALS = _counter(
     "rco_quota_refusals_total", "Admissions that a quota of their namespace refused.", "namespace", "quota"
 )

@@ -19,6 +19,7 @@ from rco.store.contract.rewind import Rewind
 from rco.testing.database import ModelDatabase
 from rco.testing.leases import LeaseOptions, Leases
 from rco.testing.link import ConnectionLost, DirectLink, Link, told
+from rco.testing.retaining import ModelRetaining
 from rco.testing.store_reader import ModelReader
 from rco.testing.store_writer import ModelWriter
 
@@ -51,6 +52,7 @@ class ModelKeeper:
         chain = MAIN_CHAIN if leases is None else node
         self._writer = ModelWriter(database, self._link, clock, node, chain)
         self._reader = ModelReader(database, self._link, self._writer, chain, clock)
+        self._retaining = ModelRetaining(self._reader, self._writer)
         self._chain = chain
         self._leases: Leases | None = None
         if leases is not None:
@@ -80,6 +82,10 @@ class ModelKeeper:
     @property
     def reader(self) -> ModelReader:
         return self._reader
+
+    @property
+    def retaining(self) -> ModelRetaining:
+        return self._retaining
 
     @property
     def ownership(self) -> Ownership:

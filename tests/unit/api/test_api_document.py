@@ -18,6 +18,7 @@ from rco.server.api import (
     node,
     principals,
     queues,
+    retention,
     runs,
     schedules,
     tail,
@@ -53,6 +54,7 @@ def handlers() -> list[HTTPRouteHandler]:
             principals,
             namespaces,
             namespace_keys,
+            retention,
         )
         for handler in module.ROUTES
     ]

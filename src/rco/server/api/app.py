@@ -25,6 +25,7 @@ from rco.server.api import (
     node,
     principals,
     queues,
+    retention,
     runs,
     schedules,
     tail,
@@ -56,6 +57,7 @@ _RESOURCES = (
     principals,
     namespaces,
     namespace_keys,
+    retention,
 )
 _TAGS = {
     "runs": "Executions of workflows",
@@ -68,6 +70,7 @@ _TAGS = {
     "targets": "Downstream APIs that may be called",
     "audit": "Evidence",
     "capabilities": "Rights, and the keys that they are made with",
+    "retention": "What is dropped when its time is over",
     "namespaces": "Tenants, and what each may have",
     "principals": "Who may use this API, where, and for how long",
     "namespace keys": "What payloads are encrypted with",

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from rco.store.contract.ownership import Ownership
 from rco.store.contract.reader import Reader
+from rco.store.contract.retaining import Retaining
 from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Writer
 
@@ -21,6 +22,9 @@ class Keeper(Protocol):
 
     @property
     def reader(self) -> Reader: ...
+
+    @property
+    def retaining(self) -> Retaining: ...
 
     @property
     def ownership(self) -> Ownership:

@@ -21,6 +21,7 @@ from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.ownership import NodeOwnership
 from rco.store.postgres.partitions import keep_ahead
 from rco.store.postgres.reader import PostgresReader
+from rco.store.postgres.retaining import PostgresRetaining
 from rco.store.postgres.sweep import ClaimSweep
 from rco.store.postgres.writer import PostgresWriter
 
@@ -56,6 +57,7 @@ class PostgresKeeper:
             dsn, identity=identity, ownership=ownership, sealer=sealer, clock=clock, options=options
         )
         self._reader = PostgresReader(dsn, clock=clock, options=options)
+        self._retaining = PostgresRetaining(dsn, options, sealer)
         self._leases = Leases(
             dsn,
             identity=identity,
@@ -91,6 +93,10 @@ class PostgresKeeper:
     @property
     def reader(self) -> PostgresReader:
         return self._reader
+
+    @property
+    def retaining(self) -> PostgresRetaining:
+        return self._retaining
 
     @property
     def ownership(self) -> NodeOwnership:

@@ -342,7 +342,10 @@ class _Work:
             _REPLAYED.run(cursor, [part for pair in changes.letters_replayed for part in pair])
         for chore in self._batch.chores:
             try:
-                cursor.execute(chore.sql, chore.values)
+                if chore.work is not None:
+                    chore.work(cursor, self.decisions)
+                else:
+                    cursor.execute(chore.sql, chore.values)
                 self.refused.append(None)
             except sqlite3.IntegrityError as error:
                 self.refused.append(error)

@@ -21,6 +21,7 @@ from rco.store.sqlite.connection import open_writer
 from rco.store.sqlite.options import SqliteOptions
 from rco.store.sqlite.ownership import FileLock, take_over
 from rco.store.sqlite.reader import SqliteReader
+from rco.store.sqlite.retaining import SqliteRetaining
 from rco.store.sqlite.writer import SqliteWriter
 
 __all__ = ["SqliteKeeper"]
@@ -55,6 +56,7 @@ class SqliteKeeper:
         self._ownership = SoleOwner()
         self._writer = SqliteWriter(clock=clock, options=self._options)
         self._reader = SqliteReader(self._path, self._writer, self._options, clock)
+        self._retaining = SqliteRetaining(self._reader, self._writer)
 
     @property
     def writer(self) -> SqliteWriter:
@@ -63,6 +65,10 @@ class SqliteKeeper:
     @property
     def reader(self) -> SqliteReader:
         return self._reader
+
+    @property
+    def retaining(self) -> SqliteRetaining:
+        return self._retaining
 
     @property
     def ownership(self) -> SoleOwner:

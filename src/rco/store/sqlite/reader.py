@@ -92,6 +92,10 @@ class SqliteReader:
             raise StoreError("The database is not open for reading.", cure="Call the keeper's start().")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, read)
 
+    async def ask(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``read`` finds in one snapshot, for who asks what is no family of its own."""
+        return await self._ask(read)
+
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         try:
             connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

@@ -50,7 +50,7 @@ class SqliteSnapshot:
         return read_evidence.segments(self.connection, first_n, last_n)
 
     def trimmed(self) -> dict[str, int]:
-        return {}
+        return dict(self.connection.execute("SELECT chain, last_n FROM trimmed").fetchall())
 
     def leases(self) -> list[LeaseRange]:
         return rows.lease_ranges(self.connection.execute("SELECT shard, owner, epoch FROM lease ORDER BY shard"))

@@ -64,6 +64,10 @@ class SqliteWriter:
         """See ``Collector.chore``; what breaks a constraint fails with ``sqlite3.IntegrityError``."""
         return self._collector.chore(sql, values)
 
+    def work(self, work: Callable[[Any, list[Decision]], None]) -> asyncio.Future[None]:
+        """See ``Collector.work``."""
+        return self._collector.work(work)
+
     @property
     def backlog(self) -> int:
         return self._collector.backlog

@@ -1,0 +1,133 @@
+"""Dropping on PostgreSQL: a bounded slice in each transaction, with its link in the operators' chain."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from rco.model.run import RunRow, fork_prefix
+from rco.store import rows
+from rco.store.contract.retaining import Record, Removed
+from rco.store.contract.writer import Sealer
+from rco.store.postgres.connection import Connection
+from rco.store.postgres.operate import seal_by_hand, with_connection
+from rco.store.postgres.options import PostgresOptions
+
+__all__ = ["PostgresRetaining"]
+
+_STAYS = (
+    "EXISTS (SELECT 1 FROM unread AS u WHERE u.run_id = c.run_id)"
+    " OR EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = c.parent)"
+    " OR c.run_id IN (SELECT parent FROM run WHERE parent IS NOT NULL)"
+)
+_CLOSED = (
+    f"SELECT * FROM ({rows.CLOSED_RUNS}) AS c WHERE c.run_id > $1 AND c.run_id < $2 AND NOT ({_STAYS})"
+    " ORDER BY c.run_id LIMIT $3"
+)
+_THESE = (
+    f"SELECT * FROM ({rows.CLOSED_RUNS}) AS c WHERE c.run_id = ANY ($1::bytea[]) AND NOT ({_STAYS}) ORDER BY c.run_id"
+)
+_FORKED = (
+    "SELECT EXISTS (SELECT 1 FROM start_key AS k WHERE k.namespace = $1 AND k.key ~>=~ $2 AND k.key ~<~ $3"
+    " AND k.key LIKE 'fork:%' AND (EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = k.run_id)"
+    " OR EXISTS (SELECT 1 FROM closed_run AS c WHERE c.run_id = k.run_id)))"
+)
+_JOURNAL = (
+    "WITH gone AS (DELETE FROM journal WHERE run_id = ANY ($1::bytea[]) RETURNING chain, n)"
+    " SELECT chain, count(*), max(n) FROM gone GROUP BY chain ORDER BY chain"
+)
+_FREE = "received_us < least($1::bigint, (SELECT min(opened_us) FROM run AS r WHERE r.namespace = event.namespace))"
+_LETTERS = "replayed_us < $1::bigint"
+
+
+class PostgresRetaining:
+    """Implements ``rco.store.contract.retaining.Retaining``, each call on a connection of its own."""
+
+    def __init__(self, dsn: str, options: PostgresOptions, sealer: Sealer) -> None:
+        self._dsn, self._options, self._sealer = dsn, options, sealer
+
+    async def closed_runs(self, before_us: int, after: bytes, limit: int) -> tuple[list[RunRow], bytes | None]:
+        end = (before_us // 1000).to_bytes(6, "big")
+
+        async def work(connection: Connection) -> tuple[list[RunRow], bytes | None]:
+            page = [rows.run(tuple(row)) for row in await connection.fetch(_CLOSED, after, end, limit)]
+            fit = [row for row in page if not await _forked(connection, row)]
+            return fit, page[-1].run_id if len(page) == limit else None
+
+        return await with_connection(self._dsn, self._options, work)
+
+    async def drop_runs(self, run_ids: list[bytes], record: Record) -> Removed:
+        async def drop(connection: Connection) -> Removed:
+            found = [rows.run(tuple(row)) for row in await connection.fetch(_THESE, run_ids)]
+            going = [row for row in found if not await _forked(connection, row)]
+            if not going:
+                return Removed()
+            ids = [row.run_id for row in going]
+            held = [(row[0], row[1], row[2]) for row in await connection.fetch(_JOURNAL, ids)]
+            await connection.execute("DELETE FROM closed_run WHERE run_id = ANY ($1::bytea[])", ids)
+            for row in going:
+                await connection.execute(
+                    "DELETE FROM start_key WHERE namespace = $1 AND run_id = $3 AND (key = $2 OR key LIKE 'fork:%')",
+                    row.namespace,
+                    row.key or "",
+                    row.run_id,
+                )
+            return Removed(
+                runs=len(ids),
+                segments=sum(count for _, count, _ in held),
+                chains=tuple(held),
+                from_us=int.from_bytes(min(ids)[:6], "big") * 1000,
+                until_us=(int.from_bytes(max(ids)[:6], "big") + 1) * 1000,
+            )
+
+        return await self._within(drop, record)
+
+    async def count_events(self, before_us: int) -> tuple[int, int | None]:
+        return await self._count(f"SELECT count(*), min(received_us) FROM event WHERE {_FREE}", before_us)
+
+    async def drop_events(self, before_us: int, limit: int, record: Record) -> Removed:
+        sql = f"DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE {_FREE} ORDER BY seq LIMIT $2)"
+
+        async def drop(connection: Connection) -> Removed:
+            return Removed(events=_deleted(await connection.execute(sql, before_us, limit)))
+
+        return await self._within(drop, record)
+
+    async def count_letters(self, before_us: int) -> tuple[int, int | None]:
+        return await self._count(f"SELECT count(*), min(replayed_us) FROM dead_letter WHERE {_LETTERS}", before_us)
+
+    async def drop_letters(self, before_us: int, limit: int, record: Record) -> Removed:
+        sql = (
+            "DELETE FROM dead_letter WHERE letter_id IN"
+            f" (SELECT letter_id FROM dead_letter WHERE {_LETTERS} ORDER BY letter_id LIMIT $2)"
+        )
+
+        async def drop(connection: Connection) -> Removed:
+            return Removed(letters=_deleted(await connection.execute(sql, before_us, limit)))
+
+        return await self._within(drop, record)
+
+    async def _count(self, sql: str, before_us: int) -> tuple[int, int | None]:
+        async def work(connection: Connection) -> tuple[int, int | None]:
+            row = await connection.fetchrow(sql, before_us)
+            return (row[0], row[1]) if row is not None else (0, None)
+
+        return await with_connection(self._dsn, self._options, work)
+
+    async def _within(self, drop: Callable[[Connection], Awaitable[Removed]], record: Record) -> Removed:
+        async def work(connection: Connection) -> Removed:
+            async with connection.transaction():
+                removed = await drop(connection)
+                if removed.runs or removed.events or removed.letters:
+                    await seal_by_hand(connection, self._sealer, record(removed))
+                return removed
+
+        return await with_connection(self._dsn, self._options, work)
+
+
+async def _forked(connection: Connection, row: RunRow) -> bool:
+    prefix = fork_prefix(row.run_id)
+    return bool(await connection.fetchval(_FORKED, row.namespace, prefix, prefix[:-1] + ";"))
+
+
+def _deleted(tag: str) -> int:
+    return int(tag.rpartition(" ")[2])
