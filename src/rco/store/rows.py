@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from rco.kit.clock import MICROS
+from rco.model.endpoint import Endpoint
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
@@ -39,6 +40,8 @@ __all__ = [
     "SCHEDULE_COLUMNS",
     "SEAL_COLUMNS",
     "SEGMENT_COLUMNS",
+    "endpoint",
+    "endpoint_values",
     "event",
     "event_values",
     "item",
@@ -65,6 +68,9 @@ __all__ = [
     "usage_at",
     "waiter_values",
 ]
+
+_pack_endpoint = msgspec.msgpack.Encoder().encode
+_endpoint = msgspec.msgpack.Decoder(Endpoint).decode
 
 Row = tuple[Any, ...]
 
@@ -321,6 +327,14 @@ def namespace_key_values(key: NamespaceKey) -> Row:
         key.erased_by,
         key.erased_why,
     )
+
+
+def endpoint(body: bytes) -> Endpoint:
+    return _endpoint(body)
+
+
+def endpoint_values(one: Endpoint) -> tuple[str, int, bytes]:
+    return one.endpoint_id, one.version, _pack_endpoint(one)
 
 
 def namespace_key(row: Row) -> NamespaceKey:

@@ -11,6 +11,7 @@ import msgspec
 from rco.errors import Conflict, StoreError
 from rco.kit.clock import MICROS, Clock
 from rco.model.attribute import Attribute
+from rco.model.endpoint import Endpoint
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
@@ -19,6 +20,7 @@ from rco.model.principal import Principal
 from rco.model.queue import Item, ItemState
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
 from rco.model.version import is_pin, named, pin
+from rco.store.contract.endpoints import EndpointPage
 from rco.store.contract.limit_states import LimitState, StatesRead
 from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
 from rco.store.contract.ownership import Shards
@@ -383,6 +385,29 @@ class ModelReader:
             return done
 
         return await self.ask(write)
+
+    async def swap_endpoint(self, endpoint: Endpoint) -> bool:
+        def swap(tables: Tables) -> bool:
+            stands = tables.endpoints.get(endpoint.endpoint_id)
+            if endpoint.version != (stands.version if stands is not None else 0) + 1:
+                return False
+            tables.endpoints[endpoint.endpoint_id] = endpoint
+            tables.endpoint_changes.append(endpoint.endpoint_id)
+            return True
+
+        return await self.ask(swap)
+
+    async def endpoint(self, endpoint_id: str) -> Endpoint | None:
+        return await self.ask(lambda tables: tables.endpoints.get(endpoint_id))
+
+    async def endpoints(self, after: int, limit: int) -> EndpointPage:
+        def read(tables: Tables) -> EndpointPage:
+            latest = {one: number for number, one in enumerate(tables.endpoint_changes, 1)}
+            behind = [(number, one) for one, number in latest.items() if number > after]
+            found = sorted(behind)[: _bounded(limit)]
+            return EndpointPage(found[-1][0] if found else after, [tables.endpoints[one] for _, one in found])
+
+        return await self.ask(read)
 
     async def limit_states(self, kind: str, names: Sequence[str] | None = None) -> StatesRead:
         def read(tables: Tables) -> StatesRead:

@@ -14,6 +14,7 @@ from rco.errors import Fenced, StoreError
 from rco.kit.clock import iso
 from rco.model.attribute import Attribute
 from rco.model.decision import Decision
+from rco.model.endpoint import Endpoint
 from rco.model.event import Event
 from rco.model.journal import decode_segment
 from rco.model.letter import DeadLetter
@@ -127,6 +128,9 @@ class Tables(msgspec.Struct):
     limit_states: dict[tuple[str, str], LimitState] = {}
     namespace_keys: list[NamespaceKey] = []
     cursors: dict[str, int] = {}
+    endpoints: dict[str, Endpoint] = {}
+    endpoint_changes: list[str] = []
+    """Which was changed, in order."""
     chains: dict[str, list[Seal]] = {}
     segments: dict[tuple[str, int], list[Segment]] = {}
     results: dict[tuple[str, int], Committed] = {}

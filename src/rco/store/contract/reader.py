@@ -14,6 +14,7 @@ from rco.model.principal import Principal
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.attributes import AttributeReader
 from rco.store.contract.cursors import Cursors
+from rco.store.contract.endpoints import Endpoints
 from rco.store.contract.limit_states import LimitStates
 from rco.store.contract.namespace_keys import NamespaceKeys
 from rco.store.contract.namespaces import Namespaces
@@ -209,6 +210,7 @@ class Reader(
     LimitStates,
     NamespaceKeys,
     Cursors,
+    Endpoints,
     Protocol,
 ):
     """All families together: what ``app`` hands out, each room taking the part it needs."""

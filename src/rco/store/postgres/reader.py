@@ -9,6 +9,7 @@ from typing import Any
 from rco.errors import Conflict, StoreError
 from rco.kit.clock import Clock
 from rco.model.attribute import Attribute
+from rco.model.endpoint import Endpoint
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
@@ -17,6 +18,7 @@ from rco.model.principal import Principal
 from rco.model.queue import Item
 from rco.model.run import Mode, RunRow, fork_prefix
 from rco.store import rows
+from rco.store.contract.endpoints import EndpointPage
 from rco.store.contract.limit_states import LimitState, StatesRead
 from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
 from rco.store.contract.ownership import Shards
@@ -28,6 +30,7 @@ from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
 from rco.store.postgres import (
     attributes,
+    endpoints,
     limit_states,
     namespace_keys,
     namespaces,
@@ -360,3 +363,13 @@ class PostgresReader:
 
     async def swap_limits(self, states: Sequence[LimitState]) -> StatesRead:
         return limit_states.states(await self._ask(limit_states.SWAP, *limit_states.columns(states)))
+
+    async def swap_endpoint(self, endpoint: Endpoint) -> bool:
+        return bool(await self._ask(endpoints.SWAP, *rows.endpoint_values(endpoint)))
+
+    async def endpoint(self, endpoint_id: str) -> Endpoint | None:
+        found = await self._ask(endpoints.FIND, plain(endpoint_id))
+        return rows.endpoint(found[0][0]) if found else None
+
+    async def endpoints(self, after: int, limit: int) -> EndpointPage:
+        return endpoints.page(await self._ask(endpoints.PAGE, after, self._bounded(limit)), after)

@@ -13,6 +13,7 @@ from typing import TypeVar
 from rco.errors import Conflict, StoreError
 from rco.kit.clock import Clock
 from rco.model.attribute import Attribute
+from rco.model.endpoint import Endpoint
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
@@ -21,6 +22,7 @@ from rco.model.principal import Principal
 from rco.model.queue import Item
 from rco.model.run import Mode, RunRow
 from rco.store import rows
+from rco.store.contract.endpoints import EndpointPage
 from rco.store.contract.limit_states import LimitState, StatesRead
 from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
 from rco.store.contract.ownership import Shards
@@ -32,6 +34,7 @@ from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
 from rco.store.sqlite import (
     attributes,
+    endpoints,
     limit_states,
     namespace_keys,
     namespaces,
@@ -377,3 +380,20 @@ class SqliteReader:
             won = [one for one, version in zip(states, stand, strict=True) if one.version == version + 1]
             await asyncio.gather(*(self._writer.chore(limit_states.WRITE, limit_states.values(one)) for one in won))
         return StatesRead(self._clock.now_us(), won)
+
+    async def swap_endpoint(self, endpoint: Endpoint) -> bool:
+        """Written by the writer, in its next transaction. This process is the only one, so it takes turns with itself
+        and knows beforehand whether it will be written."""
+        async with self._swapping:
+            stands = await self.endpoint(endpoint.endpoint_id)
+            if endpoint.version != (0 if stands is None else stands.version) + 1:
+                return False
+            await self._writer.chore(endpoints.WRITE, rows.endpoint_values(endpoint))
+        return True
+
+    async def endpoint(self, endpoint_id: str) -> Endpoint | None:
+        return await self._ask(lambda connection: endpoints.find(connection, endpoint_id))
+
+    async def endpoints(self, after: int, limit: int) -> EndpointPage:
+        limit = min(limit, self._options.read_limit)
+        return await self._ask(lambda connection: endpoints.page(connection, after, limit))
