@@ -51,11 +51,13 @@ from rco.kit.ids import Ids
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
+from rco.model.queue import Queue
 from rco.model.schedule import Schedule
 from rco.objects.content import ContentStore
 from rco.operations.access import Access
 from rco.operations.bulk_run import bulk_program
 from rco.operations.clearance import OPEN, GrantFor, Granting
+from rco.operations.deliver_run import deliver_program
 from rco.operations.desk import Desk
 from rco.operations.first_admin import ensure_admin
 from rco.operations.namespaces import declare_namespaces
@@ -91,6 +93,10 @@ from rco.store.opening import migrate_up, need_postgres, start_keeper
 from rco.telemetry import signals
 from rco.telemetry.logs import Level, Log, bridge_stdlib
 from rco.telemetry.metrics import Metrics
+from rco.webhooks.book import ORDERED, Book
+from rco.webhooks.hooks import Hooks
+from rco.webhooks.safe import Safe, sealing_key
+from rco.webhooks.sender import Sender
 from rco.workflow.guard import install_guard
 from rco.workflow.versions import Versions, load_versions
 
@@ -242,13 +248,14 @@ class Service:
             rules=rules_of(calendars),
             clear=self._clear_schedule,
         )
+        hooks = self._hooks = await self._outgoing(settings, keeper)
         dispatcher = Dispatcher(
             engine,
             keeper.writer,
             keeper.reader,
             keeper.ownership,
             clock=clock,
-            queues=settings.queues,
+            queues=_queues(settings, hooks.book),
             options=settings.dispatcher,
         )
         self._desk = Desk(
@@ -268,10 +275,12 @@ class Service:
             spaces=self._spaces,
             clearance=self._granting or OPEN,
             namespace_keys=keys,
+            webhooks=hooks,
             key_lead_s=settings.encryption.lead_s,
             shut=self._shut,
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
+        hooks.book.on_ordered = lambda: dispatcher.reload(_queues(self.settings, hooks.book))
         observe(engine, keeper.writer, self.metrics, clock, self.log)
         observe_history(keeper, self.metrics, self.log)
         observe_schedules(scheduler, self.metrics, self.log)
@@ -412,6 +421,34 @@ class Service:
         erasure = Erasure(keys, engine, scheduler, keeper.writer, now_us=self._clock.now_us, trouble=self._keys_trouble)
         self._stops.append(erasure.stop)
         await erasure.start()
+
+    async def _outgoing(self, settings: Settings, keeper: Keeper) -> Hooks:
+        """What sends webhooks to endpoints: an egress of its own, and the book of who wants what."""
+        options, clock, ids = settings.webhooks, self._clock, self._ids
+        key = None
+        if options.key:
+            key = sealing_key(self._secrets(options.key))
+        elif not self._where().startswith(("postgres:", "postgresql:")):
+            key = kept_key(self._data / "webhooks.key", ids)
+        # By endpoint there would be too many series: what is counted of webhooks is counted by the sender.
+        egress = Egress(
+            (),
+            clock=clock,
+            ids=ids,
+            resolve_secret=self._secrets,
+            metrics=Metrics(),
+            may_send=lambda: clock.monotonic() < keeper.ownership.act_until_s,
+        )
+        await egress.start()
+        self._stops.append(egress.stop)
+        safe = Safe(key, self._secrets, ids)
+        sender = Sender(egress, safe, options, clock=clock, ids=ids, metrics=self.metrics, random=random.random)
+        book = Book(keeper.reader, lambda problem: self.log.warning("webhooks.behind", error=problem))
+        await book.start()
+        self._stops.append(book.stop)
+        for state in ("enabled", "disabled"):
+            self.metrics.gauge(signals.WEBHOOK_ENDPOINTS, state=state).watch(partial(book.count, state))
+        return Hooks(keeper.reader, book, sender)
 
     def _keys_trouble(self, problem: BaseException) -> None:
         self.log.warning("encryption.behind", error=problem)
@@ -613,6 +650,8 @@ class Service:
                 raise ConfigInvalid(
                     "databases and outboxes do not change while the service runs", cure="Restart it.", key="databases"
                 )
+            if settings.webhooks != self.settings.webhooks:
+                raise ConfigInvalid("webhooks do not change while the service runs", cure="Restart it.", key="webhooks")
             if settings.encryption != self.settings.encryption:
                 raise ConfigInvalid(
                     "encryption does not change while the service runs", cure="Restart it.", key="encryption"
@@ -648,7 +687,7 @@ class Service:
         await self._spaces.look()
         self._desk.retention.options = settings.retention
         await self._desk.engine.reload(*self._programs(versions))
-        self._desk.dispatcher.reload(settings.queues)
+        self._desk.dispatcher.reload(_queues(settings, self._hooks.book))
         self._desk.scheduler.reload(calendars, rules_of(calendars))
         self._declare(settings)
         self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="ok").add()
@@ -706,7 +745,7 @@ class Service:
         return self._secrets.opened(self.settings.store.path or str(self._data / "rco.db"))
 
     def _programs(self, versions: Versions) -> tuple[list[Program], dict[str, list[Program]] | None]:
-        own = [bulk_program(lambda: self._desk), move_program(lambda: self._desk)]
+        own = [program(lambda: self._desk) for program in (bulk_program, move_program, deliver_program)]
         held = None if self._granting is None else partial(self._granting.caller, self._egress)
         new = versions.programs(self._egress, self._executor, held, self._datasources)
         return [*new, *own], versions.pooled(self._egress, self._executor, held, self._datasources)
@@ -735,6 +774,11 @@ class Service:
     def _unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         problem = context.get("exception")
         self.log.error("unhandled", detail=str(context.get("message", "")), error=problem or RuntimeError("unknown"))
+
+
+def _queues(settings: Settings, book: Book) -> dict[str, Queue]:
+    """Those that are declared, and the service's own where deliveries are ordered."""
+    return {**settings.queues, ORDERED: Queue(per_key_concurrency=1)} if book.ordered else settings.queues
 
 
 def _queues_declared(settings: Settings, versions: Versions) -> None:

@@ -30,6 +30,7 @@ from rco.operations.policy import rule_problem
 from rco.scheduler.commit import input_of
 from rco.scheduler.ticks import Calendars, Ticks
 from rco.store.options import faults
+from rco.webhooks import options as webhooks
 
 __all__ = ["calendars_of", "check_address", "check_settings"]
 
@@ -102,6 +103,8 @@ def check_settings(settings: Settings, report: Report) -> None:
         report(name, message, cure)
     vault = bool(settings.vault.address and settings.vault.token)
     for name, message, cure in encryption.faults(settings.encryption, vault=vault):
+        report(name, message, cure)
+    for name, message, cure in webhooks.faults(settings.webhooks):
         report(name, message, cure)
     for name, message, cure in objects.faults(settings.objects, settings.content, enforce=settings.capability.enforce):
         report(name, message, cure)

@@ -32,6 +32,7 @@ from rco.relay.options import PublishSettings, SourceSettings
 from rco.scheduler.options import SchedulerOptions
 from rco.server.graphql.options import GraphqlOptions
 from rco.store.options import StoreOptions
+from rco.webhooks.options import WebhookOptions
 
 __all__ = [
     "LimitSettings",
@@ -126,6 +127,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention: RetentionOptions = RetentionOptions()
     namespaces: dict[str, Quotas] = {}
     """Tenants by name, each with its quotas; what is not given is not bounded. ``default`` is always there."""
+    webhooks: WebhookOptions = WebhookOptions()
     providers: dict[str, ProviderSettings] = {}
     targets: dict[str, Target] = {}
     databases: dict[str, Database] = {}

@@ -47,6 +47,7 @@ class Verb(StrEnum):
     RETAIN = "retain"
     SWITCH = "switch"
     KEY = "key"
+    ENDPOINT = "endpoint"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from rco.model.journal import Kind, decode_segment
 from rco.model.principal import Principal, Role
 from rco.model.wire import BulkError, BulkPreview, BulkView, StartedRun
 from rco.operations.access import require
-from rco.operations.bulk_run import BULK, COMMANDS, BulkSpec
+from rco.operations.bulk_run import BULK, COMMANDS, BulkSpec, users_only
 from rco.operations.command import find_run
 from rco.operations.desk import Desk
 from rco.operations.view import run_brief, run_detail, state_of
@@ -92,5 +92,5 @@ async def show_bulk(desk: Desk, principal: Principal, run_id: bytes) -> BulkView
 
 def _mine(desk: Desk, principal: Principal, where: RunFilter) -> RunFilter:
     return msgspec.structs.replace(
-        where, namespace=principal.namespace, users_only=True, after=where.after or desk.ids.uuid7()
+        where, namespace=principal.namespace, users_only=users_only(where), after=where.after or desk.ids.uuid7()
     )

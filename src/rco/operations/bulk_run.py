@@ -24,6 +24,7 @@ from rco.kit.clock import MICROS
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
+from rco.model.endpoint import DELIVER
 from rco.model.principal import Principal, Role
 from rco.model.target import Repeat
 from rco.operations.access import require
@@ -31,11 +32,12 @@ from rco.operations.cancel import cancel
 from rco.operations.desk import Desk
 from rco.operations.fork import fork
 from rco.operations.pause import pause, resume
+from rco.operations.redelivery import redeliver
 from rco.operations.retry import retry
 from rco.operations.terminate import terminate
 from rco.store.contract.reader import RunFilter
 
-__all__ = ["BULK", "BulkAt", "BulkSpec", "Pace", "asker", "bulk_program", "paged"]
+__all__ = ["BULK", "BulkAt", "BulkSpec", "Pace", "asker", "bulk_program", "paged", "users_only"]
 
 BULK = "rco.bulk"
 PAGE = 200
@@ -66,6 +68,7 @@ COMMANDS: dict[str, Command] = {
     "terminate": _terminate,
     "pause": pause,
     "resume": resume,
+    "redeliver": redeliver,
 }
 
 
@@ -225,7 +228,9 @@ class _Work:
         return limit is not None and failed > limit
 
     def _where(self, after: bytes, limit: int) -> RunFilter:
-        return msgspec.structs.replace(self._spec.where, after=after, limit=limit, users_only=True)
+        return msgspec.structs.replace(
+            self._spec.where, after=after, limit=limit, users_only=users_only(self._spec.where)
+        )
 
     async def _principal(self, desk: Desk) -> Principal:
         return await asker(desk, self._actor, self._spec.where.namespace)
@@ -257,6 +262,11 @@ class _Work:
             reason=f"{reason}: {spec.reason}" if spec.reason else reason,
             facts=facts,
         )
+
+
+def users_only(where: RunFilter) -> bool:
+    """Whether the service's own runs are left out: all but deliveries, where these are asked for."""
+    return where.workflow != DELIVER
 
 
 class Pace:

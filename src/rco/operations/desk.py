@@ -20,6 +20,7 @@ from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Writer
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Metrics
+from rco.webhooks.hooks import Hooks
 
 __all__ = ["Desk"]
 
@@ -57,6 +58,8 @@ class Desk:
     """Who gets which rights."""
     namespace_keys: Keys | None = None
     """The keys that payloads are encrypted with; ``None`` where they are not."""
+    webhooks: Hooks | None = None
+    """Endpoints of outgoing webhooks; ``None`` where none are sent."""
     key_lead_s: float = 5.0
     """How long before it encrypts a namespace's next key is made."""
     shut: Callable[[], None] = _leave_open

@@ -14,6 +14,7 @@ from rco.store.contract.writer import Flushed, Writer
 from rco.telemetry import signals
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Counter, Histogram, Metrics
+from rco.webhooks.book import letter_label
 
 __all__ = ["observe", "observe_history"]
 
@@ -110,7 +111,7 @@ class Observer:
         counter.add()
 
     def _lettered(self, subscription: str) -> None:
-        self._metrics.counter(signals.DEAD_LETTERS, subscription=subscription).add()
+        self._metrics.counter(signals.DEAD_LETTERS, subscription=letter_label(subscription)).add()
 
     def _closed(self, live: Live, outcome: Outcome, value: Any) -> None:
         cells = self._closed_by.get((live.workflow, outcome.value))

@@ -16,9 +16,11 @@ from rco.model.delivery import Delivery, Receipt
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.operations.clearance import Cleared
+from rco.operations.delivery_asks import add_deliveries
 from rco.operations.desk import Desk
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
 from rco.telemetry import signals
+from rco.webhooks.book import letter_label
 
 __all__ = ["asks_for", "emitted", "event_input", "openings", "receive", "require_open"]
 
@@ -107,6 +109,8 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None, clea
     """
     matches = desk.router.match(event)
     started = Started([], [(one.name, cause) for one, cause in matches.failed if only in (None, one.name)])
+    if desk.webhooks is not None and desk.webhooks.book.any:
+        add_deliveries(started, desk.webhooks.book, event, actor, only, desk.metrics)
     if not matches.starts:
         return started
     try:
@@ -167,7 +171,7 @@ def openings(
         own = StartKey(event.namespace, key, b"", opening.row.run_id) if one.keyed else None
         opened.append((opening, own))
     for name, _ in failed:
-        desk.metrics.counter(signals.DEAD_LETTERS, subscription=name).add()
+        desk.metrics.counter(signals.DEAD_LETTERS, subscription=letter_label(name)).add()
     letters = [
         DeadLetter(letter_id=desk.ids.uuid7(), event=event, subscription=name, cause=cause, at_us=desk.clock.now_us())
         for name, cause in failed

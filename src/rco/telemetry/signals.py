@@ -64,6 +64,20 @@ REPLAYS = _counter(
 )
 COMPENSATIONS = _counter("rco_compensations_total", "Compensations run, by outcome (ok, failed).", "outcome")
 
+# Outgoing webhooks.
+WEBHOOK_ATTEMPTS = _counter(
+    "rco_webhook_attempts_total",
+    "Attempts to deliver to endpoints, by outcome (delivered, status_3xx, status_4xx, status_5xx, no_answer).",
+    "outcome",
+)
+WEBHOOK_DELIVERIES = _counter(
+    "rco_webhook_deliveries_total", "Deliveries that ended, by outcome (delivered, failed, skipped).", "outcome"
+)
+WEBHOOK_ENDPOINTS = _gauge("rco_webhook_endpoints", "Endpoints, by state (enabled, disabled).", "state")
+WEBHOOK_DISABLED = _counter(
+    "rco_webhook_disabled_total", "Endpoints disabled by themselves, by cause (gone, failing).", "cause"
+)
+
 # Schedules.
 SCHEDULE_STARTS = _counter("rco_schedule_starts_total", "Runs started by schedules.")
 SCHEDULE_PASSED = _counter(
