@@ -39,6 +39,7 @@ COMMANDS = (
     Command(
         "rco.cli.targets:app", "target", "Look at the downstream APIs that may be called; close and open them.", _WORK
     ),
+    Command("rco.cli.endpoint:app", "endpoint", "Send webhooks to endpoints, and see what was delivered.", _WORK),
     Command(
         "rco.cli.interop:app", "interop", "See which senders of webhooks are understood, and test an instance.", _WORK
     ),

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from rco.client.answers import decode, error_of
+from rco.client.endpoints import EndpointsClient
 from rco.client.namespace_keys import NamespaceKeys
 from rco.client.namespaces import NamespacesClient
 from rco.client.principals import PrincipalsClient
@@ -86,6 +87,7 @@ class Client:
         self.retention = RetentionClient(self._ask)
         self.namespaces = NamespacesClient(self._ask)
         self.principals = PrincipalsClient(self._ask)
+        self.endpoints = EndpointsClient(self._ask)
         self.namespace_keys = NamespaceKeys(self._ask)
 
     async def __aenter__(self) -> Self:

@@ -35,6 +35,8 @@ BODIES = {
     "rotations": {"namespace": "default", "reason": "r"},
     "erasures": {"namespace": "default", "reason": "r"},
     "principals": {"id": "p", "role": "viewer"},
+    "endpoints": {"url": "https://example.com/hook", "types": ["order.*"]},
+    "replay": {"delivery": NOBODY},
     "runs": {"workflow": "greet"},
     "signal": {"name": "x"},
     "capabilities": {"scopes": ["write:put"]},

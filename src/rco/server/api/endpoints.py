@@ -114,7 +114,7 @@ async def replay(request: Ask, endpoint: FromPath[str], data: JSONBody[ReplayAsk
 
 
 @post(
-    "/v1/endpoints/{endpoint:str}/replay/preview",
+    "/v1/endpoints/{endpoint:str}/replays/preview",
     tags=_TAGS,
     operation_id="previewReplay",
     status_code=200,
@@ -127,7 +127,7 @@ async def preview(request: Ask, endpoint: FromPath[str], data: JSONBody[ReplayMa
 
 
 @post(
-    "/v1/endpoints/{endpoint:str}/replay/bulk",
+    "/v1/endpoints/{endpoint:str}/replays",
     tags=_TAGS,
     operation_id="replayDeliveries",
     status_code=202,
