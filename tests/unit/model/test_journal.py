@@ -64,4 +64,5 @@ def test_numbers_of_kinds_are_never_used_again() -> None:
         "PATCH": 20,
         "BEGIN": 21,
         "VERSION": 22,
+        "ATTRIBUTE": 23,
     }
