@@ -90,7 +90,7 @@ class Moving:
         """Try the run and move it if it fits. Asked again when it got on meanwhile, at most ``tries`` times; where its
         owner is another node, that one has ``within_s`` each time."""
         tried = Tried(status="busy", why="it got on while it was tried.")
-        for _ in range(tries):
+        for number in range(tries):
             fit, seq = await self.rehearsed(row, ask.to)
             if not fit.fits:
                 return Tried(status="misfit", why=fit.why, diff=fit.diff)
@@ -101,7 +101,8 @@ class Moving:
                 tried = await self._asked(row, request, within_s)
             if tried.status != "busy":
                 return tried
-            await asyncio.sleep(0.05)
+            # A run that is busy stays so for a while, and each asking is a commit of its owner's.
+            await asyncio.sleep(min(1.0, 0.05 * 2**number))
         return tried
 
     # -- by the run's owner ----------------------------------------------------------------------------------------
