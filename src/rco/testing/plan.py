@@ -121,7 +121,7 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         open_runs_limit=random.choice((8, 20_000, 20_000)),
     )
     troubled_s = random.choice((5.0, 15.0, 40.0))
-    return Plan(
+    drawn = Plan(
         seed=seed,
         nodes=count,
         options=options,
@@ -169,3 +169,6 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         versions=Random(f"versions {seed}").random() < 0.3,  # noqa: S311 - likewise
         move=Random(f"move {seed}").choice((0.3, 1.0)),  # noqa: S311 - likewise
     )
+    # One permit that nodes hand on lets a call through every few seconds: what schedules start every second
+    # would pile up behind it for longer than a world lasts.
+    return msgspec.structs.replace(drawn, schedules=0) if drawn.limit_concurrency == 1 else drawn
