@@ -19,12 +19,15 @@ import msgspec
 
 from rco import __version__
 from rco.audit.chain import ChainSealer
+from rco.audit.opening import open_trail
 from rco.bridge.admission import AdmissionLimits, Turnstile, open_routes
 from rco.bridge.brownout import Sentinel
 from rco.bridge.certificates import Certificates
 from rco.bridge.dependency import Dependency
+from rco.bridge.forgetful import Forgetful
+from rco.capability.fresh_ring import FreshRing
 from rco.capability.office import Office
-from rco.capability.source import KeptRing, source_of
+from rco.capability.source import KeptRing, Load, source_of
 from rco.config.check import calendars_of, check_address
 from rco.config.explain import diff
 from rco.config.rings import payload_ring
@@ -54,12 +57,12 @@ from rco.model.event import Event
 from rco.model.queue import Queue
 from rco.model.schedule import Schedule
 from rco.objects.content import ContentStore
-from rco.operations.access import Access
+from rco.operations.access import Access, mint_token
 from rco.operations.bulk_run import bulk_program
 from rco.operations.clearance import OPEN, GrantFor, Granting
 from rco.operations.deliver_run import deliver_program
 from rco.operations.desk import Desk
-from rco.operations.first_admin import ensure_admin
+from rco.operations.first_admin import ensure_admin, given_admin
 from rco.operations.namespaces import declare_namespaces
 from rco.operations.observe import observe, observe_history
 from rco.operations.observe_queues import observe_queues
@@ -89,7 +92,7 @@ from rco.server.ingress import Ingress
 from rco.server.metrics import MetricsApp
 from rco.server.serving import Listener
 from rco.store.contract.keeper import Keeper
-from rco.store.opening import migrate_up, need_postgres, start_keeper
+from rco.store.opening import IN_MEMORY, migrate_up, need_postgres, start_keeper
 from rco.telemetry import signals
 from rco.telemetry.logs import Level, Log, bridge_stdlib
 from rco.telemetry.metrics import Metrics
@@ -101,6 +104,9 @@ from rco.workflow.guard import install_guard
 from rco.workflow.versions import Versions, load_versions
 
 __all__ = ["Service", "build"]
+
+TOKEN_CHARS_MIN = 32
+"""A token that is given must be as hard to guess as one that is made."""
 
 
 async def build(settings: Settings, *, environ: dict[str, str] | None = None, migrating: bool = False) -> Service:
@@ -125,10 +131,12 @@ class Service:
         self._granting: Granting | None = None
         self._contents: ContentStore | None = None
         self._clock = SystemClock()
+        self._began_us = self._clock.now_us()
         self._ids = Ids(self._clock)
         self.metrics = Metrics()
         self._data = Path(settings.data_dir)
-        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[BaseException] = self._loop.create_future()
         self._stops: list[Callable[[], Awaitable[Any]]] = []
         self._kept: RcoError | None = None
 
@@ -154,12 +162,14 @@ class Service:
     async def _start(self) -> None:
         settings, clock, ids = self.settings, self._clock, self._ids
         install_guard()
-        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        amnesia = settings.amnesia.enabled
+        if not amnesia:
+            self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log = Log(
             sys.stdout,
             clock,
             readable=settings.logging.format == "console",
-            pseudonym_key=kept_key(self._data / "pseudonym.key", ids),
+            pseudonym_key=bytes.fromhex(ids.token(32)) if amnesia else kept_key(self._data / "pseudonym.key", ids),
             level=_level(settings),
         )
         bridge_stdlib(self.log)
@@ -177,8 +187,16 @@ class Service:
             options=msgspec.structs.replace(settings.store, direct_dsn=self._secrets.opened(settings.store.direct_dsn)),
         )
         self._stops.append(keeper.stop)
-        self._keeper = keeper
+        self._keeper, self._node = keeper, node
         keeper.writer.on_failure(self._broken)
+        self._trail = open_trail(
+            settings.audit,
+            store=keeper.writer.note,
+            now_us=clock.now_us(),
+            metrics=self.metrics,
+            trouble=self._sink_failed,
+        )
+        self._stops.append(self._end_trail)
         await self._first_admin(keeper)
 
         executor = ThreadPoolExecutor(settings.engine.step_threads, thread_name_prefix="rco-step")
@@ -278,6 +296,7 @@ class Service:
             webhooks=hooks,
             key_lead_s=settings.encryption.lead_s,
             shut=self._shut,
+            trail=self._trail,
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
         hooks.book.on_ordered = lambda: dispatcher.reload(_queues(self.settings, hooks.book))
@@ -287,12 +306,15 @@ class Service:
         observe_queues(dispatcher, self.metrics, self.log)
         check_declared(self._desk, settings.schedules)
         self.metrics.gauge(signals.INFO, version=__version__).set(1)
-        self._node = node
         self._note_node("started")
+        self._note_sinks("sink_opened")
         # Opened before the first run goes on: a call must not fail because a secret is missing only later.
         turnstile = Turnstile(_limits(settings), clock)
         turnstile.replace(self._routes(settings))
         self._turnstile = turnstile
+        if amnesia:
+            forgetting = asyncio.create_task(self._forget(), name="rco-amnesia")
+            self._stops.append(lambda: stop_task(forgetting))
         await declare_namespaces(self._desk, settings.namespaces)
         await self._spaces.start()
         self._stops.append(self._spaces.stop)
@@ -343,7 +365,7 @@ class Service:
         self._ingress = Ingress(
             turnstile=turnstile,
             receive=lambda delivery: receive(self._desk, delivery),
-            note=keeper.writer.note,
+            note=self._trail.note,
             clock=clock,
             ids=ids,
             metrics=self.metrics,
@@ -360,6 +382,9 @@ class Service:
         self.log.info("service.started", url=self.url, version=__version__)
 
     async def _first_admin(self, keeper: Keeper) -> None:
+        if self.settings.amnesia.enabled:
+            await self._fleeting_admin(keeper)
+            return
         file = self._data / "admin.token"
         first = await ensure_admin(keeper.reader, self._clock, self._ids, file, host=socket.gethostname())
         if first.made:
@@ -385,6 +410,37 @@ class Service:
         await relaying.start()
         self._stops.append(relaying.stop)
         self._stops.append(lambda: say_goodbye(self._desk))
+
+    async def _fleeting_admin(self, keeper: Keeper) -> None:
+        """The administrator of a service that writes no file: of a token that is given, or printed once, or nobody."""
+        options = self.settings.amnesia
+        if options.admin_token:
+            token = self._secrets(options.admin_token)
+            if len(token) < TOKEN_CHARS_MIN:
+                raise ConfigInvalid(
+                    f"the token has {len(token)} characters, and needs {TOKEN_CHARS_MIN}",
+                    cure="Make one: openssl rand -hex 32.",
+                    key="amnesia.admin_token",
+                )
+            await given_admin(keeper.reader, self._clock, token, origin=options.admin_token)
+        elif options.print_token:
+            token = mint_token(self._ids)
+            await given_admin(keeper.reader, self._clock, token, origin="standard output")
+            # Past the log, which would mask it: it is what was asked for, once.
+            sys.stdout.write(msgspec.json.encode({"event": "admin.token", "token": token}).decode() + "\n")
+            sys.stdout.flush()
+        else:
+            self.log.warning("admin.none", detail="amnesia has neither admin_token nor print_token")
+
+    async def _forget(self) -> None:
+        """Let go of secrets and of the keys made of them, every ``purge_s``; they are read again when needed."""
+        while True:
+            await asyncio.sleep(self.settings.amnesia.purge_s)
+            self._secrets.forget()
+            for route in self._turnstile.routes.values():
+                if isinstance(route.verifier, Forgetful):
+                    route.verifier.forget()
+            self.log.debug("amnesia.purged")
 
     async def _encrypt(self, settings: Settings, keeper: Keeper) -> Keys | None:
         """Open the keys of namespaces, where there may be any."""
@@ -457,7 +513,9 @@ class Service:
         """Open the office that gives rights, where they are needed."""
         if not settings.capability.enforce:
             return
-        load = source_of(settings.capability, settings.vault, self._data / "keyring.json", self._secrets)
+        load: Load = FreshRing(self._clock, self._ids)
+        if not settings.amnesia.enabled:
+            load = source_of(settings.capability, settings.vault, self._data / "keyring.json", self._secrets)
         office = Office(
             settings.capability,
             load,
@@ -504,7 +562,7 @@ class Service:
     def _keys_changed(self, came: set[str], went: set[str]) -> None:
         for kids, reason in ((came, "key_added"), (went, "key_removed")):
             for kid in sorted(kids):
-                self._keeper.writer.note(
+                self._trail.note(
                     Decision(
                         verb=Verb.CONFIG,
                         at_us=self._clock.now_us(),
@@ -652,6 +710,10 @@ class Service:
                 )
             if settings.webhooks != self.settings.webhooks:
                 raise ConfigInvalid("webhooks do not change while the service runs", cure="Restart it.", key="webhooks")
+            if settings.amnesia != self.settings.amnesia:
+                raise ConfigInvalid("amnesia does not change while the service runs", cure="Restart it.", key="amnesia")
+            if settings.audit != self.settings.audit:
+                raise ConfigInvalid("audit does not change while the service runs", cure="Restart it.", key="audit")
             if settings.encryption != self.settings.encryption:
                 raise ConfigInvalid(
                     "encryption does not change while the service runs", cure="Restart it.", key="encryption"
@@ -703,8 +765,34 @@ class Service:
         self.log.error("service.reload_refused", error=problem)
         self._note_config(getattr(problem, "key", "") or "configuration", f"refused: {problem.code}", False)
 
+    async def _end_trail(self) -> None:
+        """Write what waits, and leave in the store's chain where the others end: a cut there is seen from here."""
+        await asyncio.to_thread(self._trail.stop, self.settings.server.drain_timeout_s)
+        self._note_sinks("sink_closed")
+
+    def _note_sinks(self, reason: str) -> None:
+        for seen in (sink.seen() for sink in self._trail.sinks):
+            self._keeper.writer.note(
+                Decision(
+                    verb=Verb.NODE,
+                    at_us=self._clock.now_us(),
+                    actor=f"node:{self._node}",
+                    subject=f"audit.{seen.sink}",
+                    reason=reason,
+                    facts={"n": seen.n, "head": seen.head, "dropped": seen.dropped},
+                )
+            )
+
+    def _sink_failed(self, sink: str, problem: OSError) -> None:
+        # Told by the sink's thread; the log belongs to the loop.
+        self._loop.call_soon_threadsafe(partial(self.log.error, "audit.sink_failed", detail=sink, error=problem))
+
+    def reopen_sinks(self) -> None:
+        """Go on in new files where the old ones were moved away (SIGHUP)."""
+        self._trail.reopen()
+
     def _note_node(self, reason: str) -> None:
-        self._keeper.writer.note(
+        self._trail.note(
             Decision(
                 verb=Verb.NODE,
                 at_us=self._clock.now_us(),
@@ -715,7 +803,7 @@ class Service:
         )
 
     def _note_config(self, subject: str, reason: str, allow: bool) -> None:
-        self._keeper.writer.note(
+        self._trail.note(
             Decision(
                 verb=Verb.CONFIG,
                 at_us=self._clock.now_us(),
@@ -741,7 +829,9 @@ class Service:
         self._ingress.drain()
 
     def _where(self) -> str:
-        """The database: a file, an address, or a reference to one that holds a password."""
+        """The database: a file, an address, or a reference to one that holds a password. With amnesia, memory."""
+        if self.settings.amnesia.enabled:
+            return IN_MEMORY
         return self._secrets.opened(self.settings.store.path or str(self._data / "rco.db"))
 
     def _programs(self, versions: Versions) -> tuple[list[Program], dict[str, list[Program]] | None]:
@@ -761,6 +851,7 @@ class Service:
             clock=self._clock,
             compile_expression=lambda text: Expression.compile(text).first,
             certificates=self._certificates,
+            forgetting_since_us=self._began_us if settings.amnesia.enabled else None,
         )
 
     def _starts(self, event: Event) -> Started:

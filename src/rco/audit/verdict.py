@@ -43,6 +43,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     head_expected: bool
     """Whether the head was compared with one that did not come from the export itself."""
     problems: tuple[Problem, ...] = ()
+    dropped: int | None = None
+    """Decisions that a sink's queue lost, as its records say; ``None`` for an export."""
 
     def must_hold(self) -> None:
         """Raises ``EvidenceBroken`` with the first problem unless all is well."""
@@ -57,7 +59,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         lines.append("verified" if self.ok else "NOT verified")
         lines.append(f"  links      {self.links} ({self.first} to {self.last}), head {self.head}")
         lines.append(f"  decisions  {self.decisions}")
-        lines.append(f"  segments   {self.segments} in their links, {self.absent} not in this export")
+        if self.dropped is not None:
+            lines.append(f"  dropped    {self.dropped}, as the records say")
+        else:
+            lines.append(f"  segments   {self.segments} in their links, {self.absent} not in this export")
         if self.run is not None:
             lines.append(f"  run        {self.run}")
         if not self.anchored:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import msgspec
 
 from rco.bridge.callers import CallerBuckets
 from rco.bridge.certificates import Certificates
 from rco.bridge.contract import Expression, ProviderSettings, Verifier
+from rco.bridge.forgetful import Forgetful
 from rco.bridge.kind import Kind
 from rco.bridge.providers import build_verifier, check_provider
 from rco.bridge.rules import key_of
@@ -57,23 +59,31 @@ def open_routes(
     clock: Clock,
     compile_expression: Callable[[str], Expression] | None = None,
     certificates: Certificates | None = None,
+    forgetting_since_us: int | None = None,
 ) -> dict[str, Route]:
     """The routes of all providers, by name: every one of them or, with ``ConfigInvalid``, none. Secrets of a provider
-    that is switched off are not opened."""
+    that is switched off are not opened. ``forgetting_since_us``: verifiers can forget their secrets, and take nothing
+    that was signed before."""
+
+    def build(one: ProviderSettings) -> Verifier:
+        return build_verifier(
+            one,
+            resolve=resolve,
+            now_us=clock.now_us(),
+            compile_expression=compile_expression,
+            certificates=certificates,
+        )
+
     routes: dict[str, Route] = {}
     for one in settings:
         kind = check_provider(one)
         if one.name in routes:
             raise ConfigInvalid(f"provider {one.name!r} is there twice", cure="Rename one.", key=key_of(one))
-        verifier = None
+        verifier: Verifier | None = None
         if one.enabled:
-            verifier = build_verifier(
-                one,
-                resolve=resolve,
-                now_us=clock.now_us(),
-                compile_expression=compile_expression,
-                certificates=certificates,
-            )
+            verifier = build(one)
+            if forgetting_since_us is not None:
+                verifier = Forgetful(partial(build, one), forgetting_since_us, verifier)
         routes[one.name] = Route(one, verifier, clock, kind)
     return routes
 

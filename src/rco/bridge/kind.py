@@ -11,7 +11,16 @@ from rco.bridge.certificates import Certificates
 from rco.bridge.contract import Expression, ProviderSettings, Verifier
 from rco.bridge.secrets import Opened, Secret
 
-__all__ = ["About", "Kind", "Materials", "Signed", "Signing"]
+__all__ = ["About", "Kind", "Materials", "Signed", "Signing", "never"]
+
+
+def never(_: ProviderSettings) -> bool:
+    """Whatever the settings."""
+    return False
+
+
+def _always(_: ProviderSettings) -> bool:
+    return True
 
 
 class Materials(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,5 +92,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     content_types: tuple[str, ...] = ("application/json",)
     redelivers: bool = True
     """Whether the sender tries again what it was answered 5xx to. What does not goes in during a brownout too."""
+    signs_time: Callable[[ProviderSettings], bool] = _always
+    """Whether every request of a provider with these settings carries a signed time."""
     sign: Callable[[Signing], Signed] | None = None
     """Signs as the provider does. ``None``: no time is signed, so a request stays good as it is."""

@@ -54,6 +54,11 @@ SCHEME_KEYS = (
 )
 
 
+def signs_time(settings: ProviderSettings) -> bool:
+    """Whether what is signed holds the time."""
+    return "{timestamp}" in str((settings.scheme or {}).get("template", ""))
+
+
 class TemplateScheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What both kinds ask for.
 

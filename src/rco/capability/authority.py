@@ -137,6 +137,11 @@ class Proved:
         return self.token.id
 
     @property
+    def key_version(self) -> int:
+        """The version of the root key that it was minted with."""
+        return self._key.version
+
+    @property
     def namespace(self) -> str:
         """The namespace that it is for."""
         return namespace_of(self._caveats)

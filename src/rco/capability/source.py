@@ -13,7 +13,7 @@ from rco.capability.options import CapabilityOptions, VaultOptions
 from rco.capability.vault import Transit
 from rco.errors import StoreError
 
-__all__ = ["REFRESH_S", "KeptRing", "ring_path", "source_of", "transit_of"]
+__all__ = ["REFRESH_S", "KeptRing", "Load", "ring_path", "source_of", "transit_of"]
 
 REFRESH_S = 2.0
 """Less than a new key's lead, so that every node has it before one mints with it."""

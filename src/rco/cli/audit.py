@@ -6,17 +6,22 @@ import os
 import sys
 import tempfile
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import msgspec
 from cyclopts import App, Parameter
 
 from rco.cli.exits import Exit
-from rco.cli.output import print_json
+from rco.cli.output import print_json, print_table
 from rco.cli.reach import LINK, Link, ask
 from rco.client import Client
 from rco.errors import NotFound
+from rco.kit.clock import iso
+
+if TYPE_CHECKING:
+    from rco.audit.verdict import Verdict
 
 __all__ = ["app"]
 
@@ -85,12 +90,12 @@ def verify(
     complete: _Flag = False,
     json: _Flag = False,
 ) -> int:
-    """Verify an export. Needs no service. Status 6 when it does not hold.
+    """Verify an export, or a file of the audit's sink. Needs no service. Status 6 when it does not hold.
 
     Parameters
     ----------
     file
-        The export; - reads standard input.
+        The export or the file; - reads standard input.
     expect_head
         Hash of the last link as noted outside the system: rules out a chain that was cut or written anew.
     complete
@@ -98,20 +103,64 @@ def verify(
     json
         The verdict as JSON.
     """
-    from rco.audit.verify import read_lines
-    from rco.audit.verify import verify as check
-
     if str(file) == "-":
-        verdict = check(read_lines(sys.stdin.buffer), expect_head=expect_head, complete=complete)
+        verdict = _judged(sys.stdin.buffer, expect_head, complete)
     else:
         try:
             with file.open("rb") as lines:
-                verdict = check(read_lines(lines), expect_head=expect_head, complete=complete)
+                verdict = _judged(lines, expect_head, complete)
         except OSError as error:
-            cure = "Name a file that rco audit export wrote."
+            cure = "Name a file that rco audit export or the service wrote."
             raise NotFound(f"{file} cannot be read: {error.strerror}.", cure=cure) from None
     if json:
         print_json(verdict)
     else:
         sys.stdout.write(verdict.text())
     return Exit.OK if verdict.ok else Exit.BROKEN
+
+
+@app.command
+def recent(*, limit: int = 50, json: _Flag = False, link: Link = LINK) -> None:
+    """The newest decisions in the memory of a node, and how its sinks fare. Needs memory among audit.sinks.
+
+    Parameters
+    ----------
+    limit
+        So many at most.
+    json
+        JSON, for machines.
+    """
+    found = ask(link, lambda client: client.recent_audit(limit=limit))
+    if json:
+        print_json(found)
+        return
+    rows = [
+        (
+            str(one.n),
+            iso(one.decision["at_us"]),
+            one.decision["verb"],
+            "allow" if one.decision.get("allow", True) else "deny",
+            one.decision.get("subject", ""),
+            one.decision.get("reason", ""),
+            one.decision.get("corr_id", ""),
+        )
+        for one in found.items
+    ]
+    print_table(
+        ("n", "at", "verb", "decision", "subject", "reason", "corr_id"), rows, nothing="nothing was decided yet"
+    )
+    sinks = [(one.sink, str(one.written), str(one.dropped), str(one.waiting), one.head) for one in found.sinks]
+    print_table(("sink", "written", "dropped", "waiting", "head"), sinks, nothing="no sinks")
+
+
+def _judged(file: BinaryIO, expect_head: str | None, complete: bool) -> Verdict:
+    """The verdict over an export or over a sink's records, whichever the first line is of."""
+    from rco.audit.verify import read_lines, verify
+    from rco.audit.verify_records import looks_like_records, verify_records
+
+    lines = read_lines(file)
+    first = next(lines, b"")
+    every = chain((first,), lines) if first else lines
+    if looks_like_records(first):
+        return verify_records(every, expect_head=expect_head)
+    return verify(every, expect_head=expect_head, complete=complete)

@@ -65,6 +65,8 @@ def run_service(read: Callable[[], Loaded], config: Path | None, *, migrating: b
     """Run what ``read`` says until a signal ends it; read again at SIGHUP and when ``config``, or a file that holds a
     secret, changes. ``migrating``: bring the database to this release first."""
     loaded = read()
+    if loaded.settings.amnesia.enabled:
+        sys.dont_write_bytecode = True
     return _run(lambda: _serve(loaded, read, config, migrating))
 
 
@@ -129,6 +131,7 @@ async def _serve(loaded: Loaded, read: Callable[[], Loaded], config: Path | None
     watching = asyncio.create_task(_watch(config, held, ending))
     try:
         while (word := await ending.next()) == "reload":
+            service.reopen_sinks()
             held = await _reload(service, held, read)
             await stop_task(watching)
             watching = asyncio.create_task(_watch(config, held, ending))
@@ -186,6 +189,9 @@ def _open_to_look(settings: Settings) -> Settings:
 async def _started(settings: Settings, *, migrating: bool = False) -> Service:
     service = await build(settings, migrating=migrating)
     await service.start()
+    if settings.amnesia.enabled:
+        _say(f"serving {service.url} (metrics {service.metrics_url}), everything in memory")
+        return service
     try:
         note_node(Path(settings.data_dir), url=service.url, metrics_url=service.metrics_url, version=__version__)
     except BaseException:

@@ -40,6 +40,7 @@ from rco.model.wire import (
     OpenAsk,
     Opened,
     PauseAsk,
+    RecentAudit,
     Replayed,
     RevocationPage,
     RevocationView,
@@ -244,6 +245,10 @@ class Client:
     async def replay_event(self, event_id: str) -> Replayed:
         """Give an event to its subscriptions again."""
         return await self._post(f"/v1/events/{_part(event_id)}/replay", Replayed)
+
+    async def recent_audit(self, *, limit: int = 100) -> RecentAudit:
+        """The newest decisions in the memory of the node that answers, and how its sinks fare."""
+        return await self._get("/v1/audit/recent", RecentAudit, {"limit": str(limit)})
 
     async def tail(
         self, *, topic: str = "svc-interop", since_s: float = 900.0, after: str | None = None, wait_s: float = 0.0

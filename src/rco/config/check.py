@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from rco.audit import options as audit
 from rco.bridge.providers import check_provider
 from rco.capability import options as capability
 from rco.config.bind import NAME, file_key
+from rco.config.check_amnesia import amnesia
 from rco.config.check_limits import limits_of_calls
 from rco.config.settings import ServerSettings, Settings
 from rco.datasource.options import database_faults
@@ -108,6 +110,9 @@ def check_settings(settings: Settings, report: Report) -> None:
         report(name, message, cure)
     for name, message, cure in objects.faults(settings.objects, settings.content, enforce=settings.capability.enforce):
         report(name, message, cure)
+    for name, message, cure in audit.faults(settings.audit, amnesia=settings.amnesia.enabled):
+        report(name, message, cure)
+    amnesia(settings, report)
     _grants(settings, report)
     _relay(settings, report)
 

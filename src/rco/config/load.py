@@ -12,7 +12,7 @@ import msgspec
 from rco.bridge.contract import ProviderSettings
 from rco.config.bind import Binder, field_kinds
 from rco.config.check import check_settings
-from rco.config.settings import Settings
+from rco.config.settings import MEMORY, Settings
 from rco.config.source import SOURCE_BYTES_MAX, Node, parse_yaml, plain_scalar
 from rco.datasource.options import Database, Outbox
 from rco.errors import ConfigInvalid
@@ -141,7 +141,7 @@ def read_source(path: Path) -> bytes:
 def _settle(settings: Settings) -> Settings:
     if settings.store.path:
         return settings
-    path = str(Path(settings.data_dir) / "rco.db")
+    path = MEMORY if settings.amnesia.enabled else str(Path(settings.data_dir) / "rco.db")
     return msgspec.structs.replace(settings, store=msgspec.structs.replace(settings.store, path=path))
 
 

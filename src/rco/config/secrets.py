@@ -41,6 +41,10 @@ class Secrets:
             raise ConfigInvalid(f"the secret {reference} is empty or absent", cure=cure)
         return found
 
+    def forget(self) -> None:
+        """Keep nothing of what was read from files; it is read again when it is asked for."""
+        self._files.clear()
+
     def opened(self, text: str) -> str:
         """What ``text`` refers to when it is a reference, else ``text`` itself."""
         return self(text) if text.startswith(("env:", "file:/")) else text

@@ -11,9 +11,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from rco.audit.options import AuditOptions
 from rco.bridge.brownout import BrownoutSettings
 from rco.bridge.contract import ProviderSettings
 from rco.bridge.decompression import DecompressionLimits
+from rco.bridge.forgetful import AmnesiaOptions
 from rco.brokers.options import BrokerSettings
 from rco.capability.options import CapabilityOptions, VaultOptions
 from rco.datasource.options import Database, Outbox
@@ -35,12 +37,16 @@ from rco.store.options import StoreOptions
 from rco.webhooks.options import WebhookOptions
 
 __all__ = [
+    "MEMORY",
     "LimitSettings",
     "LogSettings",
     "ServerSettings",
     "Settings",
     "StoreSettings",
 ]
+
+MEMORY = ":memory:"
+"""Where the store is with amnesia."""
 
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -118,6 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     brownout: BrownoutSettings = BrownoutSettings()
     decompression: DecompressionLimits = DecompressionLimits()
     logging: LogSettings = LogSettings()
+    audit: AuditOptions = AuditOptions()
+    amnesia: AmnesiaOptions = AmnesiaOptions()
     capability: CapabilityOptions = CapabilityOptions()
     encryption: EncryptionOptions = EncryptionOptions()
     vault: VaultOptions = VaultOptions()

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 from rco.kit.ids import id_text
+from rco.kit.latency import latency_bucket
 from rco.model.decision import Decision, Verb
 from rco.model.effect import Attempt
 
 __all__ = ["call_decision", "latency_bucket", "shown_path"]
 
-_BUCKETS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000)
-_WORDS = (*(f"le_{bound}ms" for bound in _BUCKETS_MS), "gt_60000ms")
 _PATH_SHOWN = 200
-
-
-def latency_bucket(took_s: float) -> str:
-    """``le_5ms`` to ``le_60000ms``, or ``gt_60000ms``. Buckets, as exact times tell more than an auditor needs."""
-    return _WORDS[bisect_left(_BUCKETS_MS, took_s * 1000)]
 
 
 def shown_path(path: str) -> str:

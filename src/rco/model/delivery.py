@@ -23,6 +23,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     sig_alg: str
     b3: str
     """Content address of the body."""
+    latency: str = ""
+    """How long it took from the first byte to the decision, as a bucket (``rco.kit.latency``)."""
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -44,6 +44,8 @@ __all__ = [
     "Opened",
     "PauseAsk",
     "Problem",
+    "RecentAudit",
+    "RecordView",
     "Replayed",
     "RevocationPage",
     "RevocationView",
@@ -54,6 +56,7 @@ __all__ = [
     "RunView",
     "SettleAsk",
     "SignalAsk",
+    "SinkView",
     "StartRun",
     "StartedRun",
     "State",
@@ -548,6 +551,35 @@ class KeyPage(_View, frozen=True, kw_only=True):
     """Every root key of the node that answers, newest first."""
 
     items: list[KeyView]
+
+
+class RecordView(_View, frozen=True, kw_only=True):
+    """One decision as the sink ``memory`` has it. ``n``, ``prev`` and ``hash`` are its place in that sink's chain."""
+
+    n: int
+    prev: str
+    hash: str
+    decision: dict[str, Any]
+
+
+class SinkView(_View, frozen=True, kw_only=True):
+    """One sink of this node. ``dropped``: lost because its queue was full; ``waiting``: not written yet. ``n`` and
+    ``head``: number and hash of its last record."""
+
+    sink: str
+    written: int
+    dropped: int
+    waiting: int
+    n: int
+    head: str
+
+
+class RecentAudit(_View, frozen=True, kw_only=True):
+    """The newest decisions of the node that answers, newest first. ``displaced``: how many the ring no longer has."""
+
+    items: list[RecordView]
+    displaced: int
+    sinks: list[SinkView]
 
 
 class TailItem(_View, frozen=True, kw_only=True):

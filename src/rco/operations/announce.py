@@ -43,4 +43,6 @@ async def announce(desk: Desk, type: str, data: dict[str, Any], decision: Decisi
         begin_opened(desk, outcome, opened)
 
     await desk.engine.submit(0, admission, begin)
+    if desk.trail is not None:
+        desk.trail.tell(recorded)
     desk.metrics.counter(signals.EVENTS, origin="service").add()

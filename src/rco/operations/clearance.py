@@ -213,7 +213,11 @@ class _OfEvent:
     def __init__(self, granting: Granting, event: Event, origin: str, proved: Proved, b3: str) -> None:
         self._granting, self._event, self._origin, self._b3 = granting, event, origin, b3
         self._proved = proved
-        self.facts: Facts = {"capability": shown_id(proved.id), "kid": proved.token.kid}
+        self.facts: Facts = {
+            "capability": shown_id(proved.id),
+            "kid": proved.token.kid,
+            "key_version": proved.key_version,
+        }
 
     def _ask(self, kind: str, name: str) -> Ask:
         event = self._event

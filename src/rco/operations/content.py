@@ -99,4 +99,6 @@ async def record_put(desk: Desk, right: PutRight, stored: Stored, meta: Meta, co
         begin_opened(desk, outcome, opened)
 
     await desk.engine.submit(0, admission_of(event, opened, letters, None, [decision], []), begin)
+    if desk.trail is not None:
+        desk.trail.tell(decision)
     desk.metrics.counter(signals.EVENTS, origin="put").add()

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rco.audit.trail import Trail
 from rco.egress.client import Egress
 from rco.encryption.keys import Keys
 from rco.engine.engine import Engine
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
+from rco.model.decision import Decision
 from rco.operations.clearance import OPEN, Clearance
 from rco.operations.spaces import Spaces
 from rco.queues.dispatcher import Dispatcher
@@ -66,5 +68,11 @@ class Desk:
     """Closes the doors for new work that are not the engine's: the ingress."""
     forget_tokens: Callable[[], None] = _leave_open
     """Called when a token was taken away: this node looks every token up again."""
+    trail: Trail | None = None
+    """The sinks of decisions besides the store; ``None`` where there are none."""
     info: Mapping[str, str] = field(default_factory=dict)
     """What this node says of itself: ``node``, ``version``, ``epoch``."""
+
+    def note(self, decision: Decision) -> None:
+        """Record a decision that nobody waits for, in every sink. Over a bound the oldest is dropped and counted."""
+        (self.writer if self.trail is None else self.trail).note(decision)

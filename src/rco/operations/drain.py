@@ -24,7 +24,7 @@ async def drain(desk: Desk, principal: Principal) -> NodeInfo:
         desk.engine.drain()
         desk.shut()
         desk.log.info("node.draining")
-        desk.writer.note(
+        desk.note(
             Decision(
                 verb=Verb.NODE,
                 at_us=desk.clock.now_us(),

@@ -14,7 +14,7 @@ from rco.model.principal import EVERYWHERE, Principal, Role
 from rco.operations.access import mint_token, token_digest
 from rco.store.contract.reader import Principals
 
-__all__ = ["ADMIN_ID", "FirstAdmin", "ensure_admin", "is_lasting_admin"]
+__all__ = ["ADMIN_ID", "FirstAdmin", "ensure_admin", "given_admin", "is_lasting_admin"]
 
 ADMIN_ID = "admin"
 _NEW = ".new-"
@@ -69,6 +69,19 @@ async def ensure_admin(
     await asyncio.to_thread(new.unlink, missing_ok=True)
     known = await principals.principals()
     return FirstAdmin(False, next((one.origin for one in known if one.principal_id == ADMIN_ID), ""))
+
+
+async def given_admin(principals: Principals, clock: Clock, token: str, *, origin: str) -> None:
+    """Make the administrator whose token is ``token``, which comes from ``origin`` and is written nowhere."""
+    admin = Principal(
+        principal_id=ADMIN_ID,
+        name="administrator",
+        role=Role.ADMIN,
+        namespaces=(EVERYWHERE,),
+        created_us=clock.now_us(),
+        origin=origin,
+    )
+    await principals.found_principal(admin, token_digest(token))
 
 
 async def _finish(principals: Principals, clock: Clock, token_file: Path) -> None:

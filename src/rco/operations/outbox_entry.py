@@ -45,7 +45,7 @@ async def take_entry(desk: Desk, outbox: Outbox, entry: Entry) -> Handled:
             return Handled(Fate.STOP, str(problem))
         handled = Handled(Fate.REFUSED, f"{problem.code}: {problem}")
     if handled.fate is Fate.REFUSED:
-        desk.writer.note(
+        desk.note(
             Decision(
                 verb=Verb.DEAD_LETTER,
                 at_us=desk.clock.now_us(),

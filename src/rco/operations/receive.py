@@ -55,6 +55,7 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
         "sig_alg": delivery.sig_alg,
         "secret_id": delivery.secret_id,
         "runs": len(opened),
+        "latency_bucket": delivery.latency,
         **cleared.facts,
     }
     decision = Decision(
@@ -81,7 +82,10 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
         begin_opened(desk, outcome, opened)
 
     admitted = await desk.engine.submit(0, admission, begin)
-    if admitted.status == "duplicate":
+    repeated = admitted.status == "duplicate"
+    if desk.trail is not None:
+        desk.trail.tell(again if repeated else decision)
+    if repeated:
         return Receipt(True, admitted.corr_id)
     desk.metrics.counter(signals.EVENTS, origin="webhook").add()
     return Receipt(False, event.corr_id)

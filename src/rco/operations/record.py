@@ -23,6 +23,8 @@ async def record(
         facts=facts,
     )
     await desk.engine.submit(0, Admission(done=_later, failed=_later, accepted=[decision]), _later)
+    if desk.trail is not None:
+        desk.trail.tell(decision)
 
 
 def _later(_: Admitted | BaseException) -> None:

@@ -282,7 +282,7 @@ class ContentApp:
             metrics.counter(signals.OBJECTS_BROKEN).add()
         if route == PUT or broken:
             # That an address leads nowhere is no decision of ours; that content is broken, and every no to a put, is.
-            desk.writer.note(
+            desk.note(
                 Decision(
                     verb=Verb.REFUSE,
                     at_us=self._clock.now_us(),

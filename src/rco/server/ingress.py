@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from rco.bridge.admission import Route, Turnstile
 from rco.bridge.brownout import RETRY_AFTER_S, BrownoutSettings, Sentinel
 from rco.bridge.contract import Answered, Errand, Handshake, Reply
@@ -20,6 +22,7 @@ from rco.kit.bucket import TokenBucket
 from rco.kit.clock import Clock
 from rco.kit.digest import content_address
 from rco.kit.ids import Ids
+from rco.kit.latency import latency_bucket
 from rco.model.decision import Decision, Verb
 from rco.model.delivery import Delivery, Receipt
 from rco.server.beyond import settle
@@ -159,7 +162,9 @@ class Ingress:
                 expand = None if head.content_encoding is None else self._expand(head.content_encoding, route)
                 body = await self._read(receive, head, route.settings.body_limit_bytes, held)
                 found = self._verify(route, scope["headers"], body, corr_id, expand)
-                receipt, reply = await self._handle(found, route, scope["headers"], body, corr_id, expand)
+                receipt, reply = await self._handle(
+                    self._timed(found, began), route, scope["headers"], body, corr_id, expand
+                )
             finally:
                 self._turnstile.leave(held.size_bytes)
             if reply is not None:
@@ -175,7 +180,7 @@ class Ingress:
             refused = _refusal(error)
             status = refused.status
             excused = refused.reason is Reason.BACKPRESSURE
-            self._refuse(refused, route, corr_id, method, body, error)
+            self._refuse(refused, route, corr_id, method, body, error, began)
             await send_refusal(
                 send,
                 refused,
@@ -223,6 +228,17 @@ class Ingress:
             self._handling.end(task)
             ended = self._clock.monotonic()
             self._sentinel.asked(ended, ended - began)
+
+    def _timed(
+        self, found: Delivery | Answered | Handshake | Errand, began: float
+    ) -> Delivery | Answered | Handshake | Errand:
+        """``found`` with how long it took to get here; what is no delivery yet stays as it is."""
+        if type(found) is Delivery:
+            return _late(found, latency_bucket(self._clock.monotonic() - began))
+        if isinstance(found, Answered):
+            latency = latency_bucket(self._clock.monotonic() - began)
+            return Answered(delivery=_late(found.delivery, latency), reply=found.reply)
+        return found
 
     def _expand(self, encoding: bytes, route: Route) -> Expand | None:
         coding = coding_of(encoding)
@@ -317,7 +333,14 @@ class Ingress:
         return b"".join(chunks)
 
     def _refuse(
-        self, refused: Refused, route: Route | None, corr_id: str, method: str, body: bytes, error: Exception
+        self,
+        refused: Refused,
+        route: Route | None,
+        corr_id: str,
+        method: str,
+        body: bytes,
+        error: Exception,
+        began: float,
     ) -> None:
         """One decision, one count, and, within its rate, one line."""
         reason, provider = refused.reason, _UNKNOWN if route is None else route.name
@@ -331,7 +354,11 @@ class Ingress:
                 corr_id=corr_id,
                 reason=refused.detail,
                 b3=b3,
-                facts={"reason": reason.word, "status": refused.status},
+                facts={
+                    "reason": reason.word,
+                    "status": refused.status,
+                    "latency_bucket": latency_bucket(self._clock.monotonic() - began),
+                },
             )
         )
         metrics = self._metrics
@@ -398,6 +425,10 @@ class _Held:
 
     def __init__(self) -> None:
         self.size_bytes = 0
+
+
+def _late(delivery: Delivery, latency: str) -> Delivery:
+    return msgspec.structs.replace(delivery, latency=latency)
 
 
 def _check_head(head: Head, route: Route) -> None:

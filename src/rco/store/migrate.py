@@ -15,6 +15,7 @@ __all__ = [
     "Migration",
     "Status",
     "applied",
+    "bring_up",
     "check",
     "down",
     "known",
@@ -67,9 +68,14 @@ def up(path: Path | str) -> list[str]:
     """
     private_file(Path(path))
     with _opened(Path(path)) as connection:
-        connection.execute(_TABLE)
-        pending(known(), applied(connection))
-        return [migration.version for migration in known() if _apply(connection, migration)]
+        return bring_up(connection)
+
+
+def bring_up(connection: sqlite3.Connection) -> list[str]:
+    """As ``up``, on a connection that is open already: for a database that is no file."""
+    connection.execute(_TABLE)
+    pending(known(), applied(connection))
+    return [migration.version for migration in known() if _apply(connection, migration)]
 
 
 def down(path: Path | str) -> str | None:

@@ -15,10 +15,12 @@ from rco.store.contract.snapshot import Snapshot
 from rco.store.contract.writer import Sealer
 from rco.store.migration import Status
 from rco.store.options import StoreOptions
+from rco.store.sqlite.connection import IN_MEMORY
 from rco.store.sqlite.keeper import SqliteKeeper
 from rco.store.sqlite.snapshot import open_snapshot as sqlite_snapshot
 
 __all__ = [
+    "IN_MEMORY",
     "is_postgres",
     "migrate_down",
     "migrate_status",
@@ -100,6 +102,8 @@ def open_snapshot(where: str, options: StoreOptions | None = None) -> AbstractCo
 
 async def migrate_up(where: str) -> list[str]:
     """Apply what is pending; returns the versions applied. See ``rco.store.migrate.up``."""
+    if where == IN_MEMORY:
+        return []  # it begins at the newest schema
     if not is_postgres(where):
         return await asyncio.to_thread(migrate.up, where)
     need_postgres()

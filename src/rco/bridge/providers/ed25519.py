@@ -16,7 +16,7 @@ from rco.bridge.public_keys import (
 from rco.bridge.rules import key_of, read_scheme
 from rco.bridge.secrets import Opened, open_base64, open_hex
 from rco.bridge.signature import unauth
-from rco.bridge.template import SCHEME_KEYS, Template, TemplateScheme
+from rco.bridge.template import SCHEME_KEYS, Template, TemplateScheme, signs_time
 from rco.errors import ConfigInvalid
 
 __all__ = ["KIND", "Ed25519Scheme"]
@@ -81,6 +81,7 @@ def sign(signing: Signing) -> Signed:
 
 KIND = Kind(
     name="ed25519",
+    signs_time=signs_time,
     about=About(
         title="Any sender that signs with ed25519",
         url="https://www.rfc-editor.org/rfc/rfc8032",

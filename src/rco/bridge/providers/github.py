@@ -14,7 +14,7 @@ from rco.bridge.contract import Expression, Headers, ProviderSettings
 from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming
-from rco.bridge.kind import About, Kind, Materials
+from rco.bridge.kind import About, Kind, Materials, never
 from rco.bridge.rules import fixed_scheme
 from rco.bridge.secrets import Secret
 from rco.bridge.signature import (
@@ -107,6 +107,7 @@ def build(materials: Materials) -> GitHub:
 
 KIND = Kind(
     name="github",
+    signs_time=never,
     about=About(
         title="GitHub",
         url="https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries",

@@ -15,7 +15,7 @@ from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, UNSIGNED_TIME_HORIZON_S, Forming, named_type, type_of
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, never
 from rco.bridge.providers.standard_webhooks import key_from as signing_key_from
 from rco.bridge.providers.standard_webhooks import sign_v1
 from rco.bridge.rules import fixed_scheme
@@ -170,6 +170,7 @@ def sign(signing: Signing) -> Signed:
 
 KIND = Kind(
     name="gitlab",
+    signs_time=never,  # a plain token proves none, and which it is shows only when it is opened
     about=About(
         title="GitLab",
         url="https://docs.gitlab.com/user/project/integrations/webhooks",

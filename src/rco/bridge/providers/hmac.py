@@ -9,7 +9,7 @@ from rco.bridge.kind import About, Kind, Materials, Signed, Signing
 from rco.bridge.rules import key_of, read_scheme
 from rco.bridge.secrets import Opened
 from rco.bridge.signature import matching_secret, signers
-from rco.bridge.template import ENCODE, OPEN, SCHEME_KEYS, Template, TemplateScheme
+from rco.bridge.template import ENCODE, OPEN, SCHEME_KEYS, Template, TemplateScheme, signs_time
 from rco.errors import ConfigInvalid
 
 __all__ = ["KIND", "HmacScheme"]
@@ -88,6 +88,7 @@ def sign(signing: Signing) -> Signed:
 
 KIND = Kind(
     name="hmac",
+    signs_time=signs_time,
     about=About(
         title="Any sender that signs with HMAC",
         url="https://www.rfc-editor.org/rfc/rfc2104",

@@ -11,7 +11,7 @@ from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_json
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming, named_type
-from rco.bridge.kind import About, Kind, Materials
+from rco.bridge.kind import About, Kind, Materials, never
 from rco.bridge.rules import fixed_scheme
 from rco.bridge.signature import (
     TRACEPARENT,
@@ -94,6 +94,7 @@ def _type(topic: bytes) -> str:
 
 KIND = Kind(
     name="shopify",
+    signs_time=never,
     about=About(
         title="Shopify",
         url="https://shopify.dev/docs/apps/build/webhooks/subscribe/https",

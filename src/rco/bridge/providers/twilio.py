@@ -23,7 +23,7 @@ from rco.bridge.decode import decode_json
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming, named_type
 from rco.bridge.forms import FORM, Pairs, decode_form, form_data, is_form
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, never
 from rco.bridge.rules import key_of, read_scheme
 from rco.bridge.signature import (
     TRACEPARENT,
@@ -213,6 +213,7 @@ def sign(signing: Signing) -> Signed:
 
 KIND = Kind(
     name="twilio",
+    signs_time=never,
     about=About(
         title="Twilio",
         url="https://www.twilio.com/docs/usage/webhooks/webhooks-security",

@@ -10,7 +10,9 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
 from rco.errors import Reason, Refused
+from rco.model.wire import RecentAudit
 from rco.operations.evidence import export_evidence, export_run_evidence
+from rco.operations.recent import RECENT_MAX, recent
 from rco.server.api.asked import ERRORS, Ask, asked, identity
 
 __all__ = ["JSON_LINES", "ROUTES"]
@@ -58,4 +60,12 @@ async def _whole(begin: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[byt
         yield b"".join(batch)
 
 
-ROUTES = [export]
+@get("/v1/audit/recent", tags=["audit"], operation_id="recentAudit", responses=ERRORS)
+async def newest(request: Ask, limit: Annotated[int, QueryParameter(ge=1, le=RECENT_MAX)] = 100) -> RecentAudit:
+    """The newest decisions in the memory of the node that answers, newest first, and how its sinks fare. Needs the
+    administrator's role, and `memory` among `audit.sinks`."""
+    desk, principal, _, _ = asked(request)
+    return recent(desk, principal, limit)
+
+
+ROUTES = [export, newest]

@@ -9,9 +9,17 @@ from urllib.parse import quote
 from rco.errors import StoreError
 from rco.store.sqlite.options import SqliteOptions
 
-__all__ = ["open_reader", "open_writer"]
+__all__ = ["IN_MEMORY", "in_memory", "open_reader", "open_writer"]
 
+IN_MEMORY = ":memory:"
+"""The place of a database that is in the memory of one process and nowhere else."""
 _STATEMENTS = 512
+
+
+def in_memory(path: Path) -> bool:
+    """Whether ``path`` is no file: ``:memory:`` and whatever stands behind it, which tells one such database from
+    another."""
+    return path.name.startswith(IN_MEMORY)
 
 
 def open_writer(path: Path, options: SqliteOptions) -> sqlite3.Connection:
@@ -21,6 +29,10 @@ def open_writer(path: Path, options: SqliteOptions) -> sqlite3.Connection:
     """
     try:
         connection = _open(path, "rwc", options)
+        if in_memory(path):
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            connection.execute("PRAGMA secure_delete = ON")
+            return connection
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StoreError(f"{path} cannot have a write-ahead log (it says {mode!r}).", cure="Use a local disk.")
@@ -46,11 +58,18 @@ def open_reader(path: Path, options: SqliteOptions) -> sqlite3.Connection:
 
 def _open(path: Path, mode: str, options: SqliteOptions) -> sqlite3.Connection:
     # Opened in one thread and used in another, never in two at once.
-    return sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode={mode}",
+    where = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    if in_memory(path):
+        # The leading slash is what makes connections of one process share it.
+        where = f"file:/{quote(path.name)}?vfs=memdb"
+    connection = sqlite3.connect(
+        where,
         uri=True,
         isolation_level=None,
         timeout=options.busy_timeout_s,
         cached_statements=_STATEMENTS,
         check_same_thread=False,
     )
+    if in_memory(path):
+        connection.execute("PRAGMA temp_store = MEMORY")
+    return connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from rco.store.contract.ownership import SoleOwner
 from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Sealer
 from rco.store.sqlite.commit import Committer
-from rco.store.sqlite.connection import open_writer
+from rco.store.sqlite.connection import in_memory, open_writer
 from rco.store.sqlite.options import SqliteOptions
 from rco.store.sqlite.ownership import FileLock, take_over
 from rco.store.sqlite.reader import SqliteReader
@@ -30,11 +31,14 @@ _UNREAD = "SELECT DISTINCT message.run_id FROM message JOIN run USING (run_id) W
 
 
 class SqliteKeeper:
-    """Implements ``rco.store.contract.keeper.Keeper`` on a local file.
+    """Implements ``rco.store.contract.keeper.Keeper`` on a local file, or, at ``:memory:``, on none.
 
     ``node`` is the name of this process, as it stands in the node table and in the links of the audit chain. Beside
     ``path`` lie SQLite's ``-wal`` and ``-shm`` and the lock ``<path>.lock``. A keeper lives once: after ``stop`` make
     another.
+
+    At ``:memory:`` nothing lies anywhere: the database is this process's own, begins empty at the newest schema and
+    goes with ``stop``. It has no versions of a row beside each other, so there readers and the writer take turns.
     """
 
     def __init__(
@@ -48,14 +52,18 @@ class SqliteKeeper:
         options: SqliteOptions | None = None,
     ) -> None:
         self._path = Path(path)
+        self._in_memory = in_memory(self._path)
+        if self._in_memory:
+            self._path = Path(f"{self._path.name}{ids.token(16)}")
+        turns = threading.Lock() if self._in_memory else None
         self._clock, self._ids, self._sealer, self._node = clock, ids, sealer, node
         self._options = options or SqliteOptions()
         self._lock = FileLock(self._path)
         self._epoch = 0
         self._unread: list[bytes] = []
         self._ownership = SoleOwner()
-        self._writer = SqliteWriter(clock=clock, options=self._options)
-        self._reader = SqliteReader(self._path, self._writer, self._options, clock)
+        self._writer = SqliteWriter(clock=clock, options=self._options, turns=turns)
+        self._reader = SqliteReader(self._path, self._writer, self._options, clock, turns)
         self._retaining = SqliteRetaining(self._reader, self._writer)
 
     @property
@@ -96,7 +104,8 @@ class SqliteKeeper:
         missing or the schema is newer than the code, ``StoreError`` when the file cannot be used. After an error
         nothing is held.
         """
-        self._lock.acquire(os.getpid())
+        if not self._in_memory:
+            self._lock.acquire(os.getpid())
         try:
             connection, committer = await asyncio.to_thread(self._open)
         except BaseException:
@@ -113,9 +122,12 @@ class SqliteKeeper:
         self._lock.release()
 
     def _open(self) -> tuple[sqlite3.Connection, Committer]:
-        migrate.private_file(self._path)
+        if not self._in_memory:
+            migrate.private_file(self._path)
         connection = open_writer(self._path, self._options)
         try:
+            if self._in_memory:
+                migrate.bring_up(connection)
             migrate.check(connection)
             self._epoch = take_over(
                 connection,

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,7 +47,7 @@ from rco.store.sqlite import (
     schedules,
     versions,
 )
-from rco.store.sqlite.connection import open_reader
+from rco.store.sqlite.connection import in_memory, open_reader
 from rco.store.sqlite.options import SqliteOptions
 from rco.store.sqlite.writer import SqliteWriter
 
@@ -71,7 +72,15 @@ class SqliteReader:
     for. After ``stop`` every read raises ``StoreError``.
     """
 
-    def __init__(self, path: Path, writer: SqliteWriter, options: SqliteOptions, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: SqliteWriter,
+        options: SqliteOptions,
+        clock: Clock,
+        turns: threading.Lock | None = None,
+    ) -> None:
+        self._turns: AbstractContextManager[object] = turns or nullcontext()
         self._path, self._writer, self._options, self._clock = path, writer, options, clock
         self._pool: ThreadPoolExecutor | None = None
         self._local = threading.local()
@@ -106,11 +115,12 @@ class SqliteReader:
                 connection = self._local.connection = open_reader(self._path, self._options)
                 self._opened.append(connection)
             # One transaction: a run that closes between two statements would be seen twice or not at all.
-            connection.execute("BEGIN")
-            try:
-                return read(connection)
-            finally:
-                connection.execute("ROLLBACK")
+            with self._turns:
+                connection.execute("BEGIN")
+                try:
+                    return read(connection)
+                finally:
+                    connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise StoreError(f"The database could not be read: {error}.") from error
 
@@ -309,14 +319,18 @@ class SqliteReader:
 
     async def rewrap_namespace_key(self, key_id: bytes, root_kid: str, wrapped: bytes) -> None:
         await self._writer.chore(namespace_keys.REWRAP, (key_id, root_kid, wrapped))
-        await asyncio.to_thread(namespace_keys.fold_log, self._path)
+        await self._fold()
 
     async def erase_namespace_keys(self, namespace: str, at_us: int, by: str, why: str) -> int:
         """The rows are wiped, in the file and in its write-ahead log."""
         before = await self.namespace_keys(0, self._options.read_limit)
         await self._writer.chore(namespace_keys.ERASE, (namespace, at_us, by, why))
-        await asyncio.to_thread(namespace_keys.fold_log, self._path)
+        await self._fold()
         return sum(key.namespace == namespace and key.erased_us is None for key in before.keys)
+
+    async def _fold(self) -> None:
+        if not in_memory(self._path):
+            await asyncio.to_thread(namespace_keys.fold_log, self._path)
 
     async def namespace_keys(self, after: int, limit: int) -> NamespaceKeyPage:
         limit = self._bounded(limit)

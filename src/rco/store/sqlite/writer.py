@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from typing import Any
 
@@ -28,11 +29,13 @@ class SqliteWriter:
     """Implements ``rco.store.contract.writer.Writer`` with one thread and one connection.
 
     ``start`` is given the committer by the keeper, which has opened the database and taken ownership. What the thread
-    holds is closed by ``close`` at its end. All methods are called on the loop that called ``start``.
+    holds is closed by ``close`` at its end. ``turns`` is held during each transaction. All methods are called on the
+    loop that called ``start``.
     """
 
-    def __init__(self, *, clock: Clock, options: SqliteOptions) -> None:
+    def __init__(self, *, clock: Clock, options: SqliteOptions, turns: threading.Lock | None = None) -> None:
         self._clock, self._options = clock, options
+        self._turns: AbstractContextManager[object] = turns or nullcontext()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -144,7 +147,8 @@ class SqliteWriter:
         attempt, began = 0, 0.0
         while True:
             try:
-                return committer.commit(batch)
+                with self._turns:
+                    return committer.commit(batch)
             except sqlite3.Error as error:
                 now = self._clock.monotonic()
                 attempt, began = attempt + 1, began if attempt else now
