@@ -80,7 +80,8 @@ async def test_every_refusal_leaves_one_decision_one_count_and_one_line(edge) ->
     (decision,) = edge.decisions
     assert (decision.verb, decision.allow, decision.subject) == (Verb.REFUSE, False, "acme")
     assert (decision.reason, decision.corr_id) == ("sig_mismatch", answer.header("x-corr-id"))
-    assert decision.facts == {"reason": "UNAUTH", "status": 401}
+    assert decision.facts["latency_bucket"].startswith("le_")
+    assert decision.facts == {"reason": "UNAUTH", "status": 401, "latency_bucket": decision.facts["latency_bucket"]}
     assert len(decision.b3) == 67
     assert edge.metric('svc_interop_rejected_total{reason="UNAUTH"}') == 1
     assert edge.metric("svc_interop_auth_failures_total") == 1

@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from typing import Any
 
@@ -35,7 +34,7 @@ class SqliteWriter:
 
     def __init__(self, *, clock: Clock, options: SqliteOptions, turns: threading.Lock | None = None) -> None:
         self._clock, self._options = clock, options
-        self._turns: AbstractContextManager[object] = turns or nullcontext()
+        self._turns = turns
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -147,6 +146,8 @@ class SqliteWriter:
         attempt, began = 0, 0.0
         while True:
             try:
+                if self._turns is None:
+                    return committer.commit(batch)
                 with self._turns:
                     return committer.commit(batch)
             except sqlite3.Error as error:
