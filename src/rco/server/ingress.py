@@ -164,9 +164,7 @@ class Ingress:
                 found = self._verify(route, scope["headers"], body, corr_id, expand)
                 if type(found) is Delivery:
                     _took(found, self._clock.monotonic() - began)
-                receipt, reply = await self._handle(
-                    self._timed(found, began), route, scope["headers"], body, corr_id, expand
-                )
+                receipt, reply = await self._handle(found, route, scope["headers"], body, corr_id, expand)
             finally:
                 self._turnstile.leave(held.size_bytes)
             if reply is not None:
