@@ -296,7 +296,7 @@ class Service:
             webhooks=hooks,
             key_lead_s=settings.encryption.lead_s,
             shut=self._shut,
-            trail=self._trail,
+            trail=self._trail if self._trail.sinks else None,
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
         hooks.book.on_ordered = lambda: dispatcher.reload(_queues(self.settings, hooks.book))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from rco.engine.ask import StartAsk
 from rco.engine.emitting import Ask, Started
@@ -44,11 +45,14 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     take is kept as a dead letter. Before anything is written it raises ``Refused`` when no rule lets the provider
     deliver, ``StoreError`` when no right can be given now, and ``Overloaded`` when there is no room.
     """
-    event = delivery.event
-    require_open(desk, event.namespace)
+    event, provider = delivery.event, delivery.provider
+    corr_id, received_us = event.corr_id, event.received_us
+    actor = f"provider:{provider}"
+    if desk.namespace_keys is not None:
+        require_open(desk, event.namespace)
     cleared = desk.clearance.event(event)
-    cleared.accept(delivery.provider)
-    opened, letters = openings(desk, event, f"provider:{delivery.provider}", cleared=cleared)
+    cleared.accept(provider)
+    opened, letters = openings(desk, event, actor, cleared=cleared)
     desk.engine.admit(sum(opening.row.place is None for opening, _ in opened))
     facts: dict[str, str | int | bool] = {
         "type": event.type,
@@ -60,20 +64,20 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     }
     decision = Decision(
         verb=Verb.ACCEPT,
-        at_us=event.received_us,
-        actor=f"provider:{delivery.provider}",
-        subject=delivery.provider,
+        at_us=received_us,
+        actor=actor,
+        subject=provider,
         event=event.id,
-        corr_id=event.corr_id,
+        corr_id=corr_id,
         b3=delivery.b3,
         facts=facts,
     )
-    again = msgspec.structs.replace(decision, reason="duplicate")
+    again = replace(decision, reason="duplicate")
     admission = admission_of(
         event,
         opened,
         letters,
-        Claim(delivery.claim, event.corr_id, event.received_us + round(delivery.claim_ttl_s * MICROS)),
+        Claim(delivery.claim, corr_id, received_us + round(delivery.claim_ttl_s * MICROS)),
         [decision],
         [again],
     )
@@ -82,13 +86,12 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
         begin_opened(desk, outcome, opened)
 
     admitted = await desk.engine.submit(0, admission, begin)
-    repeated = admitted.status == "duplicate"
     if desk.trail is not None:
-        desk.trail.tell(again if repeated else decision)
-    if repeated:
+        desk.trail.tell(again if admitted.status == "duplicate" else decision)
+    if admitted.status == "duplicate":
         return Receipt(True, admitted.corr_id)
     desk.metrics.counter(signals.EVENTS, origin="webhook").add()
-    return Receipt(False, event.corr_id)
+    return Receipt(False, corr_id)
 
 
 def require_open(desk: Desk, namespace: str) -> None:

@@ -54,6 +54,8 @@ LOG_RATE_PER_S = 10.0
 LOG_BURST = 50
 _UNKNOWN = "unknown"
 _OTHER_METHOD = "other"
+# A delivery was made for this request a moment ago and nobody else has it yet; a copy would cost five times as much.
+_stamp = msgspec.structs.force_setattr
 
 
 class Ingress:
@@ -162,9 +164,7 @@ class Ingress:
                 expand = None if head.content_encoding is None else self._expand(head.content_encoding, route)
                 body = await self._read(receive, head, route.settings.body_limit_bytes, held)
                 found = self._verify(route, scope["headers"], body, corr_id, expand)
-                if type(found) is Delivery:
-                    _took(found, self._clock.monotonic() - began)
-                receipt, reply = await self._handle(found, route, scope["headers"], body, corr_id, expand)
+                receipt, reply = await self._handle(found, route, scope["headers"], body, corr_id, expand, began)
             finally:
                 self._turnstile.leave(held.size_bytes)
             if reply is not None:
@@ -211,6 +211,7 @@ class Ingress:
         body: bytes,
         corr_id: str,
         expand: Expand | None,
+        came: float,
     ) -> tuple[Receipt, Reply | None]:
         """Make it durable, and whatever else it asks for, within the handler's time. What takes longer is refused; if
         it is durable all the same, the sender's next attempt is told so."""
@@ -218,6 +219,7 @@ class Ingress:
         began = self._clock.monotonic()
         try:
             if type(found) is Delivery:
+                _stamp(found, "latency", latency_bucket(began - came))
                 return await self._accept(found), None
             return await self._beyond(found, route, headers, body, corr_id, expand)
         except asyncio.CancelledError:
@@ -271,7 +273,8 @@ class Ingress:
             found = self._verify(route, headers, body, corr_id, expand)
         if isinstance(found, Answered):
             self._count_matched(route.name, found.delivery.secret_id)
-            _took(found.delivery, (self._clock.now_us() - found.delivery.event.received_us) / MICROS)
+            took_s = (self._clock.now_us() - found.delivery.event.received_us) / MICROS
+            _stamp(found.delivery, "latency", latency_bucket(took_s))
         elif isinstance(found, Handshake):
             self._count_verified(route.name, "handshake")
         return await settle(
@@ -415,11 +418,6 @@ class _Held:
 
     def __init__(self) -> None:
         self.size_bytes = 0
-
-
-def _took(delivery: Delivery, took_s: float) -> None:
-    # It was made for this request a moment ago and nobody else has it yet; a copy would cost five times as much.
-    msgspec.structs.force_setattr(delivery, "latency", latency_bucket(took_s))
 
 
 def _check_head(head: Head, route: Route) -> None:

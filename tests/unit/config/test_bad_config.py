@@ -19,7 +19,7 @@ CASES: list[tuple[str, int, str, str]] = [
     # text, line, key, part of the message
     ("sever: {}\n", 1, "sever", "Did you mean server?"),
     ("server:\n  bind_adr: x\n", 2, "server.bind_adr", "Did you mean bind_addr?"),
-    ("zzz: 1\n", 1, "zzz", "Known here: app,"),
+    ("zzz: 1\n", 1, "zzz", "Known here: amnesia, app,"),
     ("- 1\n", 1, "", "not keys and values"),
     ("server: 5\n", 1, "server", "expected keys and values, got the number 5"),
     ("server: {max_conns: many}\n", 1, "server.max_conns", "expected a whole number, got a text"),
