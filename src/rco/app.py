@@ -169,7 +169,7 @@ class Service:
             sys.stdout,
             clock,
             readable=settings.logging.format == "console",
-            pseudonym_key=bytes.fromhex(ids.token(32)) if amnesia else kept_key(self._data / "pseudonym.key", ids),
+            pseudonym_key=self._own_key("pseudonym.key"),
             level=_level(settings),
         )
         bridge_stdlib(self.log)
@@ -411,6 +411,12 @@ class Service:
         self._stops.append(relaying.stop)
         self._stops.append(lambda: say_goodbye(self._desk))
 
+    def _own_key(self, name: str) -> bytes:
+        """32 secret bytes of this service: kept in its folder, with amnesia made anew at each start."""
+        if self.settings.amnesia.enabled:
+            return bytes.fromhex(self._ids.token(32))
+        return kept_key(self._data / name, self._ids)
+
     async def _fleeting_admin(self, keeper: Keeper) -> None:
         """The administrator of a service that writes no file: of a token that is given, or printed once, or nobody."""
         options = self.settings.amnesia
@@ -485,7 +491,7 @@ class Service:
         if options.key:
             key = sealing_key(self._secrets(options.key))
         elif not self._where().startswith(("postgres:", "postgresql:")):
-            key = kept_key(self._data / "webhooks.key", ids)
+            key = self._own_key("webhooks.key")
         # By endpoint there would be too many series: what is counted of webhooks is counted by the sender.
         egress = Egress(
             (),
