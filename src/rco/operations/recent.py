@@ -7,7 +7,7 @@ import msgspec
 from rco.errors import NotFound
 from rco.model.principal import Principal, Role
 from rco.model.wire import RecentAudit, RecordView
-from rco.operations.access import require
+from rco.operations.access import require_everywhere
 from rco.operations.desk import Desk
 
 __all__ = ["RECENT_MAX", "recent"]
@@ -18,7 +18,7 @@ RECENT_MAX = 1000
 def recent(desk: Desk, principal: Principal, limit: int) -> RecentAudit:
     """The newest ``limit`` decisions of this node. Needs the administrator's role, as they span namespaces. Raises
     ``NotFound`` where the memory is not among the sinks."""
-    require(principal, Role.ADMIN)
+    require_everywhere(principal, Role.ADMIN)
     trail = desk.trail
     if trail is None or trail.ring is None:
         raise NotFound(
