@@ -70,6 +70,14 @@ class Hooked(World):
         ask = CreateEndpoint(url=self.receiver.url + path, types=list(types) or ["order.*"], **more)
         return await self.client.endpoints.create(ask)
 
+    async def accepted(self, id: str, data: Any) -> None:
+        """Send until it is taken: a node that has just come owns no shards yet."""
+
+        async def taken() -> bool:
+            return (await self.send(id, "order.paid", data))[0] == 202
+
+        await self.until(taken)
+
     async def closed(self, endpoint_id: str, count: int = 1) -> list[DeliveryView]:
         """The deliveries to it, once so many have ended."""
         found: list[DeliveryView] = []

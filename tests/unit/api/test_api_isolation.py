@@ -56,6 +56,13 @@ BODIES: dict[str, Any] = {
     "mintCapability": {"scopes": ["run:start:greet"]},
     "checkCapability": {"token": "x"},
     "revokeCapabilities": {"kind": "epoch", "name": "default", "reason": "r"},
+    "createEndpoint": {"url": "https://example.com/", "types": ["order.*"]},
+    "changeEndpoint": {"note": "mine"},
+    "rotateEndpoint": {},
+    "testEndpoint": {},
+    "replayDelivery": {"delivery": "01980000-0000-7000-8000-000000000000"},
+    "previewReplay": {},
+    "replayDeliveries": {},
     "createNamespace": {"name": "mine"},
     "createNamespaceKey": {"namespace": "default", "reason": "r"},
     "rotateNamespaceKey": {"namespace": "default", "reason": "r"},
@@ -90,6 +97,10 @@ async def things(served) -> dict[str, str]:
     letters = await poll(admin.letters)
     created = {"name": f"s-{MARK}", "spec": SCHEDULE}
     assert (await served.call("POST", "/v1/schedules", json=created))[0] == 201
+    hook = {"url": "https://example.com/", "types": [MARK], "note": MARK}
+    status, _, body = await served.call("POST", "/v1/endpoints", json=hook)
+    assert status == 201, body
+    endpoint = json.loads(body)["endpoint"]["id"]
     bulk = {"action": "cancel", "where": {"state": "failed", "text": MARK}, "reason": MARK}
     status, _, body = await served.call("POST", "/v1/bulk", json=bulk)
     assert status == 201, body
@@ -108,6 +119,7 @@ async def things(served) -> dict[str, str]:
         "name": f"s-{MARK}",
         "principal_id": "operator",
         "namespace": "default",
+        "endpoint": endpoint,
     }
 
 
@@ -121,6 +133,7 @@ async def seen(served) -> list[Any]:
         "dead-letters",
         "dead-letters?replayed=true",
         "principals",
+        "endpoints",
         "namespaces/default",
     ):
         status, _, body = await served.call("GET", f"/v1/{path}")
