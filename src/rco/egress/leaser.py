@@ -238,7 +238,9 @@ class Leaser:
         """The store has told its time; the answer that leaves least in doubt is kept for a while."""
         now_s = self._clock.monotonic()
         heard = StoreTime(asked_s, now_s, now_us)
-        self._hit_s = max(2 * heard.vague_s(now_s) + _HIT_S, 0.9 * self._hit_s)
+        # One answer that took long, or was lost, says little of the next: too narrow a window costs a slot, too wide a
+        # one costs every slot behind it.
+        self._hit_s = max(2 * heard.vague_s(now_s) + _HIT_S, 0.5 * self._hit_s)
         old = self._time
         if old is None or now_s - old.heard_s > _TRUST_S or heard.vague_s(now_s) <= old.vague_s(now_s):
             self._time = heard

@@ -12,6 +12,9 @@ from rco.testing.leases import LeaseOptions
 
 __all__ = ["Plan", "draw"]
 
+LIMITED = 0.25
+"""The share of worlds in which a target has limits that bind."""
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One world. Times in seconds, rates as probabilities per occasion; ``()`` of a pair is (least, most)."""
@@ -169,6 +172,8 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         versions=Random(f"versions {seed}").random() < 0.3,  # noqa: S311 - likewise
         move=Random(f"move {seed}").choice((0.3, 1.0)),  # noqa: S311 - likewise
     )
-    # One permit that nodes hand on lets a call through every few seconds: what schedules start every second
-    # would pile up behind it for longer than a world lasts.
-    return msgspec.structs.replace(drawn, schedules=0) if drawn.limit_concurrency == 1 else drawn
+    # Calls are scarce in some worlds, turns and ticks in others: where each waits for the other, a world lasts longer
+    # than it is watched, and standing still cannot be told from waiting.
+    if Random(f"limited {seed}").random() < LIMITED:  # noqa: S311 - likewise
+        return msgspec.structs.replace(drawn, schedules=0, queue=None, versions=False)
+    return msgspec.structs.replace(drawn, limit_rate=None, limit_concurrency=64, limit_budget=1_000)
