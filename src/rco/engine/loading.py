@@ -203,6 +203,9 @@ class Loading:
                     resume = await self._resumed(row, messages)
                     if resume is None:
                         return True
+                    # Those before it are forgotten; read on, a pause among them would come after the resume.
+                    before = messages[: messages.index(resume)]
+                    heard = {one.message_id for one in before if one.kind in _WAITING}
             live = await self._revive(row, gone, resume, begin)
             if live is None:
                 return run_id not in gone

@@ -240,6 +240,23 @@ async def test_a_request_that_comes_late_a_second_time_changes_nothing(node) -> 
     assert (await node.end(run_id)).outcome is Outcome.COMPLETED
 
 
+async def test_a_pause_that_stands_before_the_resume_in_the_inbox_is_not_heard_after_it(node) -> None:
+    @workflow
+    async def patient(ctx: Context, given: None) -> str:
+        return await ctx.signal("go", timeout_s=30)
+
+    await node.start(patient)
+    run_id = await node.open(patient)
+    await node.until(lambda: node.engine.stats().open_in_memory == 1)
+    await pause(node, run_id, "first")
+    await paused(node, run_id)
+    # Both are there when the run is looked at: the second pause says nothing new.
+    await asyncio.gather(pause(node, run_id, "second"), resume(node, run_id, "then"))
+    await node.signal(run_id, "go", "on")
+    assert (await node.end(run_id)).value == "on"
+    assert await kinds(node, run_id) == ["START", "WAIT", "PAUSE", "RESUME", "MESSAGE", "CLOSE"]
+
+
 async def test_terminated_while_paused(node) -> None:
     @workflow
     async def waits(ctx: Context, given: None) -> None:
