@@ -44,3 +44,9 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# One thing\n[a](page.md) [b](#one-thing) [c](gone.md) [d](#nothing) ![e](../out.svg)\n")
     assert broken_links(page, tmp_path.resolve()) == ["gone.md", "#nothing", "../out.svg"]
+
+
+def test_every_how_to_page_is_on_the_page_that_lists_them() -> None:
+    folder = ROOT / "docs" / "how-to"
+    listed = set(re.findall(r"\]\(([a-z-]+\.md)\)", (folder / "README.md").read_text()))
+    assert listed == {page.name for page in folder.glob("*.md")} - {"README.md"}
