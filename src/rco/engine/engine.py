@@ -48,7 +48,7 @@ __all__ = ["Engine", "EngineStats"]
 _pack = msgspec.msgpack.Encoder().encode
 MOVE_WITHIN_S = 10.0
 """How long a run of another node may take to be moved."""
-MOVE_TRIES = 8
+MOVE_TRIES = 20
 """How often a run that gets on while it is tried is tried again, a moment later."""
 RESET_WITHIN_S = 10.0
 """How long a run of another node may take to close."""

@@ -102,7 +102,7 @@ class Moving:
             if tried.status != "busy":
                 return tried
             # A run that is busy stays so for a while, and each asking is a commit of its owner's.
-            await asyncio.sleep(min(1.0, 0.05 * 2**number))
+            await asyncio.sleep(min(0.5, 0.05 * 1.2**number))
         return tried
 
     # -- by the run's owner ----------------------------------------------------------------------------------------

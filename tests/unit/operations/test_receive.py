@@ -35,6 +35,7 @@ def desk(problem: Exception) -> Any:
         clock=clock,
         ids=Ids(clock),
         clearance=OPEN,
+        webhooks=None,
     )
 
 
