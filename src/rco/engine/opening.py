@@ -162,6 +162,9 @@ class Openings:
         if owner.tenure(shard) != opening.tenure:
             self.on_overtaken(row.run_id)
             return
+        if row.run_id in owner.live:
+            # The shard was gained while this was on its way, and what was found in it held this run already.
+            return
         program = self._programs.find(row.workflow, row.version)
         machine = Machine(row.run_id)
         live = Live(row.run_id, machine, opening.start, row.opened_us)

