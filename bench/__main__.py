@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The figures of this machine.")
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of: {', '.join(NAMES)} (default: all)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as a JSON list of objects")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each question; medians are shown (default: 3)")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of each question; medians are shown (default: 2)")
     parser.add_argument("--scale", type=float, default=1.0, help="size of a round; 1 is the published size")
     parser.add_argument("--folder", type=Path, default=Path(".rco"), help="on the disk to be measured (default: .rco)")
     parser.add_argument("--store", choices=[*STORES, "both"], default="both", help="where the rows go (default: both)")

@@ -38,5 +38,5 @@ QUESTION = Question(
     ),
     ask=_ask,
     stores=BOTH,
-    rounds_max=2,
+    rounds_max=1,
 )

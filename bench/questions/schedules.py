@@ -124,5 +124,5 @@ QUESTION = Question(
     ),
     ask=_ask,
     stores=BOTH,
-    rounds_max=2,
+    rounds_max=1,
 )

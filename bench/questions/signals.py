@@ -51,5 +51,5 @@ QUESTION = Question(
     ),
     ask=_ask,
     stores=BOTH,
-    rounds_max=2,
+    rounds_max=1,
 )
