@@ -16,7 +16,7 @@ from rco.errors import Reason, Refused
 from rco.kit.clock import MICROS, iso
 from rco.model.principal import Principal, Role
 from rco.model.wire import TailItem, TailPage
-from rco.operations.access import require
+from rco.operations.access import require_everywhere
 from rco.operations.desk import Desk
 from rco.store.contract.reader import AuditReader
 from rco.store.contract.writer import Seal
@@ -56,10 +56,10 @@ async def tail(
 ) -> TailPage:
     """What came after ``after`` (the ``next`` of the page before), or since ``since_s`` ago where that is not given.
 
-    Waits up to ``wait_s`` for something to come. Needs the administrator's role, as chains span namespaces. Raises
-    ``Refused`` (``MALFORMED``) for a topic or a mark that is none.
+    Waits up to ``wait_s`` for something to come. Needs the administrator's role over all namespaces, as chains span
+    them. Raises ``Refused`` (``MALFORMED``) for a topic or a mark that is none.
     """
-    require(principal, Role.ADMIN)
+    require_everywhere(principal, Role.ADMIN)
     if topic not in TOPICS:
         raise Refused(Reason.MALFORMED, "bad_topic", f"topic: not one of {', '.join(TOPICS)}.")
     from_us = desk.clock.now_us() - round(since_s * MICROS)

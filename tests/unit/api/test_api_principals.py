@@ -36,6 +36,14 @@ async def test_a_token_is_shown_once_and_works_where_it_is_bound(served) -> None
             await outside.runs()
 
 
+async def test_an_administrator_of_one_namespace_follows_no_chain_over_all(served) -> None:
+    made = await served.admin.principals.create(CreatePrincipal(id="local", role="admin", namespaces=["acme"]))
+    assert (await served.admin.tail()).whole
+    async with Client(served.url, made.token) as local:
+        with pytest.raises(Forbidden):
+            await local.tail()
+
+
 async def test_what_was_made_and_revoked_stands_in_the_chain(served) -> None:
     made = await served.admin.principals.create(CreatePrincipal(id="robot", role="viewer"))
     await served.admin.principals.revoke("robot", "left the house")
