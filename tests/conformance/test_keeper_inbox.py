@@ -219,7 +219,9 @@ async def test_an_event_is_delivered_whatever_its_data_looks_like(keeper, desk, 
     await desk.commit(writer, lambda c: c.events.append(desk.event(data=data)))
     (message,) = await keeper.reader.messages(run_id)
     seen = msgspec.msgpack.decode(message.body)
-    assert seen["data"] == (data.decode("utf-8", "replace") if data else None)
+    text = data.decode("utf-8", "replace")
+    # What no text begins with is taken for encrypted, and stays bytes where the keeper makes the message.
+    assert seen["data"] in ((data, text) if data[:1] == b"\xff" else (text,)) if data else seen["data"] is None
     assert (await keeper.reader.event("default", "e")).data == data
 
 

@@ -36,7 +36,7 @@ from rco.engine.waiting import Waits
 from rco.kit.ids import Ids
 from rco.model.effect import EffectFailed
 from rco.model.journal import Kind, decode_segment
-from rco.operations import access, outbox_entry
+from rco.operations import first_admin, outbox_entry
 from rco.store import migrate
 from rco.store.contract.changes import Changes
 from rco.store.sqlite.commit import Committer
@@ -373,5 +373,5 @@ def _files(trap: Trap) -> None:
         return fdopen(*arguments, **named)
 
     os.fdopen = watched  # type: ignore[assignment]
-    _before(access, "_write_token", lambda *_: trap.passing("file.before-token"))
-    _after(access, "_write_token", lambda *_: trap.passing("file.token"))
+    _before(first_admin, "_write_token", lambda *_: trap.passing("file.before-token"))
+    _after(first_admin, "_write_token", lambda *_: trap.passing("file.token"))

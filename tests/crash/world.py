@@ -35,6 +35,7 @@ data_dir: {data}
 server: {{bind_addr: "127.0.0.1:{port}", metrics_addr: "127.0.0.1:{metrics_port}", drain_timeout: 1s}}
 engine: {{park_after: {park_after}, timer_window: 2s}}
 limits: {{max_rps: 5000, burst_rps: 5000}}
+brownout: {{enabled: false}}
 providers:
   shop:
     kind: standard-webhooks
