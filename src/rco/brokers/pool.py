@@ -12,6 +12,8 @@ from rco.errors import BrokerAway
 
 __all__ = ["Pool"]
 
+STOP_S = 10.0
+
 
 class Pool:
     """Keeps the ``kit.lifecycle.Lives`` contract. A start waits for no broker: that one is away keeps nobody else."""
@@ -32,7 +34,12 @@ class Pool:
     async def stop(self) -> None:
         self._stopped = True
         for name in sorted(self._ready):
-            await self._brokers[name].stop()
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await self._brokers[name].stop()
+            except TimeoutError:
+                # It hangs over a connection that is nobody's any more.
+                continue
         self._ready.clear()
 
     def away(self) -> list[str]:

@@ -40,12 +40,15 @@ class Intake:
         self._source: Source | None = None
         self._task: asyncio.Task[None] | None = None
         self._settled = settled
+        self._stopping = False
 
     async def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"rco-intake {self._name}")
 
     async def stop(self) -> None:
         """What is being delivered may still be made durable; it comes again and is recognised."""
+        # A library may lose the cancellation that came as its own wait ended.
+        self._stopping = True
         await stop_task(self._task)
         source, self._source = self._source, None
         if source is not None:
@@ -53,7 +56,7 @@ class Intake:
 
     async def _run(self) -> None:
         failures = 0
-        while True:
+        while not self._stopping:
             try:
                 if self._source is None:
                     self._source = await self._join()
