@@ -89,10 +89,6 @@ class Relaying:
         for feed in self._feeds:
             feed.wake()
 
-    def away(self) -> list[str]:
-        """The brokers that could not be reached when they were last needed."""
-        return self._pool.away()
-
     async def start(self) -> None:
         lives: list[Lives] = [self._pool, *self._feeds, *self._intakes.values()]
         for one in lives:

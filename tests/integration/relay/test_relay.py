@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from tests.integration.service.conftest import SECRET, Downstream, World
+from tests.integration.service.conftest import Downstream, World
 from tests.servers.brokers import SERVERS, Server
 
-from rco.app import build
 from rco.brokers.contract import Outgoing
 from rco.brokers.opening import open_broker
-from rco.client import Client
 from rco.config.settings import Settings
 from rco.errors import BrokerAway
 from rco.relay.options import PublishSettings, SourceSettings
@@ -64,15 +62,6 @@ class Relayed(World):
             sources={"orders": SourceSettings(broker="events", topic=self.topic, group="rco")},
             **more,
         )
-
-    async def start(self) -> None:
-        self.service = await build(self.settings(), environ={"SHOP": SECRET}, migrating=True)
-        await self.service.start()
-        token = (self.folder / "data" / "admin.token").read_text().strip()
-        self.client = await Client(self.service.url, token).__aenter__()
-        import aiohttp
-
-        self.session = aiohttp.ClientSession()
 
 
 @pytest.fixture
