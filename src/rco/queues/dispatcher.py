@@ -362,7 +362,7 @@ class Dispatcher:
         if not wanted:
             return
         for key in wanted:
-            key.asked = True
+            line.ask(key)
         self._begin_read(held)
         try:
             self.reads += 1

@@ -22,7 +22,7 @@ __all__ = ["Key", "Line"]
 class Key:
     """A fairness key in one level."""
 
-    __slots__ = ("asked", "deficit", "items", "level", "more", "name", "ring")
+    __slots__ = ("asked", "deficit", "items", "level", "more", "name", "passed_over", "ring")
 
     def __init__(self, level: int, name: str) -> None:
         self.level, self.name = level, name
@@ -33,6 +33,8 @@ class Key:
         """The store may have waiting runs that are not in ``items``."""
         self.asked = False
         """They are being read."""
+        self.passed_over = False
+        """A run was left to the store since that read began, which may not see it."""
         self.ring: deque[Key] | None = None
         """The list it takes its turn in; ``None``: it runs as much as it may."""
 
@@ -75,7 +77,7 @@ class Line:
         behind = not key.items or key.items[-1].run_id < item.run_id
         if key.more or (behind and len(key.items) >= 2 * self.page):
             # It is found in the store when its turn is near.
-            key.more = True
+            key.more = key.passed_over = True
             return
         self._put(key, item, behind)
 
@@ -120,12 +122,16 @@ class Line:
         key.items = deque(item for item in key.items if item.run_id != run_id)
         return True
 
+    def ask(self, key: Key) -> None:
+        """Its runs are being read from now on; ``fill`` follows, or ``asked`` is taken back."""
+        key.asked, key.passed_over = True, False
+
     def fill(self, key: Key, items: Iterable[Item], without: set[bytes]) -> None:
         """``items`` are the first that wait in the store, up to ``page``, read a moment ago; of ``without`` it has been
         heard since that they do not. What was pushed meanwhile is kept where nothing can be missing before it."""
         found = list(items)
         key.asked = False
-        key.more = len(found) >= self.page
+        key.more = len(found) >= self.page or key.passed_over
         last = found[-1].run_id if found else b""
         kept = {item.run_id: item for item in key.items if not key.more or item.run_id <= last}
         for item in key.items:

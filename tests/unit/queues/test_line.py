@@ -74,10 +74,12 @@ def test_a_turn_waits_for_the_page_of_its_key() -> None:
     assert found.name == "a"
     assert given == [run(0), run(10), run(1), run(2), run(3)]
     # Read while two of them stand in the store as waiting still.
+    one.ask(found)
     one.fill(found, [item(3, "a"), item(4, "a")], set())
     assert found.more
     assert one.next() == item(4, "a")
     assert one.next() is found
+    one.ask(found)
     one.fill(found, [item(5, "a")], set())
     assert one.next() == item(5, "a")
     assert one.next() is None
@@ -93,6 +95,21 @@ def test_what_was_heard_since_a_read_counts_more() -> None:
     one.fill(key, [item(0), item(1)], {run(1)})
     assert [found.run_id for found in key.items] == [run(0)]
     assert one.waiting == 2
+
+
+def test_what_comes_while_its_key_is_read_is_read_again() -> None:
+    """The read does not see it, and nothing else would say that it waits."""
+    one = line(page=2)
+    key = one.key(5, "")
+    key.more = True
+    one.ask(key)
+    one.push(item(1))
+    one.fill(key, [], set())
+    assert one.next() is key
+    one.ask(key)
+    one.fill(key, [item(1)], set())
+    assert one.next() == item(1)
+    assert one.next() is None
 
 
 def test_other_limits_count_from_the_next_turn_on() -> None:
@@ -136,22 +153,44 @@ STEPS = st.lists(
         st.tuples(st.just("next"), st.just(0), st.just(0)),
         st.tuples(st.just("close"), st.integers(0, 20), st.just(0)),
         st.tuples(st.just("drop"), st.integers(0, 20), st.just(0)),
+        st.tuples(st.just("read"), st.just(0), st.just(0)),
     ),
     max_size=200,
 )
 
 
 @settings(deadline=None, max_examples=300)
-@given(steps=STEPS, page=st.integers(1, 6), concurrency=st.integers(1, 6), per_key=st.integers(1, 4))
+@given(
+    steps=STEPS, page=st.integers(1, 6), concurrency=st.integers(1, 6), per_key=st.integers(1, 4), late=st.booleans()
+)
 def test_limits_order_and_fairness_hold_in_any_history(
-    steps: list[tuple[str, int, int]], page: int, concurrency: int, per_key: int
+    steps: list[tuple[str, int, int]], page: int, concurrency: int, per_key: int, late: bool
 ) -> None:
-    """Beside the line stands what is really so: who waits, as the store would have it."""
+    """Beside the line stands what is really so: who waits, as the store would have it. A read may be answered late:
+    what happens meanwhile it does not see."""
     one = line(page=page, concurrency=concurrency, per_key_concurrency=per_key, weights=WEIGHTS)
     waiting: dict[bytes, Item] = {}
     running: dict[bytes, str] = {}
     since: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
     """By key that waits and may run: turns of others of its level since its own, or since it came to wait."""
+
+    reads: list[tuple[Key, list[Item], set[bytes]]] = []
+
+    def ask(key: Key) -> None:
+        if not key.asked:
+            one.ask(key)
+            heads = sorted(one.run_id for one in waiting.values() if (one.priority, one.key) == (key.level, key.name))
+            reads.append((key, [waiting[run_id] for run_id in heads[:page]], set()))
+
+    def answer() -> None:
+        while reads:
+            key, found, without = reads.pop()
+            if one.keys.get((key.level, key.name)) is key:
+                one.fill(key, found, without)
+
+    def heard(run_id: bytes) -> None:
+        for _, _, without in reads:
+            without.add(run_id)
 
     def may_run(key: str) -> bool:
         return sum(name == key for name in running.values()) < per_key
@@ -169,20 +208,26 @@ def test_limits_order_and_fairness_hold_in_any_history(
                 since[level, put.key] += Counter()
         elif what == "drop" and waiting:
             gone = sorted(waiting)[which % len(waiting)]
+            heard(gone)
             one.drop(gone)
             del waiting[gone]
         elif what == "close" and running:
             gone = sorted(running)[which % len(running)]
+            heard(gone)
             assert one.release(gone)
             del running[gone]
+        elif what == "read":
+            answer()
         elif what == "next" and one.has_room:
             found = one.next()
             while isinstance(found, Key):
-                heads = sorted(
-                    one.run_id for one in waiting.values() if (one.priority, one.key) == (found.level, found.name)
-                )
-                one.fill(found, [waiting[run_id] for run_id in heads[:page]], set())
+                ask(found)
+                if late:
+                    break
+                answer()
                 found = one.next()
+            if isinstance(found, Key):
+                continue
             able = [one for one in waiting.values() if may_run(one.key)]
             if found is None:
                 assert not able
