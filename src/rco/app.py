@@ -57,6 +57,7 @@ from rco.model.event import Event
 from rco.model.queue import Queue
 from rco.model.schedule import Schedule
 from rco.objects.content import ContentStore
+from rco.objects.contract import Objects
 from rco.operations.access import Access, mint_token
 from rco.operations.bulk_run import bulk_program
 from rco.operations.clearance import OPEN, GrantFor, Granting
@@ -68,6 +69,8 @@ from rco.operations.observe import observe, observe_history
 from rco.operations.observe_queues import observe_queues
 from rco.operations.observe_schedules import observe_schedules
 from rco.operations.outbox_entry import take_entry
+from rco.operations.payload_gc import PayloadGc
+from rco.operations.payload_meter import PayloadMeter
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted, receive
 from rco.operations.relaying import Relaying, say_goodbye
@@ -78,6 +81,8 @@ from rco.operations.store_health import StoreHealth
 from rco.operations.unwell import Unwell
 from rco.operations.version_run import move_program
 from rco.operations.versions import announce
+from rco.payloads.fetching import fetching
+from rco.payloads.keeping import PayloadStore
 from rco.queues.dispatcher import Dispatcher
 from rco.router.table import RoutingTable
 from rco.scheduler.quota import Quota
@@ -130,6 +135,7 @@ class Service:
         self._migrating = migrating
         self._granting: Granting | None = None
         self._contents: ContentStore | None = None
+        self._opened_objects: Objects | None = None
         self._clock = SystemClock()
         self._began_us = self._clock.now_us()
         self._ids = Ids(self._clock)
@@ -236,6 +242,8 @@ class Service:
             from rco.encryption.revealing import revealing
 
             opened = revealing(opened, keys)
+        payloads = await self._payloads(settings, keeper, keys)
+        opened = fetching(opened, payloads, self._payload_trouble)
         await announce(keeper.reader, node, self._versions.digests, self._versions.name, clock.now_us())
         programs = Programs(*self._programs(self._versions))
         engine = Engine(
@@ -249,6 +257,7 @@ class Service:
             options=settings.engine,
             ownership=keeper.ownership,
             inherit=as_it_is if self._granting is None else self._granting.authority.inherited,
+            payloads=payloads,
         )
         keeper.on_mail(engine.wake)
         assert self._egress.gates is not None
@@ -290,6 +299,7 @@ class Service:
             metrics=self.metrics,
             log=self.log,
             retention=Retention(keeper.retaining, settings.retention),
+            payload_gc=None if payloads is None else self._payload_gc(settings, payloads, keeper),
             spaces=self._spaces,
             clearance=self._granting or OPEN,
             namespace_keys=keys,
@@ -321,6 +331,9 @@ class Service:
         self._desk.retention.begin(self._desk)
         self._stops.append(self._desk.retention.stop)
         await engine.start()
+        if self._desk.payload_gc is not None:
+            self._desk.payload_gc.begin(self._desk)
+            self._stops.append(self._desk.payload_gc.stop)
         self._stops.append(partial(engine.stop, settings.server.drain_timeout_s))
         await scheduler.start()
         self._stops.append(scheduler.stop)
@@ -668,16 +681,54 @@ class Service:
 
         return Deferred(make, ready=memory.settle, failed=self._broken)
 
+    async def _objects(self, settings: Settings) -> Objects:
+        """The keeper of objects, opened once for all who use it."""
+        if self._opened_objects is None:
+            from rco.objects.opening import open_objects
+
+            objects = open_objects(
+                settings.objects, self._data, clock=self._clock, ids=self._ids, resolve=self._secrets
+            )
+            await objects.start()
+            self._stops.append(objects.stop)
+            self._opened_objects = objects
+        return self._opened_objects
+
+    async def _payloads(self, settings: Settings, keeper: Keeper, keys: Keys | None) -> PayloadStore | None:
+        """Where large payloads are kept: where they are to be, and where some are from before."""
+        options = settings.payloads
+        if not options.object_store_over_bytes and not await keeper.reader.any_payloads():
+            return None
+        sealing = None
+        if keys is not None:
+            from rco.encryption.objects import ObjectSealing
+
+            sealing = ObjectSealing(keys)
+        return PayloadStore(
+            await self._objects(settings),
+            await keeper.reader.payload_space(),
+            self._ids,
+            over_bytes=options.object_store_over_bytes,
+            put_timeout_s=options.put_timeout_s,
+            sealing=sealing,
+            told=PayloadMeter(self.metrics, self._payload_trouble),
+        )
+
+    def _payload_gc(self, settings: Settings, payloads: PayloadStore, keeper: Keeper) -> PayloadGc:
+        from rco.payloads.sweeping import Sweeper
+
+        return PayloadGc(Sweeper(payloads.objects, keeper.reader, payloads.space), settings.payloads)
+
+    def _payload_trouble(self, problem: BaseException) -> None:
+        self.log.warning("payloads.behind", error=problem)
+
     async def _content(self, settings: Settings, keeper: Keeper) -> tuple[dict[str, App], dict[str, ReadyCheck]]:
         """The content store's routes and what must hold for them, where they are wanted."""
         if not settings.content.enabled:
             return {}, {}
-        from rco.objects.opening import open_objects
         from rco.server.content import ContentApp
 
-        objects = open_objects(settings.objects, self._data, clock=self._clock, ids=self._ids, resolve=self._secrets)
-        await objects.start()
-        self._stops.append(objects.stop)
+        objects = await self._objects(settings)
         self._contents = ContentStore(objects)
         app = ContentApp(
             self._contents,
@@ -720,6 +771,8 @@ class Service:
                 raise ConfigInvalid("amnesia does not change while the service runs", cure="Restart it.", key="amnesia")
             if settings.audit != self.settings.audit:
                 raise ConfigInvalid("audit does not change while the service runs", cure="Restart it.", key="audit")
+            if settings.payloads != self.settings.payloads:
+                raise ConfigInvalid("payloads do not change while the service runs", cure="Restart it.", key="payloads")
             if settings.encryption != self.settings.encryption:
                 raise ConfigInvalid(
                     "encryption does not change while the service runs", cure="Restart it.", key="encryption"

@@ -15,6 +15,7 @@
     ├── BrokerAway                  a broker does not answer, or not now
     ├── BrokerRefused               a broker will never take this message
     ├── StoreError                  the keeper could not do its work
+    │   ├── ObjectsAway             the object store gives no answer, or takes nothing
     │   ├── StoreLocked             another process owns this database
     │   ├── Fenced                  a newer owner took over; this one must stop
     │   └── SchemaOutdated          migrations are missing, or the schema is newer than the code
@@ -54,6 +55,7 @@ __all__ = [
     "Forbidden",
     "Misuse",
     "NotFound",
+    "ObjectsAway",
     "Overloaded",
     "PayloadErased",
     "PayloadLocked",
@@ -214,6 +216,12 @@ class StoreError(RcoError):
     """The store could not do its work."""
 
     code = "store_error"
+
+
+class ObjectsAway(StoreError):
+    """The object store gives no answer, or takes nothing."""
+
+    code = "objects_away"
 
 
 class StoreLocked(StoreError):

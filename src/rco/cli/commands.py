@@ -59,6 +59,12 @@ COMMANDS = (
     Command("rco.cli.doctor:doctor", "doctor", "Say what is wrong with a deployment, and what to do about it.", _CARE),
     Command("rco.cli.nodes:app", "node", "See which processes own the work, and take one out of service.", _CARE),
     Command("rco.cli.retention:app", "retention", "See what is dropped when its time is over, and drop it now.", _CARE),
+    Command(
+        "rco.cli.payloads:app",
+        "payloads",
+        "See the payloads in the object store, and remove what nothing refers to.",
+        _CARE,
+    ),
     Command("rco.cli.store:app", "store", "Trim what is old out of a store, and accept what it lost.", _CARE),
     Command("rco.cli.datasource:app", "datasource", "Prepare databases of your own for transactional steps.", _CARE),
     Command("rco.cli.outbox:app", "outbox", "Start runs and send signals by SQL, inside your own transactions.", _CARE),

@@ -14,6 +14,7 @@ from rco.client.answers import decode, error_of
 from rco.client.endpoints import EndpointsClient
 from rco.client.namespace_keys import NamespaceKeys
 from rco.client.namespaces import NamespacesClient
+from rco.client.payloads import PayloadsClient
 from rco.client.principals import PrincipalsClient
 from rco.client.queues import Queues
 from rco.client.retention import RetentionClient
@@ -86,6 +87,7 @@ class Client:
         self.schedules = Schedules(self._ask)
         self.queues = Queues(self._ask)
         self.retention = RetentionClient(self._ask)
+        self.payloads = PayloadsClient(self._ask)
         self.namespaces = NamespacesClient(self._ask)
         self.principals = PrincipalsClient(self._ask)
         self.endpoints = EndpointsClient(self._ask)

@@ -29,6 +29,7 @@ from rco.model.subscription import Subscription
 from rco.model.target import Credential, Rule, Target, TargetProbe
 from rco.objects import options as objects
 from rco.operations.policy import rule_problem
+from rco.payloads import options as payloads
 from rco.scheduler.commit import input_of
 from rco.scheduler.ticks import Calendars, Ticks
 from rco.store.options import faults
@@ -109,6 +110,9 @@ def check_settings(settings: Settings, report: Report) -> None:
     for name, message, cure in webhooks.faults(settings.webhooks):
         report(name, message, cure)
     for name, message, cure in objects.faults(settings.objects, settings.content, enforce=settings.capability.enforce):
+        report(name, message, cure)
+    shared = settings.store.path.startswith(("postgres:", "postgresql:", "env:", "file:/"))
+    for name, message, cure in payloads.faults(settings.payloads, place=settings.objects.place, shared=shared):
         report(name, message, cure)
     for name, message, cure in audit.faults(settings.audit, amnesia=settings.amnesia.enabled):
         report(name, message, cure)

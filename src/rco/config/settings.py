@@ -29,6 +29,7 @@ from rco.model.schedule import ScheduleSpec
 from rco.model.subscription import Subscription
 from rco.model.target import NamespaceLimits, Target
 from rco.objects.options import ContentOptions, ObjectOptions
+from rco.payloads.options import PayloadOptions
 from rco.queues.options import QueueOptions
 from rco.relay.options import PublishSettings, SourceSettings
 from rco.scheduler.options import SchedulerOptions
@@ -131,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vault: VaultOptions = VaultOptions()
     objects: ObjectOptions = ObjectOptions()
     content: ContentOptions = ContentOptions()
+    payloads: PayloadOptions = PayloadOptions()
     graphql: GraphqlOptions = GraphqlOptions()
     retention: RetentionOptions = RetentionOptions()
     namespaces: dict[str, Quotas] = {}

@@ -34,6 +34,8 @@ class StartAsk(msgspec.Struct, frozen=True, kw_only=True):
     """Whose turn it takes: runs of other keys are not held up by many of this one."""
     priority: int | None = None
     """0 (first) to 9; ``None``: the queue's own."""
+    of_event: bool = False
+    """``input`` is an event as a workflow is given it: its ``data`` are what may be large."""
     grant_for: Callable[[bytes], Any] | None = None
     """Gives what the run that gets this identity holds: plain data, kept in its first record."""
 

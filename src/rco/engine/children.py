@@ -12,11 +12,13 @@ from rco.engine.machine import Machine
 from rco.engine.operation import ChildRun
 from rco.engine.owner import Owner
 from rco.engine.program import Programs
+from rco.engine.referring import Referring
 from rco.engine.waiting import Waits
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
-from rco.model.journal import Kind, Record
+from rco.model.journal import Kind, Record, encode_body
 from rco.model.message import Message
+from rco.model.payload import as_value
 from rco.model.run import Mode, Outcome, RunRow
 
 __all__ = ["Children", "Inherit", "as_it_is"]
@@ -39,6 +41,8 @@ class Children:
         self._programs = programs
         self._waits = waits
         self._inherit = inherit
+        self.referring: Referring | None = None
+        """Who keeps inputs that are too large for the journal."""
         owner.on_close.append(self._tell_parent)
 
     def arm(self, live: Live, op: ChildRun[Any]) -> None:
@@ -62,6 +66,15 @@ class Children:
         }
         if live.grant is not None:
             start["grant"] = self._inherit(live.grant, live.run_id, run_id)
+        first = Record(Kind.START, "", now, b"", start)
+        packed = encode_body(first, start)
+        if len(packed) > owner.over_bytes and self.referring is not None:
+            if op.kept is None:
+                self.referring.first(live, op, _pack(op.input))
+                return
+            if op.kept.reference is not None:
+                packed = encode_body(first, {**start, "input": as_value(op.kept.reference)})
+                owner.use(live.shard, run_id, op.kept.reference)
         machine = Machine(run_id)
         child = Live(run_id, machine, start, now)
         changes = owner.writer.changes(live.shard)
@@ -89,7 +102,7 @@ class Children:
         )
         owner.append(live, Record(Kind.CHILD, op.key, now, op.fp, [run_id, op.workflow]))
         owner.opened(child)
-        owner.append(child, Record(Kind.START, "", now, b"", start))
+        owner.append(child, first, packed)
         if program is None:
             owner.loop.call_soon(owner.block, child, {"cause": "no such workflow", "message": op.workflow})
             return
@@ -104,6 +117,9 @@ class Children:
     def drop(self, live: Live, op: ChildRun[Any]) -> None:
         """Nobody waits for the child any more: cancel it."""
         if op.run_id is None:
+            keeping = live.tasks.pop(op.key, None)
+            if keeping is not None:
+                keeping.cancel()
             return
         owner = self._owner
         now = owner.clock.now_us()
@@ -116,20 +132,30 @@ class Children:
             return
         owner = self._owner
         result = [outcome.value, value]
+        stored: list[Any] | None = None
+        if live.kept is not None and live.kept.reference is not None:
+            stored = [outcome.value, as_value(live.kept.reference)]
+            owner.use(live.shard, live.parent, live.kept.reference)
         message_id = f"child:{id_text(live.run_id)}"
         parent = owner.live.get(live.parent)
         if parent is not None and not parent.ending:
             op = parent.machine.pending.get(live.parent_key)
             if type(op) is ChildRun and op.run_id == live.run_id:
                 # Both are here: the child's end and the parent's knowledge of it are one commit.
-                self._waits.take_child(parent, op, message_id, result)
+                self._waits.take_child(parent, op, message_id, result, stored)
                 # It is driven on in a later turn, which may be a later commit; what it let go by this is part of this.
                 owner.let_go(parent)
                 owner.loop.call_soon(self._drive, parent)
                 return
         owner.writer.changes(live.shard).messages.append(
             Message(
-                live.parent, message_id, "child", live.parent_key, _pack(result), owner.clock.now_us(), live.namespace
+                live.parent,
+                message_id,
+                "child",
+                live.parent_key,
+                _pack(result if stored is None else stored),
+                owner.clock.now_us(),
+                live.namespace,
             )
         )
 

@@ -11,13 +11,15 @@ import msgspec
 from rco.engine.live import Live
 from rco.engine.operation import Effect
 from rco.engine.owner import Owner
+from rco.engine.referring import Referring
 from rco.errors import CodeChanged, Misuse
 from rco.kit.canonical import canonical_json
 from rco.kit.clock import MICROS
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.effect import Answer, Attempt, EffectFailed
-from rco.model.journal import Kind, Record
+from rco.model.journal import Kind, Record, encode_body
+from rco.model.payload import as_value
 from rco.model.run import Mode
 from rco.model.target import Repeat
 from rco.store.contract.changes import Moved
@@ -43,6 +45,8 @@ class Effects:
         self.doubted = 0
         self.on_doubt: Callable[[Live, Effect[Any]], None] = _wait
         """Told of every step that is in doubt, when it comes to be and when it is loaded."""
+        self.referring: Referring | None = None
+        """Who keeps results that are too large for the journal."""
         self._held_off: dict[tuple[bytes, str], tuple[Live, Effect[Any]]] = {}
         """Those in memory that wait because something is closed or used up."""
         self._tidy_at = _TIDY_AT
@@ -144,6 +148,12 @@ class Effects:
                     raise ValueError(f"it is {len(packed)} bytes, the limit is {owner.options.value_limit_bytes}")
                 # What the workflow sees now must be what it will see in a replay.
                 answer = _unpack(packed)
+                if len(packed) > owner.over_bytes:
+                    self._by_reference(live, op, answer, packed, decisions)
+                    return
+            elif type(answer) is str and len(answer) > owner.over_bytes:
+                self._by_reference(live, op, answer, _pack(answer), decisions)
+                return
         except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as problem:
             text = f"the result cannot be stored: {problem}. Return plain data (dict, list, str, numbers)."
             self._end(
@@ -154,6 +164,32 @@ class Effects:
         if decisions:
             owner.writer.changes(live.shard).decisions.extend(decisions)
         owner.append(live, Record(Kind.STEP_END, op.key, owner.clock.now_us(), op.fp, [1, answer, op.tried + 1]))
+        owner.drive(live)
+
+    def _by_reference(
+        self, live: Live, op: Effect[Any], answer: Any, packed: bytes, decisions: tuple[Decision, ...]
+    ) -> None:
+        """The step is done, and its result waits until it is kept; the attempt counts as under way until then."""
+        live.tasks[op.key] = self._owner.loop.create_task(self._keep(live, op, answer, packed, decisions))
+
+    async def _keep(
+        self, live: Live, op: Effect[Any], answer: Any, packed: bytes, decisions: tuple[Decision, ...]
+    ) -> None:
+        assert self.referring is not None
+        kept = await self.referring.insist(live, packed)
+        owner = self._owner
+        if live.machine.pending.get(op.key) is not op or live.ending:
+            return
+        live.tasks.pop(op.key, None)
+        self.ok += 1
+        if decisions:
+            owner.writer.changes(live.shard).decisions.extend(decisions)
+        record = Record(Kind.STEP_END, op.key, owner.clock.now_us(), op.fp, [1, answer, op.tried + 1])
+        stored = None
+        if kept.reference is not None:
+            stored = encode_body(record, [1, as_value(kept.reference), op.tried + 1])
+            owner.use(live.shard, live.run_id, kept.reference)
+        owner.append(live, record, stored)
         owner.drive(live)
 
     def _end(self, live: Live, op: Effect[Any], body: list[Any], decisions: tuple[Decision, ...]) -> None:

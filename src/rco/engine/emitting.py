@@ -13,15 +13,18 @@ from rco.engine.live import Live
 from rco.engine.opening import Opening, Openings
 from rco.engine.operation import Emit, Mark
 from rco.engine.owner import Owner
+from rco.engine.referring import Referring
 from rco.errors import RcoError
 from rco.kit.canonical import canonical_json
 from rco.kit.ids import id_text
 from rco.model.event import Event
 from rco.model.journal import Kind, Record
 from rco.model.letter import DeadLetter
+from rco.model.payload import Reference
 from rco.store.contract.changes import Admission, Admitted, StartKey
+from rco.store.contract.payloads import PayloadUse, UserKind
 
-__all__ = ["Ask", "Emitting", "Started", "Starts"]
+__all__ = ["Ask", "Emitting", "Started", "Starts", "use_by_event"]
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -50,6 +53,8 @@ class Emitting:
         self._owner = owner
         self._openings = openings
         self._starts = starts
+        self.referring: Referring | None = None
+        """Who keeps data that are too large for a row."""
 
     def arm(self, live: Live, op: Any) -> None:
         owner = self._owner
@@ -57,13 +62,23 @@ class Emitting:
         if type(op) is Mark:
             owner.append(live, Record(op.kind, op.key, now, op.fp, op.body))
             return
-        event = self._event(live, op, now)
+        event = kept = self._event(live, op, now)
+        reference = None
+        if len(event.data) > owner.over_bytes and self.referring is not None:
+            if op.kept is None:
+                self.referring.first(live, op, event.data, json=True)
+                return
+            reference = op.kept.reference
         changes = owner.writer.changes(live.shard)
-        changes.events.append(event)
+        if reference is not None:
+            kept = msgspec.structs.replace(event, data=reference.encoded())
+            changes.payloads.append(use_by_event(reference, event))
+        changes.events.append(kept)
         started = self._starts(event)
         for one in started.asks:
             try:
-                opening = self._openings.prepare(one.ask, claimed=True)
+                given = reference if one.ask.of_event else None
+                opening = self._openings.prepare(one.ask, claimed=True, reference=given)
             except RcoError as problem:
                 started.failed.append((one.subscription, str(problem)))
                 continue
@@ -71,13 +86,17 @@ class Emitting:
         for subscription, cause in started.failed:
             for listener in owner.on_letter:
                 listener(subscription)
-            changes.letters.append(
-                DeadLetter(letter_id=owner.ids.uuid7(), event=event, subscription=subscription, cause=cause, at_us=now)
+            letter = DeadLetter(
+                letter_id=owner.ids.uuid7(), event=kept, subscription=subscription, cause=cause, at_us=now
             )
+            changes.letters.append(letter)
+            if reference is not None:
+                changes.payloads.append(PayloadUse(reference.name, UserKind.LETTER, letter.letter_id, live.namespace))
         owner.append(live, Record(Kind.EMIT, op.key, now, op.fp, [event.id, event.type, event.subject]))
 
     def _open(self, live: Live, opening: Opening, one: Ask) -> None:
         changes = self._owner.writer.changes(live.shard)
+        changes.payloads.extend(opening.payloads)
         if one.keyed:
             # Whether the key is free is known only in the transaction, so this part of it is conditional.
             key = StartKey(live.namespace, one.ask.key or "", b"", opening.row.run_id)
@@ -99,7 +118,10 @@ class Emitting:
             self._openings.begin(opening)
 
     def drop(self, live: Live, op: Any) -> None:
-        """Emits and marks resolve as they are armed; nothing can be pending."""
+        """Emits and marks resolve as they are armed; only data that are being kept can be pending."""
+        keeping = live.tasks.pop(op.key, None)
+        if keeping is not None:
+            keeping.cancel()
 
     def _event(self, live: Live, op: Emit, now: int) -> Event:
         run = id_text(live.run_id)
@@ -116,6 +138,11 @@ class Emitting:
             origin=f"run:{run}",
             trace=live.trace,
         )
+
+
+def use_by_event(reference: Reference, event: Event) -> PayloadUse:
+    """That ``event`` refers to its data."""
+    return PayloadUse(reference.name, UserKind.EVENT, event.id.encode("utf-8", "surrogatepass"), event.namespace)
 
 
 def _lost(_: BaseException) -> None:

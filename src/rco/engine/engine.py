@@ -29,6 +29,7 @@ from rco.engine.patching import Patch, Patches
 from rco.engine.probing import Probed, Probes
 from rco.engine.program import Program, Programs
 from rco.engine.queueing import Queueing
+from rco.engine.referring import Payloads, Referring
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.errors import Conflict, NotFound, Overloaded, Reason, Refused
@@ -37,9 +38,11 @@ from rco.kit.ids import Ids, id_text
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
 from rco.model.message import Message
+from rco.model.payload import Reference, as_value, loaded
 from rco.model.run import Mode, Outcome, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted
 from rco.store.contract.ownership import Ownership, Shards, SoleOwner
+from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Flushed, Writer
 
@@ -71,6 +74,8 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     reads_failed: int
     backlog: int
+    payloads_waiting: int
+    """Values that the object store did not take yet."""
 
 
 class Engine:
@@ -89,6 +94,7 @@ class Engine:
         options: EngineOptions | None = None,
         ownership: Ownership | None = None,
         inherit: Inherit = as_it_is,
+        payloads: Payloads | None = None,
     ) -> None:
         options = options or EngineOptions()
         ownership = ownership or SoleOwner()
@@ -118,6 +124,8 @@ class Engine:
                 SetAttribute: Attributes(owner),
             }
         )
+        self._referring = Referring(owner, payloads, random)
+        self._effects.referring = self._children.referring = emitting.referring = self._referring
         self._ending = Ending(owner, reader)
         self._insisting = Insisting(owner.loop)
         self._loading = Loading(owner, reader, programs, self._waits, self._effects, self._insisting, self.queueing)
@@ -253,9 +261,21 @@ class Engine:
         """Raise ``Overloaded`` when there is no room for ``count`` more runs."""
         self._openings.admit(count)
 
-    def prepare(self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None) -> Opening:
-        """What opening a run writes, for an admission of the caller's own. Pass it to ``begin`` after the commit."""
-        return self._openings.prepare(ask, claimed=claimed, run_id=run_id)
+    @property
+    def over_bytes(self) -> int:
+        """What is larger is kept by reference."""
+        return self._owner.over_bytes
+
+    async def keep(self, namespace: str, data: bytes, *, json: bool = False) -> Reference:
+        """Keep a payload that somebody sends, before what refers to it is written. Raises ``ObjectsAway``."""
+        return await self._referring.keep(namespace, data, json=json)
+
+    def prepare(
+        self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None, reference: Reference | None = None
+    ) -> Opening:
+        """What opening a run writes, for an admission of the caller's own, with the opening's ``payloads``. Pass it to
+        ``begin`` after the commit. ``reference``: where its input, of an event the data, is kept."""
+        return self._openings.prepare(ask, claimed=claimed, run_id=run_id, reference=reference)
 
     def begin(self, opening: Opening) -> None:
         """Run an opened run's code. The opening must be committed."""
@@ -267,16 +287,19 @@ class Engine:
 
         The same key with the same workflow and input gives the same run; another request raises ``Conflict``. Raises
         ``Overloaded`` when a bound is reached, ``NotFound`` for an unknown workflow, ``Misuse`` for an input that
-        cannot be stored.
+        cannot be stored, ``ObjectsAway`` for one that is too large for the journal when the object store is away.
         """
         self._openings.admit(self._openings.room_for(ask))
         opening = self._openings.prepare(ask)
+        if len(opening.segment) > self._owner.over_bytes:
+            opening = await self._kept(ask, opening)
         admission = Admission(
             done=_ignore,
             failed=_ignore,
             start_keys=[opening.start_key] if opening.start_key is not None else [],
             opened=[(opening.row, opening.segment)],
             accepted=[opening.decision],
+            payloads=opening.payloads,
         )
         admitted = await self.submit(
             shard_of(opening.row.run_id), admission, lambda outcome: self._begin_if(outcome, opening)
@@ -289,6 +312,16 @@ class Engine:
             f"start key {ask.key!r} stands for another request, run {id_text(admitted.run_id)}.",
             cure="Use a new key, or send the same workflow and input.",
         )
+
+    async def _kept(self, ask: StartAsk, opening: Opening) -> Opening:
+        """The same with its input by reference, where that is what makes it large."""
+        data = _pack(ask.input)
+        if len(data) <= self._owner.over_bytes:
+            return opening
+        reference = await self._referring.keep(ask.namespace, data)
+        # What was asked before may not be so any more.
+        self._openings.admit(self._openings.room_for(ask))
+        return self._openings.prepare(ask, reference=reference)
 
     def _begin_if(self, outcome: Admitted, opening: Opening) -> None:
         if outcome.status == "accepted":
@@ -315,6 +348,8 @@ class Engine:
         changes = self._writer.changes(shard)
         changes.admissions.append(admission)
         changes.records += 1
+        if admission.payloads:
+            changes.payloads.extend(admission.payloads)
         admitted = await future
         if admitted.status == "quota":
             for listener in self._on_quota:
@@ -340,9 +375,15 @@ class Engine:
                     f"run {id_text(run_id)} has {len(live.inbox)} unread signals, the limit.",
                     cure="Send no more until it reads them.",
                 )
-        await self._send(
-            Message(run_id, message_id, "signal", name, _pack(value), self._clock.now_us(), namespace), decision
-        )
+        body = _pack(value)
+        message = Message(run_id, message_id, "signal", name, body, self._clock.now_us(), namespace)
+        if len(body) > self._owner.over_bytes:
+            reference = await self._referring.keep(namespace, body)
+            written = _pack(as_value(reference))
+            message = msgspec.structs.replace(message, body=loaded(written, {reference.name: body}))
+            await self._send(message, decision, written, [PayloadUse(reference.name, UserKind.RUN, run_id)])
+            return True
+        await self._send(message, decision)
         return True
 
     async def cancel(
@@ -407,8 +448,14 @@ class Engine:
         message_id = f"settle:{self._ids.ulid()}"
         await self._send(Message(run_id, message_id, "settle", key, body, self._clock.now_us(), namespace), decision)
 
-    async def _send(self, message: Message, decision: Decision) -> None:
-        admission = Admission(done=_ignore, failed=_ignore, messages=[message], accepted=[decision])
+    async def _send(
+        self, message: Message, decision: Decision, written: bytes | None = None, payloads: Iterable[PayloadUse] = ()
+    ) -> None:
+        """``written``: the body as it is stored, where it refers to ``payloads``."""
+        stored = message if written is None else msgspec.structs.replace(message, body=written)
+        admission = Admission(
+            done=_ignore, failed=_ignore, messages=[stored], accepted=[decision], payloads=list(payloads)
+        )
         admitted = await self.submit(
             shard_of(message.run_id), admission, lambda outcome: self._deliver_if(outcome, message)
         )
@@ -472,7 +519,7 @@ class Engine:
         same fork; one after a crash in between finishes what was begun. Raises what ``fork`` does, before anything is
         closed, and ``Conflict`` when the closing is not seen in time."""
         self._openings.admit()
-        step, _ = await self._forking.copied(row, ask)
+        step = (await self._forking.copied(row, ask)).step
         if row.mode is not Mode.CLOSED:
             await self.terminate(row, f"reset to step {step}", decision)
             if await self.result(row.run_id, RESET_WITHIN_S) is None:
@@ -518,6 +565,7 @@ class Engine:
             refused=self._openings.refused,
             reads_failed=self._insisting.failed,
             backlog=self._writer.backlog,
+            payloads_waiting=self._referring.waiting,
         )
 
     def on_opened(self, listener: Callable[[str], None]) -> None:

@@ -24,9 +24,11 @@ from rco.kit.digest import digest
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, decode_segment, encode_record
+from rco.model.payload import Reference, holds_reference, references
 from rco.model.queue import Place
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
 from rco.store.contract.changes import Admission, Admitted, StartKey
+from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.store.contract.reader import Reader
 
 __all__ = ["ForkAsk", "Forking", "failed_step", "prefix"]
@@ -48,6 +50,14 @@ class ForkAsk(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = ""
     reason: str = ""
     undone: bool = False
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """What a fork at ``step`` copies. ``stored``: the same as it is written, where it refers to payloads."""
+
+    step: str
+    kept: list[Record]
+    stored: list[Record] | None = None
 
 
 def failed_step(records: list[Record]) -> str | None:
@@ -100,12 +110,14 @@ class Forking:
 
     async def fork(self, row: RunRow, ask: ForkAsk) -> Started:
         """Open the fork; durable when this returns. See ``Engine.fork``."""
-        step, kept = await self.copied(row, ask)
+        copied = await self.copied(row, ask)
+        step, kept = copied.step, copied.kept
         now = self._owner.clock.now_us()
         run_id = self._owner.new_run_id()
         segments, start = self._records(row, ask, step, kept)
         if start.get("grant") is not None:
             start["grant"] = self._inherit(start["grant"], row.run_id, run_id)
+        written, payloads = self._written(copied, segments, row, ask)
         place = None
         if start.get("queue") is not None:
             # It does the work again, so it waits for a permit again.
@@ -129,7 +141,8 @@ class Forking:
             done=_ignore,
             failed=_ignore,
             start_keys=[key],
-            opened=[(fork, b"".join(map(encode_record, segments)))],
+            opened=[(fork, written)],
+            payloads=[PayloadUse(one.name, UserKind.RUN, run_id) for one in payloads],
             accepted=self._decisions(row, fork, ask, step, len(kept)),
         )
         admitted = await self._submit(shard_of(run_id), admission, lambda outcome: self._begin(outcome, fork))
@@ -141,7 +154,19 @@ class Forking:
             f"key {ask.key!r} stands for a fork at another step, run {id_text(admitted.run_id)}.", cure="Use a new key."
         )
 
-    async def copied(self, row: RunRow, ask: ForkAsk) -> tuple[str, list[Record]]:
+    def _written(
+        self, copied: Copied, segments: list[Record], row: RunRow, ask: ForkAsk
+    ) -> tuple[bytes, list[Reference]]:
+        """The fork's first segment, with what the original refers to as references, and those."""
+        if copied.stored is None:
+            return b"".join(map(encode_record, segments)), []
+        stored, start = self._records(row, ask, copied.step, copied.stored)
+        # Whatever was changed in it since, the input may be a reference.
+        start.update({name: value for name, value in segments[0].body.items() if name != "input"})
+        data = b"".join(map(encode_record, stored))
+        return data, [one for record in stored for one in references(encode_record(record)[4:])]
+
+    async def copied(self, row: RunRow, ask: ForkAsk) -> Copied:
         """The step and what a fork at it would copy, after it was tried on the code there is. Raises as ``fork``."""
         segments = await self._reader.journal(row.run_id)
         records = [record for segment in segments for record in decode_segment(segment.data)]
@@ -164,7 +189,11 @@ class Forking:
         fork, start = self._records(row, ask, step, kept)
         # It goes on with the code of new runs, whatever version the original is pinned to.
         self._try(msgspec.structs.replace(row, version=start["version"]), fork)
-        return step, kept
+        stored = None
+        if any(holds_reference(segment.data) for segment in segments):
+            again = [record for segment in segments for record in decode_segment(segment.data, stored=True)]
+            stored = prefix(again, step)
+        return Copied(step, kept, stored)
 
     def _records(self, row: RunRow, ask: ForkAsk, step: str, kept: list[Record]) -> tuple[list[Record], dict[str, Any]]:
         program = self._programs.get(row.workflow)

@@ -9,6 +9,7 @@ from typing import Any
 from rco.engine.machine import Machine
 from rco.engine.operation import Operation
 from rco.model.message import Message
+from rco.model.payload import Kept
 from rco.model.run import shard_of
 from rco.store.contract.changes import Changes, Draft
 
@@ -28,6 +29,7 @@ class Live:
         "held",
         "idle_since",
         "inbox",
+        "kept",
         "key",
         "machine",
         "namespace",
@@ -67,6 +69,8 @@ class Live:
         self.queue: str | None = None if place is None else place["name"]
         """The queue that it holds a permit of until it closes."""
         self.opened_us = at_us
+        self.kept: Kept | None = None
+        """Where what it returned is kept, once that is known and it is too large for the journal."""
         self.seq = 0
         """Number of the next record."""
         self.committed = 0

@@ -19,8 +19,10 @@ from rco.kit.digest import digest
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, encode_record
+from rco.model.payload import Reference, as_value
 from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import StartKey
+from rco.store.contract.payloads import PayloadUse, UserKind
 
 __all__ = ["Opening", "Openings"]
 
@@ -35,6 +37,8 @@ class Opening(msgspec.Struct, frozen=True):
     start_key: StartKey | None
     tenure: int = 0
     """That of the run's shard when this was prepared, see ``Owner.tenure``."""
+    payloads: list[PayloadUse] = []
+    """What its first segment refers to."""
 
 
 class Openings:
@@ -76,8 +80,10 @@ class Openings:
         program = self._programs.find(ask.workflow)
         return 0 if ask.queue or (program is not None and program.queue) else 1
 
-    def prepare(self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None) -> Opening:
-        """What opening this run writes.
+    def prepare(
+        self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None, reference: Reference | None = None
+    ) -> Opening:
+        """What opening this run writes. ``reference``: where its input, of an event the data, is kept.
 
         ``run_id``: an identity that was promised, of a shard owned here; else a new one. ``claimed``: the caller's own
         claim already makes the start unique, so no start key is written. Raises ``NotFound`` for an unknown workflow
@@ -120,6 +126,12 @@ class Openings:
                 f"the input is {len(segment)} bytes; the limit is {owner.options.input_limit_bytes}.",
                 cure="Store it elsewhere and send a reference.",
             )
+        payloads: list[PayloadUse] = []
+        if reference is not None:
+            kept = as_value(reference)
+            given = {**ask.input, "data": kept} if ask.of_event else kept
+            segment = encode_record(Record(Kind.START, "", now, b"", {**start, "input": given}))
+            payloads = [PayloadUse(reference.name, UserKind.RUN, run_id)]
         start_key = None
         if ask.key is not None and not claimed:
             request = digest(canonical_json([ask.workflow, ask.input]))
@@ -146,7 +158,7 @@ class Openings:
             event=ask.event_id,
             corr_id=ask.corr_id,
         )
-        return Opening(row, segment, start, decision, start_key, owner.tenure(shard_of(run_id)))
+        return Opening(row, segment, start, decision, start_key, owner.tenure(shard_of(run_id)), payloads)
 
     def begin(self, opening: Opening) -> None:
         """The opening is committed: take the run into memory and run its code. A shard that was handed over between

@@ -20,6 +20,7 @@ from rco.errors import (
 )
 from rco.model.effect import Attempt, RetryPolicy
 from rco.model.journal import Kind, Record
+from rco.model.payload import Kept
 from rco.model.target import Repeat
 
 __all__ = ["ChildRun", "Effect", "Emit", "Fork", "Mark", "Operation", "Timer", "Wait"]
@@ -202,10 +203,12 @@ class Wait(Operation[T]):
 class ChildRun(Operation[T]):
     """Open a child run and wait until it closes."""
 
-    __slots__ = ("input", "run_id", "workflow")
+    __slots__ = ("input", "kept", "run_id", "workflow")
 
     def __init__(self, key: str, fp: bytes, workflow: str, input: Any) -> None:
         super().__init__(key, fp)
+        self.kept: Kept | None = None
+        """Where its input is kept, once that is known and it is too large for the journal."""
         self.workflow = workflow
         self.input = input
         self.run_id: bytes | None = None
@@ -228,10 +231,12 @@ class ChildRun(Operation[T]):
 class Emit(Operation[str]):
     """Publish an event with the run's own commit. Resolves to the event's id."""
 
-    __slots__ = ("data", "event_id", "subject", "type")
+    __slots__ = ("data", "event_id", "kept", "subject", "type")
 
     def __init__(self, key: str, fp: bytes, type: str, data: Any, subject: str | None, event_id: str | None) -> None:
         super().__init__(key, fp)
+        self.kept: Kept | None = None
+        """Where its data are kept, once that is known and they are too large for a row."""
         self.type, self.data, self.subject, self.event_id = type, data, subject, event_id
 
     def resolve(self, record: Record) -> tuple[Any, BaseException | None]:

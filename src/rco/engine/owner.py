@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -24,10 +25,12 @@ from rco.kit.canonical import canonical_json
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids, id_text
 from rco.model.decision import Decision, Verb
-from rco.model.journal import Kind, Record
+from rco.model.journal import Kind, Record, encode_body
+from rco.model.payload import BY_REFERENCE, Reference, as_value
 from rco.model.run import Mode, Outcome
 from rco.store.contract.changes import Changes, Draft, Ended, Moved
 from rco.store.contract.ownership import Ownership, Shards
+from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.store.contract.queues import ItemChange, ItemDone
 from rco.store.contract.writer import Writer
 
@@ -47,6 +50,11 @@ class Armer(Protocol):
 
 def _stay(_: Live) -> None:
     """An idle run stays in memory until somebody knows better."""
+
+
+def _inline(live: Live, value: Any) -> None:
+    """Until somebody keeps payloads, nothing is too large."""
+    del live, value
 
 
 class Owner:
@@ -71,6 +79,10 @@ class Owner:
         """Called after it is committed."""
         self.on_blocked: list[Callable[[bytes, dict[str, Any]], None]] = []
         self.on_idle: Callable[[Live], None] = _stay
+        self.over_bytes = sys.maxsize
+        """Payloads that are larger are kept by reference."""
+        self.refer_closing: Callable[[Live, Any], None] = _inline
+        """Given a run that has returned something larger: it drives the run on when that is kept."""
         self.records = 0
         self._watched = ownership.act_until_s != math.inf
         self._stalled: list[tuple[Live, Operation[Any]]] = []
@@ -101,12 +113,14 @@ class Owner:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def append(self, live: Live, record: Record) -> None:
-        """Write one record and apply it. Call ``drive`` afterwards.
+    def append(self, live: Live, record: Record, packed: bytes | None = None) -> None:
+        """Write one record and apply it. Call ``drive`` afterwards. ``packed``: what is written of it, where that is
+        known already or holds references instead of payloads.
 
         Raises ``TypeError`` when the body has no plain form; nothing was written then.
         """
-        packed = _encode(record)
+        if packed is None:
+            packed = _encode(record)
         changes = self.writer.changes(live.shard)
         if live.parking:
             # Something happened after all; a crash must not find this run parked.
@@ -131,6 +145,16 @@ class Owner:
         changes.size_bytes += len(packed)
         self.records += 1
         live.machine.apply(record)
+
+    def use(self, shard: int, run_id: bytes, *references: Reference) -> None:
+        """What is written of the run in this turn refers to these."""
+        changes = self.writer.changes(shard)
+        changes.payloads.extend([PayloadUse(one.name, UserKind.RUN, run_id) for one in references])
+
+    def arm(self, live: Live, op: Operation[Any]) -> None:
+        """Arm an operation outside of ``drive``, and drive on."""
+        self.armers[type(op)].arm(live, op)
+        self.drive(live)
 
     def drive(self, live: Live) -> None:
         """Arm what the machine asked for and drop what it let go, until it has come to rest."""
@@ -234,7 +258,6 @@ class Owner:
     def _close(self, live: Live) -> None:
         if live.ending:
             return
-        live.ending = True
         assert live.machine.verdict is not None
         outcome, value = live.machine.verdict
         now = self.clock.now_us()
@@ -250,8 +273,19 @@ class Owner:
                 "message": f"the result cannot be stored: {problem}. Return plain data (dict, list, str, numbers).",
             }
             detail = _json({"error": value})
+        packed = None
+        if len(detail) > self.over_bytes:
+            if live.kept is None:
+                self.refer_closing(live, value)
+                return
+            reference = live.kept.reference
+            if reference is not None:
+                self.use(live.shard, live.run_id, reference)
+                detail = _referring(reference, outcome, value)
+                packed = encode_body(Record(Kind.CLOSE, "", now), [outcome.value, as_value(reference)])
+        live.ending = True
         self._disarm(live)
-        self.append(live, Record(Kind.CLOSE, "", now, b"", [outcome.value, value]))
+        self.append(live, Record(Kind.CLOSE, "", now, b"", [outcome.value, value]), packed)
         changes = self.writer.changes(live.shard)
         changes.ended.append(Ended(live.run_id, outcome, now, detail, live.namespace))
         if live.queue is not None:
@@ -338,3 +372,12 @@ class Owner:
             handle.cancel()
         live.timers.clear()
         live.held.clear()
+
+
+def _referring(reference: Reference, outcome: Outcome, value: Any) -> bytes:
+    """The detail of a run that closed with what ``reference`` keeps: of an error the code stays, for filters."""
+    told: dict[str, Any] = {BY_REFERENCE: reference.encoded().hex(), "size_bytes": reference.size_bytes}
+    told["of"] = "result" if outcome is Outcome.COMPLETED else "error"
+    if outcome is not Outcome.COMPLETED and isinstance(value, dict) and isinstance(value.get("code"), str):
+        told["error"] = {"code": value["code"][:64]}
+    return _json(told)

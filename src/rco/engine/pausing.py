@@ -17,6 +17,7 @@ from rco.engine.live import Live
 from rco.engine.machine import Machine
 from rco.engine.operation import Effect
 from rco.engine.owner import Owner
+from rco.engine.referring import CLOSING
 from rco.kit.canonical import canonical_json
 from rco.model.journal import Kind, Record
 from rco.model.message import Message
@@ -75,6 +76,12 @@ class Pausing:
                 self._effects.drop(live, op)
             elif isinstance(op, Effect) and op.written and op.key not in live.tasks:
                 self._effects.take_back(live, op)
+            elif not isinstance(op, Effect) and op.key in live.tasks:
+                # What it is to write is being kept; it is armed anew when the run goes on.
+                live.tasks.pop(op.key).cancel()
+        closing = live.tasks.pop(CLOSING, None)
+        if closing is not None:
+            closing.cancel()
         body = {"message_id": message.message_id, **_unpack(message.body)}
         self._taken(live, message)
         owner.append(live, Record(Kind.PAUSE, "", owner.clock.now_us(), b"", body))

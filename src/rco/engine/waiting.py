@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from rco.engine.effects import Effects
 from rco.engine.live import Live
 from rco.engine.operation import ChildRun, Effect, Wait
 from rco.engine.owner import Owner
 from rco.engine.timing import Timers
 from rco.kit.clock import MICROS
-from rco.model.journal import Kind, Record
+from rco.model.journal import Kind, Record, encode_body
 from rco.model.message import Message
+from rco.model.payload import REFERENCE_BYTES, Reference, holds_reference, plain, references, stored_form
 from rco.store.contract.changes import Waiter
 
 __all__ = ["Waits"]
 
-_unpack = msgspec.msgpack.Decoder().decode
+_unpack = plain
+_LOADED_MIN = REFERENCE_BYTES
 
 
 class Waits:
@@ -98,7 +98,8 @@ class Waits:
             return
         waiting = pending.get(message.name)
         if type(waiting) is ChildRun and message.kind == "child":
-            self.take_child(live, waiting, message.message_id, _unpack(message.body))
+            stored = self._referring(live, message)
+            self.take_child(live, waiting, message.message_id, _unpack(message.body), stored)
             self._forget(live, message)
             self._owner.drive(live)
         elif message.kind == "event":
@@ -133,18 +134,30 @@ class Waits:
         self._gone(live, op)
         self.taken += 1
         self._note_taken(live, message.message_id)
-        self._owner.append(
-            live,
-            Record(Kind.MESSAGE, op.key, self._owner.clock.now_us(), op.fp, [message.message_id, message.name, value]),
-        )
+        stored = self._referring(live, message)
+        self._append(live, op, [message.message_id, message.name], value, stored)
         return True
 
-    def take_child(self, live: Live, op: ChildRun[Any], message_id: str, result: Any) -> None:
-        """Record a child's result with its parent."""
-        self._owner.append(
-            live, Record(Kind.MESSAGE, op.key, self._owner.clock.now_us(), op.fp, [op.run_id, op.key, result])
-        )
+    def take_child(self, live: Live, op: ChildRun[Any], message_id: str, result: Any, stored: Any = None) -> None:
+        """Record a child's result with its parent. ``stored``: the result as it is written, where it refers to
+        payloads that the run is known to use."""
+        self._append(live, op, [op.run_id, op.key], result, stored)
         self._note_taken(live, message_id)
+
+    def _append(self, live: Live, op: Wait[Any] | ChildRun[Any], taken: list[Any], value: Any, stored: Any) -> None:
+        record = Record(Kind.MESSAGE, op.key, self._owner.clock.now_us(), op.fp, [*taken, value])
+        self._owner.append(live, record, None if stored is None else encode_body(record, [*taken, stored]))
+
+    def _referring(self, live: Live, message: Message) -> Any:
+        """The message's value with references instead of what they refer to; ``None`` where there are none."""
+        body = message.body
+        if len(body) < _LOADED_MIN or not holds_reference(body):
+            return None
+        found: list[Reference] = references(body)
+        if not found:
+            return None
+        self._owner.use(live.shard, live.run_id, *found)
+        return stored_form(body)
 
     def _note_taken(self, live: Live, message_id: str) -> None:
         live.taken.add(message_id)

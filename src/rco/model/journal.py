@@ -7,10 +7,13 @@ run that were flushed together are one *segment*: each record as MessagePack beh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
 import msgspec
+
+from rco.model.payload import plain_hook, stored_hook
 
 __all__ = [
     "ENCRYPTED",
@@ -19,7 +22,9 @@ __all__ = [
     "Record",
     "count_records",
     "decode_segment",
+    "encode_body",
     "encode_record",
+    "map_records",
     "stored_records",
 ]
 
@@ -94,13 +99,19 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Record).decode
+_decode = msgspec.msgpack.Decoder(Record, ext_hook=plain_hook).decode
+_decode_stored = msgspec.msgpack.Decoder(Record, ext_hook=stored_hook).decode
 
 
 def encode_record(record: Record) -> bytes:
     """The record as it stands in a segment. Raises ``TypeError`` for what has no plain form."""
     packed = _encode(record)
     return len(packed).to_bytes(4, "big") + packed
+
+
+def encode_body(record: Record, body: Any) -> bytes:
+    """``record`` packed with another body: as it is written where its own holds payloads that are kept elsewhere."""
+    return _encode(Record(record.kind, record.key, record.at_us, record.fp, body))
 
 
 def count_records(data: bytes) -> int:
@@ -120,14 +131,28 @@ def stored_records(data: bytes) -> int:
     return len(decode_segment(data))
 
 
-def decode_segment(data: bytes) -> list[Record]:
-    """The records of a segment. Raises ``ValueError`` when the bytes are not whole."""
+def decode_segment(data: bytes, *, stored: bool = False) -> list[Record]:
+    """The records of a segment, with payloads as ``rco.model.payload.plain`` gives them. ``stored``: as they are
+    written again, with references as references. Raises ``ValueError`` when the bytes are not whole."""
+    decode = _decode_stored if stored else _decode
     records: list[Record] = []
     at, end = 0, len(data)
     while at < end:
         stop = at + 4 + int.from_bytes(data[at : at + 4], "big")
         if stop > end or at + 4 > end:
             raise ValueError(f"journal segment is cut at byte {at} of {end}")
-        records.append(_decode(data[at + 4 : stop]))
+        records.append(decode(data[at + 4 : stop]))
         at = stop
     return records
+
+
+def map_records(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A whole segment with ``change`` made to each record's bytes."""
+    parts: list[bytes] = []
+    at = 0
+    while at < len(data):
+        stop = at + 4 + int.from_bytes(data[at : at + 4], "big")
+        packed = change(data[at + 4 : stop])
+        parts += (len(packed).to_bytes(4, "big"), packed)
+        at = stop
+    return b"".join(parts)

@@ -54,6 +54,8 @@ class Desk:
     namespace: str = "default"
     retention: Any = None
     """``rco.operations.retention.Retention``: drops what is over its time."""
+    payload_gc: Any = None
+    """``rco.operations.payload_gc.PayloadGc``; ``None`` where no payload is kept by reference."""
     spaces: Spaces | None = None
     """Which namespaces there are; ``None`` where nobody bounds them."""
     clearance: Clearance = OPEN

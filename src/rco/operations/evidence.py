@@ -10,6 +10,7 @@ from rco.model.principal import Principal, Role
 from rco.operations.access import require_everywhere
 from rco.operations.command import find_run
 from rco.operations.desk import Desk
+from rco.payloads.fetching import unfetched
 
 __all__ = ["export_evidence", "export_run_evidence"]
 
@@ -23,7 +24,7 @@ def export_evidence(
     while iterated.
     """
     require_everywhere(principal, Role.ADMIN)
-    return export(stored(desk.reader), first_n=first_n, last_n=last_n, journal=journal)
+    return export(stored(unfetched(desk.reader)), first_n=first_n, last_n=last_n, journal=journal)
 
 
 async def export_run_evidence(desk: Desk, principal: Principal, run_id: bytes) -> AsyncIterator[bytes]:
@@ -31,4 +32,4 @@ async def export_run_evidence(desk: Desk, principal: Principal, run_id: bytes) -
     namespace that it was written for. ``NotFound`` before the first line."""
     require_everywhere(principal, Role.ADMIN)
     await find_run(desk, principal, run_id)
-    return export_run(stored(desk.reader), run_id)
+    return export_run(stored(unfetched(desk.reader)), run_id)

@@ -14,6 +14,7 @@ from rco.kit.canonical import canonical_json
 from rco.kit.digest import content_address
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record
+from rco.model.payload import Reference
 from rco.store.contract.reader import Segment
 
 __all__ = ["jsonable", "payload", "record_line"]
@@ -23,7 +24,8 @@ DEPTH_MAX = 1000
 
 def jsonable(value: Any, depth: int = 0) -> Any:
     """``value`` as JSON can carry it: bytes as ``{"$bytes": base64}``, a map with other keys than text as
-    ``{"$map": [[key, value], ...]}``, a number that is none as ``{"$float": "nan"}``, the rest as it is.
+    ``{"$map": [[key, value], ...]}``, a number that is none as ``{"$float": "nan"}``, what is in the object store as
+    ``{"$payload": {name, b3, size_bytes, form}}``, the rest as it is.
 
     Raises ``ValueError`` for what is nested deeper than ``DEPTH_MAX``.
     """
@@ -41,6 +43,9 @@ def jsonable(value: Any, depth: int = 0) -> Any:
         return {"$float": repr(value)}
     if value is None or isinstance(value, (str, int, float)):
         return value
+    if isinstance(value, Reference):
+        kept = {"name": value.name.hex(), "b3": "b3:" + value.digest.hex(), "size_bytes": value.size_bytes}
+        return {"$payload": {**kept, "form": "json" if value.json else "msgpack"}}
     return {"$other": type(value).__name__}
 
 

@@ -14,6 +14,7 @@ from rco.errors import EvidenceBroken
 from rco.kit.digest import DIGEST_BYTES
 from rco.kit.ids import id_text
 from rco.model.journal import decode_segment
+from rco.model.payload import plain
 from rco.operations.export_lines import payload, record_line
 from rco.operations.view import state_of
 from rco.store.contract.reader import Segment
@@ -154,7 +155,7 @@ def _run(history: History, payloads: bool, counts: Counts) -> Iterator[bytes]:
 
 
 def _body(body: bytes, payloads: bool) -> dict[str, Any]:
-    return payload(body if is_encrypted(body) else msgspec.msgpack.decode(body), payloads)
+    return payload(body if is_encrypted(body) else plain(body), payloads)
 
 
 def _encrypted(run: str, segment: Segment, payloads: bool) -> bytes:

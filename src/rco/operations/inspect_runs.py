@@ -18,6 +18,7 @@ from rco.operations.command import find_run
 from rco.operations.desk import Desk
 from rco.operations.timeline import timeline
 from rco.operations.view import run_brief, run_detail
+from rco.payloads.fetching import unfetched
 from rco.store.contract.reader import RunFilter, Segment
 
 __all__ = ["ENTRIES_MAX", "PAGE_MAX", "WAIT_S_MAX", "list_runs", "page_of_runs", "show_run", "wait_run"]
@@ -49,7 +50,8 @@ async def show_run(desk: Desk, principal: Principal, run_id: bytes) -> RunView:
     require(principal, Role.VIEWER)
     row = await find_run(desk, principal, run_id)
     try:
-        segments = await desk.reader.journal(run_id)
+        # A timeline shows no payload: those that are kept elsewhere need not be fetched.
+        segments = await unfetched(desk.reader).journal(run_id)
     except (PayloadErased, PayloadLocked) as gone:
         return await _without_payload(desk, row, gone)
     # Decoding a long journal takes milliseconds that the owner's loop does not have.

@@ -68,6 +68,7 @@ class Observer:
         metrics.gauge(signals.INTEROP_QUEUE_DEPTH, queue="writer").watch(lambda: writer.backlog)
         metrics.gauge(signals.WRITER_BACKLOG).watch(lambda: writer.backlog)
         metrics.gauge(signals.OPEN_RUNS, mode="hot").watch(lambda: engine.stats().open_in_memory)
+        metrics.gauge(signals.PAYLOADS_WAITING).watch(lambda: engine.stats().payloads_waiting)
         self._dropped = metrics.counter(signals.INTEROP_AUDIT_DROPPED)
         self._dropped_before = writer.notes_dropped
         self._writer = writer

@@ -22,7 +22,7 @@ from rco.model.event import Event
 from rco.model.journal import Kind, decode_segment
 from rco.model.run import RunRow
 from rco.operations.desk import Desk
-from rco.operations.receive import admission_of, begin_opened, openings
+from rco.operations.receive import admission_of, begin_opened, keep_data, openings
 from rco.store.contract.changes import Claim
 from rco.telemetry import signals
 
@@ -161,7 +161,8 @@ async def _emit(desk: Desk, outbox: Outbox, entry: Entry, corr_id: str) -> Handl
         namespace=outbox.namespace,
         origin=f"outbox:{outbox.name}",
     )
-    opened, letters = openings(desk, event, event.origin)
+    reference = await keep_data(desk, event)
+    opened, letters = openings(desk, event, event.origin, reference=reference)
     desk.engine.admit(len(opened))
     decision = Decision(
         verb=Verb.ACCEPT,
@@ -173,7 +174,7 @@ async def _emit(desk: Desk, outbox: Outbox, entry: Entry, corr_id: str) -> Handl
         facts={"runs": len(opened), "entry": entry.entry_id},
     )
     claim = Claim(digest(f"outbox\0{outbox.name}\0{event.id}".encode()), corr_id, now + _CLAIMED_US)
-    admission = admission_of(event, opened, letters, claim, [decision], [])
+    admission = admission_of(event, opened, letters, claim, [decision], [], reference)
     admitted = await desk.engine.submit(0, admission, lambda outcome: begin_opened(desk, outcome, opened))
     if admitted.status == "duplicate":
         return _DUPLICATE

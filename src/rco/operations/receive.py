@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from rco.engine.ask import StartAsk
-from rco.engine.emitting import Ask, Started
+from rco.engine.emitting import Ask, Started, use_by_event
 from rco.engine.opening import Opening
 from rco.errors import Forbidden, Overloaded, RcoError, Reason, Refused
 from rco.kit.clock import MICROS, iso
@@ -16,14 +16,16 @@ from rco.model.decision import Decision, Verb
 from rco.model.delivery import Delivery, Receipt
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
+from rco.model.payload import Reference
 from rco.operations.clearance import Cleared
 from rco.operations.delivery_asks import add_deliveries
 from rco.operations.desk import Desk
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
+from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.telemetry import signals
 from rco.webhooks.book import letter_label
 
-__all__ = ["asks_for", "emitted", "event_input", "openings", "receive", "require_open"]
+__all__ = ["asks_for", "emitted", "event_input", "keep_data", "openings", "receive", "require_open"]
 
 
 def event_input(event: Event) -> dict[str, Any]:
@@ -52,7 +54,8 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
         require_open(desk, event.namespace)
     cleared = desk.clearance.event(event)
     cleared.accept(provider)
-    opened, letters = openings(desk, event, actor, cleared=cleared)
+    reference = await keep_data(desk, event)
+    opened, letters = openings(desk, event, actor, cleared=cleared, reference=reference)
     desk.engine.admit(sum(opening.row.place is None for opening, _ in opened))
     facts: dict[str, str | int | bool] = {
         "type": event.type,
@@ -80,6 +83,7 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
         Claim(delivery.claim, corr_id, received_us + round(delivery.claim_ttl_s * MICROS)),
         [decision],
         [again],
+        reference,
     )
 
     def begin(outcome: Admitted) -> None:
@@ -92,6 +96,13 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
         return Receipt(True, admitted.corr_id)
     desk.metrics.counter(signals.EVENTS, origin="webhook").add()
     return Receipt(False, corr_id)
+
+
+async def keep_data(desk: Desk, event: Event) -> Reference | None:
+    """Keep an event's data that are too large for a row; ``None`` where they are not. Raises ``ObjectsAway``."""
+    if len(event.data) <= desk.engine.over_bytes:
+        return None
+    return await desk.engine.keep(event.namespace, event.data, json=True)
 
 
 def require_open(desk: Desk, namespace: str) -> None:
@@ -144,6 +155,7 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None, clea
                 corr_id=event.corr_id,
                 trace=event.trace,
                 event_id=event.id,
+                of_event=True,
                 queue=subscription.queue or "",
                 fair_key=subscription.fair_key or "",
                 priority=subscription.priority,
@@ -156,18 +168,25 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None, clea
 
 
 def openings(
-    desk: Desk, event: Event, actor: str, only: str | None = None, cleared: Cleared | None = None
+    desk: Desk,
+    event: Event,
+    actor: str,
+    only: str | None = None,
+    cleared: Cleared | None = None,
+    reference: Reference | None = None,
 ) -> tuple[list[tuple[Opening, StartKey | None]], list[DeadLetter]]:
     """The runs that ``event`` starts, ready to be opened, and a dead letter for each that cannot be.
 
-    ``only``: consider the subscription of that name alone. Raises ``Overloaded`` when nothing can be opened now.
+    ``only``: consider the subscription of that name alone. ``reference``: where its data are kept. Raises
+    ``Overloaded`` when nothing can be opened now.
     """
     started = asks_for(desk, event, actor, only, cleared)
     failed = started.failed
     opened: list[tuple[Opening, StartKey | None]] = []
     for one in started.asks:
         try:
-            opening = desk.engine.prepare(one.ask, claimed=True)
+            given = reference if one.ask.of_event else None
+            opening = desk.engine.prepare(one.ask, claimed=True, reference=given)
         except Overloaded:
             # It would be taken in a moment, or by another node: the sender is to ask again.
             raise
@@ -193,9 +212,18 @@ def admission_of(
     claim: Claim | None,
     accepted: list[Decision],
     duplicate: list[Decision],
+    reference: Reference | None = None,
 ) -> Admission:
-    """The admission that opens ``opened`` for ``event`` if ``claim`` is free."""
+    """The admission that opens ``opened`` for ``event`` if ``claim`` is free. ``reference``: where its data are kept;
+    event and letters are written with that instead."""
     plain = [opening for opening, own in opened if own is None]
+    payloads = [use for opening, _ in opened for use in opening.payloads]
+    if reference is not None:
+        if event is not None:
+            payloads.append(use_by_event(reference, event))
+            event = replace(event, data=reference.encoded())
+        letters = [replace(one, event=replace(one.event, data=reference.encoded())) for one in letters]
+        payloads += [PayloadUse(reference.name, UserKind.LETTER, one.letter_id) for one in letters]
     return Admission(
         done=_later,
         failed=_later,
@@ -205,6 +233,7 @@ def admission_of(
         keyed=[(own, opening.row, opening.segment, opening.decision) for opening, own in opened if own is not None],
         letters=letters,
         accepted=[*accepted, *(opening.decision for opening in plain)],
+        payloads=payloads,
         duplicate=duplicate,
     )
 

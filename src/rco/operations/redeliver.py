@@ -10,7 +10,7 @@ from rco.model.event import Event
 from rco.model.principal import Principal, Role
 from rco.operations.access import require
 from rco.operations.desk import Desk
-from rco.operations.receive import admission_of, begin_opened, openings
+from rco.operations.receive import admission_of, begin_opened, keep_data, openings
 from rco.store.contract.changes import Admitted, Claim
 from rco.telemetry import signals
 
@@ -49,7 +49,8 @@ async def _redeliver(
     desk: Desk, principal: Principal, event: Event, letter_id: bytes | None, subscription: str | None
 ) -> int:
     actor = f"principal:{principal.principal_id}"
-    opened, letters = openings(desk, event, actor, only=subscription)
+    reference = await keep_data(desk, event)
+    opened, letters = openings(desk, event, actor, only=subscription, reference=reference)
     if letters:
         raise Conflict(f"still not deliverable: {letters[0].cause}", cure="Cure the cause, then replay again.")
     desk.engine.admit(len(opened))

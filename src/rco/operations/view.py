@@ -12,6 +12,7 @@ from rco.kit.ids import id_text
 from rco.model.attribute import Attribute, shown
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
+from rco.model.payload import BY_REFERENCE, is_reference
 from rco.model.run import Mode, RunRow
 from rco.model.version import named
 from rco.model.wire import EventBrief, EventView, LetterView, RunBrief, State
@@ -65,6 +66,9 @@ def run_detail(row: RunRow) -> tuple[Any, dict[str, Any] | None]:
     detail = msgspec.json.decode(row.detail)
     if not isinstance(detail, dict):
         return None, {"message": str(detail)}
+    if BY_REFERENCE in detail:
+        kept = {BY_REFERENCE: detail[BY_REFERENCE], "size_bytes": detail["size_bytes"]}
+        return (kept, None) if detail["of"] == "result" else (None, {**detail.get("error", {}), **kept})
     if "result" in detail and len(detail) == 1:
         return detail["result"], None
     error = detail["error"] if "error" in detail and len(detail) == 1 else detail
@@ -88,7 +92,7 @@ def event_brief(event: Event) -> EventBrief:
 def event_view(event: Event) -> EventView:
     """An event with its data."""
     brief = msgspec.structs.asdict(event_brief(event))
-    return EventView(**brief, data=msgspec.json.decode(event.data) if event.data else None)
+    return EventView(**brief, data=msgspec.json.decode(event.data) if event.data and not is_reference(event.data) else None)
 
 
 def letter_view(letter: DeadLetter) -> LetterView:

@@ -169,6 +169,18 @@ RETENTION_DROPPED = _counter(
     "kind",
 )
 RETENTION_RUNS = _counter("rco_retention_runs_total", "Times that retention ran to its end.")
+PAYLOADS_KEPT = _counter("rco_payloads_kept_total", "Payloads put into the object store.")
+PAYLOADS_FETCHED = _counter("rco_payloads_fetched_total", "Payloads read from the object store.")
+PAYLOADS_FAILED = _counter(
+    "rco_payloads_failed_total", "Times that the object store did not take a payload or gave none."
+)
+PAYLOAD_SIZE = _counter("rco_payload_bytes_total", "Bytes of payloads moved, by way (put, got).", "way")
+PAYLOADS_WAITING = _gauge("rco_payloads_waiting", "Results that wait for the object store to take them.")
+PAYLOAD_OBJECTS = _gauge(
+    "rco_payload_objects", "Payloads at the last look of this node, by state (used, waiting: unused).", "state"
+)
+PAYLOADS_COLLECTED = _counter("rco_payloads_collected_total", "Payloads removed because nothing referred to them.")
+PAYLOAD_SIZE_COLLECTED = _counter("rco_payload_collected_bytes_total", "Bytes of them.")
 QUOTA_REFUSALS = _counter(
     "rco_quota_refusals_total", "Admissions that a quota of their namespace refused.", "namespace", "quota"
 )

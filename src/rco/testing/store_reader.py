@@ -30,7 +30,7 @@ from rco.store.contract.revocations import Revocation, RevocationPage, RevokedKi
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
-from rco.testing import table_queues
+from rco.testing import table_payloads, table_queues
 from rco.testing.clocks import EPOCH_US
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
@@ -429,6 +429,18 @@ class ModelReader:
 
     def _now_us(self) -> int:
         return EPOCH_US + round(self._database.now_s() * MICROS)
+
+    async def payload_space(self) -> str:
+        return "0" * 16
+
+    async def any_payloads(self) -> bool:
+        return await self.ask(lambda tables: bool(tables.payloads))
+
+    async def payloads_used(self, names: list[bytes]) -> set[bytes]:
+        return await self.ask(lambda tables: table_payloads.used(tables, names))
+
+    async def forget_payloads(self, names: list[bytes]) -> None:
+        await self.ask(lambda tables: table_payloads.forget(tables, names))
 
     async def cursor(self, name: str) -> int:
         return await self.ask(lambda tables: tables.cursors.get(name, 0))

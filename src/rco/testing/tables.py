@@ -26,6 +26,7 @@ from rco.model.run import SHARDS, Mode, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
 from rco.store.contract.limit_states import LimitState
 from rco.store.contract.namespace_keys import NamespaceKey
+from rco.store.contract.payloads import PayloadUse
 from rco.store.contract.queues import ItemChange, ItemDone, QueueState
 from rco.store.contract.reader import Segment
 from rco.store.contract.revocations import Revocation
@@ -129,6 +130,8 @@ class Tables(msgspec.Struct):
     namespace_keys: list[NamespaceKey] = []
     cursors: dict[str, int] = {}
     endpoints: dict[str, Endpoint] = {}
+    payloads: dict[PayloadUse, None] = {}
+    """Which objects are referred to, in order."""
     endpoint_changes: list[str] = []
     """Which was changed, in order."""
     chains: dict[str, list[Seal]] = {}
@@ -219,6 +222,7 @@ class Transaction:
         for ended in changes.ended:
             self._end(ended)
         change_attributes(tables.attributes, self._opened, changes.attributes)
+        tables.payloads.update(dict.fromkeys(changes.payloads))
         told = put_items(tables.items, self._opened) | change_queues(tables.items, tables.queue_states, changes.queues)
         self._woken.update(dict.fromkeys(sorted(told)))
         for one in changes.queues:

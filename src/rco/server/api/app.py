@@ -24,6 +24,7 @@ from rco.server.api import (
     namespace_keys,
     namespaces,
     node,
+    payloads,
     principals,
     queues,
     retention,
@@ -60,6 +61,7 @@ _RESOURCES = (
     namespaces,
     namespace_keys,
     retention,
+    payloads,
 )
 _TAGS = {
     "runs": "Executions of workflows",
@@ -74,6 +76,7 @@ _TAGS = {
     "audit": "Evidence",
     "capabilities": "Rights, and the keys that they are made with",
     "retention": "What is dropped when its time is over",
+    "payloads": "Large payloads in the object store",
     "namespaces": "Tenants, and what each may have",
     "principals": "Who may use this API, where, and for how long",
     "namespace keys": "What payloads are encrypted with",

@@ -14,6 +14,7 @@ from rco.errors import (
     Conflict,
     Forbidden,
     NotFound,
+    ObjectsAway,
     Overloaded,
     RcoError,
     Reason,
@@ -70,6 +71,10 @@ def fault_of(error: BaseException) -> Fault:
             return Fault(403, Reason.SCOPE_MISMATCH, str(error))
         case Overloaded():
             return Fault(429, Reason.BACKPRESSURE, str(error), retry_after_s=error.retry_after_s)
+        case ObjectsAway():
+            # The place and why stand in the log: they are no business of the caller's.
+            message = "The object store is away: a payload of this size cannot be kept or read now."
+            return Fault(503, Reason.DOWNSTREAM_UNAVAILABLE, message, error.code, retry_after_s=1.0)
         case StoreError():
             message = "The store is away."
             return Fault(503, Reason.DOWNSTREAM_UNAVAILABLE, message, error.code, retry_after_s=1.0)

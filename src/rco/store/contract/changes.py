@@ -17,6 +17,7 @@ from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow
 from rco.store.contract.attributes import AttributeChange
+from rco.store.contract.payloads import PayloadUse
 from rco.store.contract.queues import ItemChange, QueueState
 from rco.store.contract.schedules import ScheduleWrite
 
@@ -130,6 +131,9 @@ class Admission(msgspec.Struct, kw_only=True):
     letters: list[DeadLetter] = []
     schedules: list[ScheduleWrite] = []
     """Each schedule at most once."""
+    payloads: list[PayloadUse] = []
+    """What it refers to. Who submits it hands them over with its transaction, whether it is accepted or not: a use by
+    what never came to be counts for nothing."""
     accepted: list[Decision] = []
     duplicate: list[Decision] = []
     otherwise: list[Decision] = []
@@ -153,6 +157,7 @@ class Changes:
         "moved",
         "opened",
         "opened_segments",
+        "payloads",
         "queues",
         "records",
         "size_bytes",
@@ -188,6 +193,8 @@ class Changes:
         self.letters: list[DeadLetter] = []
         self.letters_replayed: list[tuple[bytes, int]] = []
         self.attributes: list[AttributeChange] = []
+        self.payloads: list[PayloadUse] = []
+        """Objects that rows of this transaction refer to; never alone in one."""
         self.queues: list[ItemChange | QueueState] = []
         """Changes to items of queues, and queues that are paused or resumed."""
         self.decisions: list[Decision] = []

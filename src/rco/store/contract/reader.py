@@ -19,6 +19,7 @@ from rco.store.contract.limit_states import LimitStates
 from rco.store.contract.namespace_keys import NamespaceKeys
 from rco.store.contract.namespaces import Namespaces
 from rco.store.contract.ownership import Shards
+from rco.store.contract.payloads import PayloadRows
 from rco.store.contract.queues import QueueReader
 from rco.store.contract.revocations import Revocations
 from rco.store.contract.schedules import ScheduleReader
@@ -211,6 +212,7 @@ class Reader(
     NamespaceKeys,
     Cursors,
     Endpoints,
+    PayloadRows,
     Protocol,
 ):
     """All families together: what ``app`` hands out, each room taking the part it needs."""

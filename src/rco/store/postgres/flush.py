@@ -15,7 +15,7 @@ from rco.store.collector import Batch
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
-from rco.store.postgres import attributes, namespaces, queues, schedules, versions
+from rco.store.postgres import attributes, namespaces, payloads, queues, schedules, versions
 from rco.store.postgres.evidence import leases_decision
 from rco.store.postgres.text import plain_all
 from rco.store.quota import added_to, asked_spaces
@@ -155,6 +155,9 @@ def prepare(
     if changes.versions:
         statement = f"SELECT {versions.around(statement.removeprefix('SELECT '), len(arguments))}"
         arguments += versions.columns(changes.versions)
+    if changes.payloads:
+        statement = payloads.around(statement, len(arguments))
+        arguments += payloads.columns(changes.payloads)
     if watched:
         statement, arguments = _counting(statement, arguments, changes, held, watched, at_us)
     return Prepared(

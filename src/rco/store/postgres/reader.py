@@ -34,6 +34,7 @@ from rco.store.postgres import (
     limit_states,
     namespace_keys,
     namespaces,
+    payloads,
     queues,
     read_evidence,
     read_intake,
@@ -340,6 +341,18 @@ class PostgresReader:
             plain(name),
             to,
         )
+
+    async def payload_space(self) -> str:
+        return str((await self._ask(payloads.SPACE))[0][0])
+
+    async def any_payloads(self) -> bool:
+        return bool((await self._ask(payloads.ANY))[0][0])
+
+    async def payloads_used(self, names: list[bytes]) -> set[bytes]:
+        return {row[0] for row in await self._ask(payloads.USED, names)}
+
+    async def forget_payloads(self, names: list[bytes]) -> None:
+        await self._ask(payloads.FORGET, names)
 
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         return revocations.page(await self._ask(revocations.PAGE, after, self._bounded(limit)))

@@ -39,6 +39,7 @@ from rco.store.sqlite import (
     limit_states,
     namespace_keys,
     namespaces,
+    payloads,
     queues,
     read_evidence,
     read_intake,
@@ -354,6 +355,19 @@ class SqliteReader:
             "INSERT INTO cursor_at (name, n) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET n = max(n, excluded.n)",
             (name, to),
         )
+
+    async def payload_space(self) -> str:
+        return str(await self._ask(lambda connection: connection.execute(payloads.SPACE).fetchone()[0]))
+
+    async def any_payloads(self) -> bool:
+        return bool(await self._ask(lambda connection: connection.execute(payloads.ANY).fetchone()[0]))
+
+    async def payloads_used(self, names: list[bytes]) -> set[bytes]:
+        return await self._ask(lambda connection: payloads.used(connection, names))
+
+    async def forget_payloads(self, names: list[bytes]) -> None:
+        """Written by the writer, in its next transaction."""
+        await asyncio.gather(*(self._writer.chore(payloads.FORGET, (name,)) for name in names))
 
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         limit = self._bounded(limit)

@@ -1,0 +1,54 @@
+"""Which objects of the object store rows refer to: written by the commit that refers to them, read by who collects
+what nobody refers to any more.
+
+Nothing takes a use back. It counts for as long as what it names is there, so whoever removes a run, an event or a dead
+letter need not know of objects.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+
+__all__ = ["PayloadRows", "PayloadUse", "UserKind"]
+
+
+class UserKind(IntEnum):
+    """What refers to an object. A number is never used again for something else."""
+
+    RUN = 0
+    """``who`` is the run's identity: its journal, its inbox, or what it closed with."""
+    EVENT = 1
+    """``who`` is the event's id as UTF-8, in ``namespace``."""
+    LETTER = 2
+    """``who`` is the dead letter's identity."""
+
+
+class PayloadUse(msgspec.Struct, frozen=True):
+    """Something refers to the object ``name``. Written twice it is the same."""
+
+    name: bytes
+    kind: UserKind
+    who: bytes
+    namespace: str = "default"
+
+
+class PayloadRows(Protocol):
+    async def payload_space(self) -> str:
+        """What this database's objects stand under, so that two databases never collect each other's: 16 hexadecimal
+        digits, made with its schema."""
+        ...
+
+    async def any_payloads(self) -> bool:
+        """Whether anything was ever written by reference, and not forgotten since."""
+        ...
+
+    async def payloads_used(self, names: list[bytes]) -> set[bytes]:
+        """Those of ``names`` that something refers to which is there: an open or closed run, an event, a letter."""
+        ...
+
+    async def forget_payloads(self, names: list[bytes]) -> None:
+        """Forget the uses of objects that are gone. Those that something refers to are left alone."""
+        ...

@@ -1,0 +1,30 @@
+"""What references to objects mean, in plain collections."""
+
+from __future__ import annotations
+
+from rco.store.contract.payloads import PayloadUse, UserKind
+from rco.testing.tables import Tables
+
+__all__ = ["forget", "used"]
+
+
+def used(tables: Tables, names: list[bytes]) -> set[bytes]:
+    """Those of ``names`` that something refers to which is there."""
+    return {one.name for one in tables.payloads if one.name in names and _there(tables, one)}
+
+
+def forget(tables: Tables, names: list[bytes]) -> None:
+    """Forget what is referred to by nothing that is there."""
+    gone = set(names) - used(tables, names)
+    tables.payloads = {one: None for one in tables.payloads if one.name not in gone}
+
+
+def _there(tables: Tables, use: PayloadUse) -> bool:
+    match use.kind:
+        case UserKind.RUN:
+            return tables.row(use.who) is not None
+        case UserKind.EVENT:
+            event_id = use.who.decode("utf-8", "surrogatepass")
+            return any(event.id == event_id and event.namespace == use.namespace for event in tables.events)
+        case _:
+            return use.who in tables.letters
