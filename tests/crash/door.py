@@ -124,6 +124,11 @@ class PipeDoor:
         found: dict[str, Any] = await self._ask("state", run_id=run_id)
         return found
 
+    async def result(self, run_id: str) -> dict[str, Any]:
+        """State, error and result."""
+        found: dict[str, Any] = await self._ask("result", run_id=run_id)
+        return found
+
     async def open_runs(self) -> dict[str, int]:
         found: dict[str, int] = await self._ask("open_runs")
         return found

@@ -111,6 +111,10 @@ class Node(Service):
         view = await show_run(self._desk, _WHO, id_bytes(run_id))
         return {"state": view.state, "error": view.error}
 
+    async def do_result(self, run_id: str) -> Any:
+        view = await show_run(self._desk, _WHO, id_bytes(run_id))
+        return {"state": view.state, "error": view.error, "result": view.result}
+
     async def do_open_runs(self) -> dict[str, int]:
         return {mode.name: count for mode, count in (await self._desk.reader.count_open()).items()}
 

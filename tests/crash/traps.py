@@ -7,6 +7,7 @@ is called. ``kill -9`` of oneself: nothing is flushed, no ``finally`` runs.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -37,6 +38,7 @@ from rco.kit.ids import Ids
 from rco.model.effect import EffectFailed
 from rco.model.journal import Kind, decode_segment
 from rco.operations import first_admin, outbox_entry
+from rco.payloads.keeping import PayloadStore
 from rco.store import migrate
 from rco.store.contract.changes import Changes
 from rco.store.sqlite.commit import Committer
@@ -80,6 +82,8 @@ def set_trap(wanted: str) -> None:
         _datasource(trap)
     elif trap.wants("outbox."):
         _outbox(trap)
+    elif trap.wants("payload."):
+        _payloads(trap)
     else:
         _transactions(trap)
 
@@ -295,6 +299,18 @@ def _outbox(trap: Trap) -> None:
     OutboxReader._lane = watched_lane  # type: ignore[method-assign]
 
 
+def _payloads(trap: Trap) -> None:
+    """Of a payload that goes to the object store: ``before-put``; ``put``, it is durable and nothing refers to it."""
+    put = PayloadStore._put
+
+    async def watched_put(self: PayloadStore, key: str, body: bytes) -> None:
+        trap.passing("payload.before-put")
+        await put(self, key, body)
+        trap.passing("payload.put")
+
+    PayloadStore._put = watched_put  # type: ignore[method-assign]
+
+
 def plant(bug: str) -> None:
     """Break what the tests must find broken."""
     if bug == "step-without-record":
@@ -313,6 +329,13 @@ def plant(bug: str) -> None:
             return await taken(desk, box, msgspec.structs.replace(entry, entry_id=Ids().ulid()))
 
         outbox_entry._take = anew
+    elif bug == "reference-before-object":
+        put = PayloadStore._put
+
+        async def later(self: PayloadStore, key: str, body: bytes) -> None:
+            asyncio.get_running_loop().call_later(1.0, lambda: asyncio.ensure_future(put(self, key, body)))
+
+        PayloadStore._put = later  # type: ignore[method-assign]
 
 
 # -- the engine ----------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from cyclopts import Parameter
 
 from rco.cli.output import print_json, print_text
 from rco.cli.place import find_place
+from rco.cli.shelf import open_shelf
+from rco.errors import ConfigInvalid
 
 __all__ = ["export"]
 
@@ -25,6 +27,7 @@ def export(
     config: Path | None = None,
     store: str | None = None,
     payloads: _Flag = False,
+    inline: _Flag = False,
     json: _Flag = False,
 ) -> None:
     """Export runs, journals and links as JSON lines: one moment of the database, whether a service uses it or not.
@@ -39,6 +42,9 @@ def export(
         The database itself: a SQLite file, or postgresql://...
     payloads
         With inputs, results and reasons, and the bytes that the chain sealed; otherwise their digests only.
+    inline
+        Also the payloads that are in the object store, as they are kept there, beside what refers to them. Needs the
+        configuration that names it, and --payloads.
     json
         What was written, as JSON.
     """
@@ -47,11 +53,21 @@ def export(
     from rco.operations.export_runs import Counts, export_runs
     from rco.store.opening import open_snapshot
 
+    if inline and not payloads:
+        raise ConfigInvalid("--inline says what --payloads does not ask for", cure="Give both.")
     counts = Counts()
     place = find_place(config, store)
-    with open_snapshot(place.where, place.options) as snapshot:
+    with (
+        open_snapshot(place.where, place.options) as snapshot,
+        open_shelf(config, lambda: snapshot.payload_space()) as fetch,
+    ):
         lines = export_runs(
-            snapshot, at_us=SystemClock().now_us(), version=rco.__version__, payloads=payloads, counts=counts
+            snapshot,
+            at_us=SystemClock().now_us(),
+            version=rco.__version__,
+            payloads=payloads,
+            counts=counts,
+            fetch=fetch if inline else None,
         )
         # Beside the file and renamed at the end: a broken-off export never looks like a whole one.
         handle, beside = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")

@@ -111,11 +111,15 @@ def _histories(file: Path | None, config: Path | None, store: str | None) -> Ite
             yield from exported(lines)
         return
     from rco.cli.place import find_place
+    from rco.cli.shelf import open_shelf
     from rco.store.opening import open_snapshot
 
     place = find_place(config, store)
-    with open_snapshot(place.where, place.options) as snapshot:
-        yield from stored(snapshot)
+    with (
+        open_snapshot(place.where, place.options) as snapshot,
+        open_shelf(config, lambda: snapshot.payload_space()) as fetch,
+    ):
+        yield from stored(snapshot, fetch)
 
 
 def _print(told: Replayed) -> None:

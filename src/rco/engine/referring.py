@@ -27,7 +27,7 @@ __all__ = ["CLOSING", "Payloads", "Referring", "uses_of"]
 CLOSING = "\0closing"
 """Under which the task stands that keeps what a run returned: no step has such a key."""
 _AGAIN = Backoff(first_s=0.2, cap_s=30.0)
-_LOOK_S = 0.25
+_LOOK_S = 0.1
 _pack = msgspec.msgpack.Encoder().encode
 
 

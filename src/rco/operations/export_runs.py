@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,9 +14,10 @@ from rco.errors import EvidenceBroken
 from rco.kit.digest import DIGEST_BYTES
 from rco.kit.ids import id_text
 from rco.model.journal import decode_segment
-from rco.model.payload import plain
-from rco.operations.export_lines import payload, record_line
+from rco.model.payload import Reference, plain
+from rco.operations.export_lines import jsonable, payload, record_line
 from rco.operations.view import state_of
+from rco.payloads.segments import references_of
 from rco.store.contract.reader import Segment
 from rco.store.contract.snapshot import History, Snapshot
 from rco.store.contract.writer import Seal
@@ -39,12 +40,19 @@ class Counts(msgspec.Struct):
 
 
 def export_runs(
-    snapshot: Snapshot, *, at_us: int, version: str, payloads: bool = False, counts: Counts | None = None
+    snapshot: Snapshot,
+    *,
+    at_us: int,
+    version: str,
+    payloads: bool = False,
+    counts: Counts | None = None,
+    fetch: Callable[[Reference], bytes] | None = None,
 ) -> Iterator[bytes]:
     """Lines, each with its line feed: header, leases, nodes, the links of each chain, then every run with its journal
     and its unread messages, and a last line that counts them.
 
-    Blocks; holds one run's journal in memory. ``counts`` is filled as it goes. Raises ``EvidenceBroken`` when a
+    Blocks; holds one run's journal in memory. ``counts`` is filled as it goes. ``fetch``: gives the bytes of payloads
+    that are in the object store, to be put in beside the segments that refer to them. Raises ``EvidenceBroken`` when a
     journal segment cannot be decoded.
     """
     counts = counts if counts is not None else Counts()
@@ -69,7 +77,7 @@ def export_runs(
             counts.links += 1
             yield link
     for history in snapshot.histories():
-        yield from _run(history, payloads, counts)
+        yield from _run(history, payloads, counts, fetch)
     yield _line(line="end", **msgspec.structs.asdict(counts))
 
 
@@ -115,7 +123,9 @@ def _link(seal: Seal, chain: str) -> bytes:
     )
 
 
-def _run(history: History, payloads: bool, counts: Counts) -> Iterator[bytes]:
+def _run(
+    history: History, payloads: bool, counts: Counts, fetch: Callable[[Reference], bytes] | None
+) -> Iterator[bytes]:
     row, segments, messages = history.row, history.segments, history.messages
     run = id_text(row.run_id)
     said: dict[str, Any] = {
@@ -140,7 +150,7 @@ def _run(history: History, payloads: bool, counts: Counts) -> Iterator[bytes]:
     yield _line(**said)
     counts.runs += 1
     for segment in segments:
-        yield from _segment(run, segment, payloads, counts)
+        yield from _segment(run, segment, payloads, counts, fetch)
     for message in messages:
         counts.messages += 1
         yield _line(
@@ -176,7 +186,9 @@ def _encrypted(run: str, segment: Segment, payloads: bool) -> bytes:
     return _line(**said)
 
 
-def _segment(run: str, segment: Segment, payloads: bool, counts: Counts) -> Iterator[bytes]:
+def _segment(
+    run: str, segment: Segment, payloads: bool, counts: Counts, fetch: Callable[[Reference], bytes] | None
+) -> Iterator[bytes]:
     if is_encrypted(segment.data):
         yield _encrypted(run, segment, payloads)
         counts.segments += 1
@@ -199,6 +211,10 @@ def _segment(run: str, segment: Segment, payloads: bool, counts: Counts) -> Iter
     }
     if payloads:
         said["data"] = base64.b64encode(segment.data).decode()
+    if fetch is not None and (found := references_of(segment.data)):
+        said["payloads"] = [
+            {**jsonable(one)["$payload"], "data": base64.b64encode(fetch(one)).decode()} for one in found
+        ]
     yield _line(**said)
     counts.segments += 1
     for place, record in enumerate(records):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -12,12 +12,15 @@ import msgspec
 
 from rco.engine.program import Programs
 from rco.errors import ConfigInvalid, EvidenceBroken, NotFound
+from rco.kit.digest import digest
 from rco.kit.ids import id_bytes, id_text
 from rco.model.effect import Answer, Attempt, RetryPolicy
 from rco.model.journal import Record, decode_segment
+from rco.model.payload import Reference
 from rco.model.run import Mode, Outcome, RunRow
 from rco.model.target import CallRequest, Repeat, TargetProbe
 from rco.operations.view import MODES_OF
+from rco.payloads.segments import packed_value, references_of, with_payloads
 from rco.store.contract.snapshot import Snapshot
 from rco.workflow.application import Application, load_application
 
@@ -57,10 +60,10 @@ def rehearsed(application: Application) -> Programs:
     return Programs(application.programs(_NoCalls(), ThreadPoolExecutor(1)))
 
 
-def stored(snapshot: Snapshot) -> Iterator[tuple[RunRow, list[Record]]]:
-    """Every run of a database with its records, by id upwards."""
+def stored(snapshot: Snapshot, fetch: Callable[[Reference], bytes]) -> Iterator[tuple[RunRow, list[Record]]]:
+    """Every run of a database with its records, by id upwards. ``fetch`` gives what is in the object store."""
     for history in snapshot.histories():
-        pieces = [segment.data for segment in history.segments]
+        pieces = [_whole(segment.data, fetch) for segment in history.segments]
         yield history.row, _records(id_text(history.row.run_id), pieces)
 
 
@@ -80,13 +83,35 @@ def exported(lines: Iterable[bytes]) -> Iterator[tuple[RunRow, list[Record]]]:
             elif kind == "segment":
                 if "data" not in told:
                     raise ConfigInvalid("the export has no payloads", cure="Write it with rco export --payloads.")
-                pieces.append(base64.b64decode(told["data"], validate=True))
+                pieces.append(_whole(base64.b64decode(told["data"], validate=True), _inlined(told)))
         except (msgspec.DecodeError, KeyError, TypeError, ValueError, binascii.Error) as problem:
             raise EvidenceBroken(
                 f"line {number} is not of an export: {type(problem).__name__}.", cure="Write it with rco export."
             ) from None
     if row is not None:
         yield row, _records(id_text(row.run_id), pieces)
+
+
+def _whole(data: bytes, fetch: Callable[[Reference], bytes]) -> bytes:
+    """A segment with the payloads that it refers to."""
+    found = references_of(data)
+    return with_payloads(data, {one.name: packed_value(one, fetch(one)) for one in found}) if found else data
+
+
+def _inlined(told: dict[str, Any]) -> Callable[[Reference], bytes]:
+    held = {one["name"]: base64.b64decode(one["data"], validate=True) for one in told.get("payloads", ())}
+
+    def fetch(reference: Reference) -> bytes:
+        data = held.get(reference.name.hex())
+        if data is None:
+            raise ConfigInvalid(
+                "the export refers to payloads in the object store", cure="Write it with rco export --payloads --inline."
+            )
+        if digest(data) != reference.digest:
+            raise EvidenceBroken(f"the payload {reference.name.hex()} in the export is not what the journal refers to.")
+        return data
+
+    return fetch
 
 
 def _row(told: dict[str, Any]) -> RunRow:

@@ -13,12 +13,12 @@ import msgspec
 
 from rco.errors import EvidenceBroken, ObjectsAway, PayloadErased, PayloadLocked
 from rco.model.event import Event
-from rco.model.journal import map_records
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.payload import BY_REFERENCE, Reference, as_value, holds_reference, is_reference, loaded, plain, references
 from rco.model.run import RunRow
 from rco.payloads.keeping import PayloadStore
+from rco.payloads.segments import packed_value, references_of, with_payloads
 from rco.store.contract.reader import Reader, Segment
 
 __all__ = ["fetching", "unfetched"]
@@ -66,7 +66,7 @@ class _Fetching:
         for reference, value in zip(distinct.values(), values, strict=True):
             if isinstance(value, BaseException):
                 raise value
-            packed[reference.name] = _pack(_plain(value)) if reference.json else value
+            packed[reference.name] = packed_value(reference, value)
         return packed
 
     async def _value(self, reference: Reference) -> Any:
@@ -95,18 +95,8 @@ class _Fetching:
         return segments
 
     async def _segment(self, data: bytes) -> bytes:
-        found: list[Reference] = []
-
-        def note(record: bytes) -> bytes:
-            if holds_reference(record):
-                found.extend(references(record))
-            return record
-
-        map_records(data, note)
-        if not found:
-            return data
-        packed = await self._packed(found)
-        return map_records(data, lambda record: loaded(record, packed) if holds_reference(record) else record)
+        found = references_of(data)
+        return with_payloads(data, await self._packed(found)) if found else data
 
     # -- messages and events ---------------------------------------------------------------------------------------
 
@@ -145,10 +135,3 @@ class _Fetching:
             return event
         return msgspec.structs.replace(event, data=await self._fetch(Reference.decode(event.data)))
 
-
-def _plain(data: bytes) -> Any:
-    """An event's data as a run sees them."""
-    try:
-        return _read(data) if data else None
-    except (ValueError, RecursionError):
-        return data.decode("utf-8", "replace")

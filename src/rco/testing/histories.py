@@ -38,6 +38,9 @@ class _Moment:
     def schema(self) -> str:
         return ""
 
+    def payload_space(self) -> str:
+        return "0" * 16
+
     def chains(self) -> list[str]:
         # There is one node, and so one chain, which needs no name.
         return [""]

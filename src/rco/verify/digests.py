@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-__all__ = ["canonical", "content_address", "heads_hash", "idempotency_key", "leaf_digest", "link_hash"]
+__all__ = ["bytes_address", "canonical", "content_address", "heads_hash", "idempotency_key", "leaf_digest", "link_hash"]
 
 
 def _parts(*parts: bytes) -> bytes:
@@ -59,6 +59,11 @@ def idempotency_key(run: str, step: str) -> str:
 def content_address(value: Any) -> str:
     """``b3:`` and the BLAKE3 of the canonical JSON of ``value``."""
     return "b3:" + blake3(canonical(value)).hexdigest()
+
+
+def bytes_address(data: bytes) -> str:
+    """``b3:`` and the BLAKE3 of ``data``."""
+    return "b3:" + blake3(data).hexdigest()
 
 
 def canonical(value: Any) -> bytes:

@@ -12,6 +12,7 @@ __all__ = [
     "End",
     "ExportLine",
     "Header",
+    "KeptPayload",
     "Lease",
     "LedgerLine",
     "Link",
@@ -94,6 +95,14 @@ class RunLine(msgspec.Struct, frozen=True, tag_field="line", tag="run"):
     unread: int = 0
 
 
+class KeptPayload(msgspec.Struct, frozen=True):
+    """A payload as the object store keeps it, and its digest."""
+
+    name: str
+    b3: str
+    data: bytes
+
+
 class SegmentLine(msgspec.Struct, frozen=True, tag_field="line", tag="segment"):
     """What one commit added to a run's journal. ``data`` are its bytes, where the export holds them."""
 
@@ -104,6 +113,8 @@ class SegmentLine(msgspec.Struct, frozen=True, tag_field="line", tag="segment"):
     leaf: str
     data: bytes | None = None
     chain: str = ""
+    payloads: list[KeptPayload] = []
+    """What it refers to in the object store, where the export holds that."""
     encrypted: str = ""
     """The id of the key that it is encrypted with: its records are not in the export."""
 

@@ -57,6 +57,10 @@ class Snapshot(Diagnosis, Protocol):
         """The newest migration that is applied, or an empty text."""
         ...
 
+    def payload_space(self) -> str:
+        """What the database's objects stand under, see ``rco.store.contract.payloads``."""
+        ...
+
     def chains(self) -> list[str]:
         """Names of the audit chains, in order; ``[""]`` where there can be no more than one."""
         ...

@@ -17,7 +17,7 @@ from rco.store.contract.reader import Segment
 from rco.store.contract.snapshot import History, LeaseRange, NodeRow
 from rco.store.contract.versions import OpenRuns
 from rco.store.contract.writer import Seal
-from rco.store.postgres import migrate, read_evidence, read_runs, versions
+from rco.store.postgres import migrate, payloads, read_evidence, read_runs, versions
 from rco.store.postgres.aside import Aside
 from rco.store.postgres.connection import Connection, connect, state_of
 from rco.store.postgres.operate import CHAIN
@@ -64,6 +64,9 @@ class PostgresSnapshot:
 
     def schema(self) -> str:
         return max(self._aside.ask(migrate.applied(self._connection)), default="")
+
+    def payload_space(self) -> str:
+        return str(self.fetch(payloads.SPACE)[0][0])
 
     # -- evidence --------------------------------------------------------------------------------------------------
 

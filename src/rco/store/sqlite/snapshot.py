@@ -16,7 +16,7 @@ from rco.store.contract.reader import Segment
 from rco.store.contract.snapshot import History, LeaseRange, NodeRow
 from rco.store.contract.versions import OpenRuns
 from rco.store.contract.writer import Seal
-from rco.store.sqlite import examine, read_evidence, read_runs, versions
+from rco.store.sqlite import examine, payloads, read_evidence, read_runs, versions
 from rco.store.sqlite.connection import open_reader
 from rco.store.sqlite.options import SqliteOptions
 
@@ -36,6 +36,9 @@ class SqliteSnapshot:
 
     def schema(self) -> str:
         return max(migrate.applied(self.connection), default="")
+
+    def payload_space(self) -> str:
+        return str(self.connection.execute(payloads.SPACE).fetchone()[0])
 
     def chains(self) -> list[str]:
         return [""]

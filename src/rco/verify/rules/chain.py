@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 
 from rco.verify.case import Case, Run
-from rco.verify.digests import heads_hash, leaf_digest, link_hash
+from rco.verify.digests import bytes_address, heads_hash, leaf_digest, link_hash
 from rco.verify.lines import End, Header, Link, RecordLine, SegmentLine
 from rco.verify.verdict import Findings, Result, RuleVerdict
 
@@ -132,6 +132,12 @@ class Chain:
         except (ValueError, msgspec.DecodeError) as problem:
             self._found.add(f"{name} cannot be decoded: {problem}")
             return
+        for one in segment.payloads:
+            kept = bytes_address(one.data)
+            if kept != one.b3:
+                self._found.add(f"payload {one.name[:64]} of {name} says {one.b3[:67]}, its bytes give {kept}")
+            elif not _refers(segment.data, one.name, kept):
+                self._found.add(f"payload {one.name[:64]} is not what {name} refers to")
         first, last = segment.first_seq, segment.first_seq + segment.records
         shown = [_identity(record) for record in run.records if first <= record.seq < last]
         if shown != sealed:
@@ -215,6 +221,14 @@ class Chain:
         if len(self._last) > 1:
             return heads_hash((chain, self._last[chain].hash) for chain in sorted(self._last))
         return next((last.hash for last in self._last.values()), _GENESIS)
+
+
+def _refers(data: bytes, name: str, address: str) -> bool:
+    """Whether a reference to this payload stands in a segment: its object's name with the digest behind."""
+    try:
+        return bytes.fromhex(name + address.removeprefix("b3:")) in data
+    except ValueError:
+        return False
 
 
 def _records(data: bytes) -> list[tuple[str, str, int, str]]:
