@@ -117,8 +117,8 @@ def lose_messages_while_parking(patch: pytest.MonkeyPatch) -> None:
 def end_steps_twice(patch: pytest.MonkeyPatch) -> None:
     append = Owner.append
 
-    def twice(self: Owner, live: Any, record: Any) -> None:
-        append(self, live, record)
+    def twice(self: Owner, live: Any, record: Any, packed: bytes | None = None) -> None:
+        append(self, live, record, packed)
         if record.kind == Kind.STEP_END:
             live.draft.parts.extend(live.draft.parts[-2:])
             live.draft.records += 1

@@ -69,10 +69,10 @@ class Children:
         first = Record(Kind.START, "", now, b"", start)
         packed = encode_body(first, start)
         if len(packed) > owner.over_bytes and self.referring is not None:
-            if op.kept is None:
-                self.referring.first(live, op, _pack(op.input))
+            if op.kept is None and len(data := _pack(op.input)) > owner.over_bytes:
+                self.referring.first(live, op, data)
                 return
-            if op.kept.reference is not None:
+            if op.kept is not None and op.kept.reference is not None:
                 packed = encode_body(first, {**start, "input": as_value(op.kept.reference)})
                 owner.use(live.shard, run_id, op.kept.reference)
         machine = Machine(run_id)

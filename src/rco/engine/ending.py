@@ -17,6 +17,7 @@ from rco.kit.ids import id_text
 from rco.model.decision import Decision
 from rco.model.journal import Kind, Record, decode_segment
 from rco.model.run import Mode, Outcome, RunRow, shard_of
+from rco.payloads.fetching import unfetched
 from rco.store.contract.changes import Changes, Ended
 from rco.store.contract.queues import ItemChange, ItemDone
 from rco.store.contract.reader import Reader
@@ -37,6 +38,8 @@ class Ending:
     def __init__(self, owner: Owner, reader: Reader) -> None:
         self._owner = owner
         self._reader = reader
+        self._bare = unfetched(reader)
+        """For what needs no payload: a run can be ended when its payloads cannot be had."""
         self._waiting: dict[bytes, list[asyncio.Future[Finished | None]]] = {}
         owner.on_closed.append(self._closed)
 
@@ -135,7 +138,7 @@ class Ending:
             tenure = owner.tenure(shard_of(row.run_id))
             with owner.departures() as gone:
                 try:
-                    segments = await self._reader.journal(row.run_id)
+                    segments = await self._bare.journal(row.run_id)
                 except (PayloadErased, PayloadLocked) as unreadable:
                     # Nobody can read it any more; how far it came is known, and that is enough to end it.
                     item = await self._reader.queue_item(row.run_id)

@@ -27,6 +27,12 @@ class Insisting:
         """From now on what fails is raised: nobody waits for it any more."""
         self._ended = True
 
+    async def pause(self, attempt: int) -> bool:
+        """Wait as after so many failed attempts; false when nobody waits for it any more."""
+        if not self._ended:
+            await asyncio.sleep(_BACKOFF.delay_s(attempt, lambda: 0.0))
+        return not self._ended
+
     async def ask(
         self,
         what: str,

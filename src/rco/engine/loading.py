@@ -17,7 +17,7 @@ from rco.engine.pausing import Pausing, is_paused
 from rco.engine.program import Programs
 from rco.engine.queueing import BEGIN, Queueing, began_us, begin_record
 from rco.engine.waiting import Waits
-from rco.errors import CodeChanged, EvidenceBroken, PayloadErased, PayloadLocked, StoreError
+from rco.errors import CodeChanged, EvidenceBroken, ObjectsAway, PayloadErased, PayloadLocked, StoreError
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record, decode_segment
 from rco.model.message import Message
@@ -155,17 +155,30 @@ class Loading:
             self.wake(run_id)
 
     async def _load(self, run_id: bytes) -> None:
-        async with self._gate:
-            with self._owner.departures() as gone:
-                read = await self._insisting.ask(
-                    "Loading a run",
-                    partial(self._read, run_id, gone),
-                    passing=StoreError,
-                    wanted=lambda: self._owner.ownership.owns(shard_of(run_id)),
-                )
-                if not read:
-                    # It was in memory meanwhile and left it: what was read is old.
-                    self._again.add(run_id)
+        attempt = 0
+        while True:
+            async with self._gate:
+                with self._owner.departures() as gone:
+                    read = await self._insisting.ask(
+                        "Loading a run",
+                        partial(self._read_unless_away, run_id, gone),
+                        passing=StoreError,
+                        wanted=lambda: self._owner.ownership.owns(shard_of(run_id)),
+                    )
+                    if read is False:
+                        # It was in memory meanwhile and left it: what was read is old.
+                        self._again.add(run_id)
+            attempt += 1
+            # Waiting for its payloads it is in nobody's way: those without any are loaded meanwhile.
+            if read is not None or not await self._insisting.pause(attempt):
+                return
+
+    async def _read_unless_away(self, run_id: bytes, gone: set[bytes]) -> bool | None:
+        """``None`` when a payload of it cannot be had now."""
+        try:
+            return await self._read(run_id, gone)
+        except ObjectsAway:
+            return None
 
     async def _read(self, run_id: bytes, gone: set[bytes]) -> bool:
         """Whether nothing is left to be read of the run."""
@@ -340,10 +353,15 @@ class Loading:
             # Runs that those loaded before them opened or woke stand in later pages as well.
             if run_id in self._owner.live or run_id in gone:
                 return False
-            live = await self._revive(row, gone)
+            try:
+                live = await self._revive(row, gone)
+                messages = [] if live is None else await self._reader.messages(run_id)
+            except ObjectsAway:
+                # One whose payloads cannot be had must not hold up the others.
+                self.wake(run_id)
+                return False
             if live is None:
                 return False
-            messages = await self._reader.messages(run_id)
             for message in messages:
                 self._waits.deliver(live, message)
             self._inbox_read(live)

@@ -122,7 +122,7 @@ async def _signal(desk: Desk, outbox: Outbox, entry: Entry, value: Any) -> Handl
     )
     outcome = "closed"
     try:
-        new = await desk.engine.signal(row.run_id, entry.name, value, message_id, decision)
+        new = await desk.engine.signal(row.run_id, entry.name, value, message_id, decision, row.namespace)
         outcome = "accepted" if new else "duplicate"
     except NotFound:
         # Closed: perhaps by this very signal, in a life that could not tell the outbox any more.

@@ -12,12 +12,12 @@ from rco.kit.ids import id_text
 from rco.model.attribute import Attribute, shown
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
-from rco.model.payload import BY_REFERENCE, is_reference
+from rco.model.payload import BY_REFERENCE, Reference, is_reference
 from rco.model.run import Mode, RunRow
 from rco.model.version import named
 from rco.model.wire import EventBrief, EventView, LetterView, RunBrief, State
 
-__all__ = ["MODES_OF", "event_brief", "event_view", "letter_view", "run_brief", "run_detail", "state_of"]
+__all__ = ["MODES_OF", "event_brief", "event_data", "event_view", "letter_view", "run_brief", "run_detail", "state_of"]
 
 _MODES: dict[Mode, State] = {
     Mode.HOT: "running",
@@ -92,7 +92,15 @@ def event_brief(event: Event) -> EventBrief:
 def event_view(event: Event) -> EventView:
     """An event with its data."""
     brief = msgspec.structs.asdict(event_brief(event))
-    return EventView(**brief, data=msgspec.json.decode(event.data) if event.data and not is_reference(event.data) else None)
+    return EventView(**brief, data=event_data(event))
+
+
+def event_data(event: Event) -> Any:
+    """Its data as plain data; what is kept by reference, and was not fetched, as where and how large it is."""
+    if is_reference(event.data):
+        reference = Reference.decode(event.data)
+        return {BY_REFERENCE: reference.encoded().hex(), "size_bytes": reference.size_bytes}
+    return msgspec.json.decode(event.data) if event.data else None
 
 
 def letter_view(letter: DeadLetter) -> LetterView:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from rco.engine.ask import StartAsk
 from rco.engine.emitting import Ask, Started
@@ -12,6 +12,8 @@ from rco.engine.engine import Engine
 from rco.engine.program import Programs
 from rco.kit.ids import Ids
 from rco.model.event import Event
+from rco.payloads.fetching import fetching
+from rco.payloads.keeping import PayloadStore
 from rco.queues.dispatcher import Dispatcher
 from rco.queues.options import QueueOptions
 from rco.scheduler.options import SchedulerOptions
@@ -20,6 +22,7 @@ from rco.testing.clocks import DriftingClock
 from rco.testing.limited import Limited
 from rco.testing.loop import Actor, InPlace, VirtualLoop
 from rco.testing.plan import Plan
+from rco.testing.shelf import Shelf, ShelfDoor
 from rco.testing.store import ModelKeeper
 from rco.testing.upstream import ModelCaller, Upstream
 from rco.testing.wire import Network
@@ -55,9 +58,12 @@ class Node:
         plan: Plan,
         random: Random,
         told: Callable[[str], None],
+        shelf: Shelf,
+        calm: Callable[[], bool],
     ) -> None:
         self.name, self._loop, self._network, self._upstream = name, loop, network, upstream
         self._plan, self._random, self._told = plan, random, told
+        self._shelf, self._calm = shelf, calm
         rate = 1 + plan.drift * (2 * random.random() - 1)
         skew_s = plan.skew_s * (2 * random.random() - 1)
         self.clock = DriftingClock(loop.world, rate=rate, skew_s=skew_s, boot_s=1000 * random.random())
@@ -119,9 +125,13 @@ class Node:
             programs = Programs(list(pool.values())[(self.life + ord(self.name[0])) % 2], pool)
         else:
             programs = Programs(Application("simulation", ".", WORKFLOWS).programs(caller, InPlace()))
+        reader, payloads = keeper.reader, None
+        if plan.payload_over_bytes:
+            payloads = ShelfDoor(self._shelf, plan, Random(f"{self.alias} shelf {plan.seed}"), self._calm)  # noqa: S311 - likewise
+            reader = fetching(reader, cast("PayloadStore", payloads), lambda problem: self._told(f"unread: {problem}"))
         engine = Engine(
             keeper.writer,
-            keeper.reader,
+            reader,
             programs,
             starts,
             clock=self.clock,
@@ -129,6 +139,7 @@ class Node:
             random=self._random.random,
             options=plan.options,
             ownership=keeper.ownership,
+            payloads=payloads,
         )
         keeper.on_mail(engine.wake)
         if plan.queue is not None:

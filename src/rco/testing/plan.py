@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -77,6 +78,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether runs are pinned to one of two versions. Each node has both, and they take turns as the current one."""
     move: float = 0.0
     """How often somebody tries to move a run to the other version."""
+    payload_over_bytes: int = 0
+    """What is larger goes to the object store; 0: nothing does."""
+    payload_away: float = 0.0
+    """How often it is away while there is trouble."""
+    payload_s: float = 0.0
+    """How long a way to it takes at most."""
     fork: float = 0.0
     """How often a run is forked at some step."""
     """How often a person who finds nothing done has a call in doubt made again instead of failed."""
@@ -110,6 +117,17 @@ def _queue(random: Random) -> Queue | None:
         per_key_concurrency=random.choice((None, 1, 2)),
         weights=random.choice(({}, {"k0": 2})),
     )
+
+
+def _payloads(random: Random) -> dict[str, Any]:
+    """Drawn by itself: most worlds have no object store."""
+    if random.random() < 0.7:
+        return {}
+    return {
+        "payload_over_bytes": random.choice((1, 12, 24)),
+        "payload_away": random.choice((0.0, 0.1, 0.5)),
+        "payload_s": random.choice((0.001, 0.02, 0.5)),
+    }
 
 
 def draw(seed: int, nodes: int | None = None) -> Plan:
@@ -170,6 +188,7 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         limit_concurrency=random.choice((1, 2, 5, 64)),
         limit_budget=random.choice((1, 5, 12, 1_000)),
         versions=Random(f"versions {seed}").random() < 0.3,  # noqa: S311 - likewise
+        **_payloads(Random(f"payloads {seed}")),  # noqa: S311 - likewise
         move=Random(f"move {seed}").choice((0.3, 1.0)),  # noqa: S311 - likewise
     )
     # Calls are scarce in some worlds, turns and ticks in others: where each waits for the other, a world lasts longer

@@ -27,6 +27,7 @@ from rco.testing.loop import Exhausted, VirtualLoop
 from rco.testing.node import Node
 from rco.testing.plan import Plan, draw
 from rco.testing.schedules import schedules_of
+from rco.testing.shelf import Shelf
 from rco.testing.upstream import Upstream
 from rco.testing.wire import Network
 
@@ -67,8 +68,19 @@ class World:
         self.database.tables.schedules = {row.schedule_id: row for row in schedules_of(plan)}
         self.network = Network(self.loop, self.database, plan, part("network"))
         self.upstream = Upstream(self.loop, plan, part("upstream"), self._witness)
+        self.shelf = Shelf()
         self.nodes = [
-            Node(name, self.loop, self.network, self.upstream, plan, part(name), self.told)
+            Node(
+                name,
+                self.loop,
+                self.network,
+                self.upstream,
+                plan,
+                part(name),
+                self.told,
+                self.shelf,
+                lambda: self.fate.calm,
+            )
             for name in "abcdefgh"[: plan.nodes]
         ]
         self.clients = Clients(self.loop, self.nodes, self.database, self.upstream, plan, part("clients"), self.told)
@@ -124,6 +136,7 @@ class World:
             stuck=stuck,
             noticeable=any(node.alias in self.fate.knowing and not node.actor.dead for node in self.nodes),
             ended_s=self.loop.world.now_s,
+            shelf=self.shelf,
         )
 
     def _calm(self) -> None:

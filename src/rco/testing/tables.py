@@ -20,6 +20,7 @@ from rco.model.journal import decode_segment
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.namespace import DEFAULT, NamespaceRow, Usage
+from rco.model.payload import is_reference
 from rco.model.principal import Principal
 from rco.model.queue import Item, queue_shard
 from rco.model.run import SHARDS, Mode, RunRow, shard_of
@@ -485,6 +486,8 @@ def event_body(event: Event) -> bytes:
         "subject": event.subject,
         "time": iso(event.time_us),
     }
+    if is_reference(event.data):
+        return _pack({**seen, "data": event.data})
     try:
         return _pack({**seen, "data": msgspec.json.decode(event.data) if event.data else None})
     except (ValueError, OverflowError, RecursionError):

@@ -19,7 +19,7 @@ from rco.model.wire import TimelineEntry
 from rco.operations.access import require
 from rco.operations.inspect_decisions import Decided
 from rco.operations.inspect_runs import show_run
-from rco.operations.view import MODES_OF, run_detail, state_of
+from rco.operations.view import MODES_OF, event_data, run_detail, state_of
 from rco.server.graphql.context import Asked
 
 __all__ = ["Content", "DateTime", "Decision", "Event", "Run", "RunState", "Step", "Verb", "filter_of"]
@@ -154,7 +154,7 @@ class Event:
     def data(self, info: Asked) -> JSON | None:
         require(info.context.principal, Role.OPERATOR)
         info.context.spend(RESULT_COST)
-        return _json(msgspec.json.decode(self.row.data)) if self.row.data else None
+        return None if (data := event_data(self.row)) is None else _json(data)
 
 
 @strawberry.type(description="Content in the store, by its address: the BLAKE3 digest of its bytes.")

@@ -16,6 +16,7 @@ from rco.testing.checks import (
     order,
     ownership,
     pauses,
+    payloads,
     queues,
     signals,
     ticks,
@@ -58,6 +59,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "turns": queues.turns,
     "fair": queues.fair,
     "calls": limits.kept,
+    "payloads": payloads.kept,
 }
 """Every rule by its name."""
 

@@ -11,7 +11,9 @@ from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record, decode_segment
 from rco.model.run import RunRow
 from rco.testing.clients import Asked
+from rco.payloads.segments import packed_value, references_of, with_payloads
 from rco.testing.plan import Plan
+from rco.testing.shelf import Shelf
 from rco.testing.tables import Tables
 from rco.testing.upstream import Done, Sent
 
@@ -72,10 +74,12 @@ class History:
         stuck: str,
         noticeable: bool,
         ended_s: float,
+        shelf: Shelf | None = None,
     ) -> None:
         self.plan, self.tables, self.log = plan, tables, log
         self.sent, self.done = sent, done
         self.rewinds, self.problems, self.stuck, self.ended_s = rewinds, problems, stuck, ended_s
+        self.shelf = shelf or Shelf()
         self.noticeable = noticeable
         """Whether a node lives that knew of commits which the database lost."""
 
@@ -90,12 +94,21 @@ class History:
                 continue
             run = Run(row, [], [], [])
             for segment in sorted(segments, key=lambda one: one.first_seq):
-                records = decode_segment(segment.data)
+                records = decode_segment(self._whole(segment.data))
                 run.firsts.append((segment.first_seq, len(records), segment.n))
                 run.records.extend(records)
                 run.at_s.extend([committed[run_id, segment.first_seq]] * len(records))
             found[run_id] = run
         return found
+
+    def _whole(self, data: bytes) -> bytes:
+        """With what it refers to, as far as that is there."""
+        values = {
+            one.name: packed_value(one, self.shelf.held[one.name])
+            for one in references_of(data)
+            if one.name in self.shelf.held
+        }
+        return with_payloads(data, values) if values else data
 
     @cached_property
     def sent_by_run(self) -> dict[bytes, list[Sent]]:
