@@ -1,4 +1,4 @@
-"""The application of the crash tests of large payloads: input, result of a step, signal and result are all too large."""
+"""The application of the crash tests of large payloads: input, result, signal and what a step gives are too large."""
 
 from __future__ import annotations
 

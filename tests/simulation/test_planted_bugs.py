@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -26,10 +27,12 @@ from rco.engine.queueing import Queueing
 from rco.engine.rehearsing import Fit
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
+from rco.kit.digest import digest
 from rco.kit.ids import Ids
 from rco.model.effect import Answer, EffectFailed
 from rco.model.journal import Kind, Record
 from rco.model.message import Message
+from rco.model.payload import NAME_BYTES, Reference
 from rco.model.queue import Queue
 from rco.model.run import Mode, Outcome
 from rco.model.target import Repeat
@@ -43,6 +46,7 @@ from rco.scheduler.ticks import Ticks
 from rco.testing import tables
 from rco.testing.database import ModelDatabase
 from rco.testing.plan import draw
+from rco.testing.shelf import ShelfDoor
 from rco.testing.simulation import simulate
 from rco.testing.store import ModelKeeper
 from rco.testing.store_reader import ModelReader
@@ -516,6 +520,37 @@ def forget_what_was_given_of_a_budget(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "give", give)
 
 
+def refer_before_keeping(patch: pytest.MonkeyPatch) -> None:
+    """The reference is committed, and the object comes after."""
+
+    async def keep(self: ShelfDoor, namespace: str, data: bytes, *, json: bool = False) -> Reference:
+        del namespace
+        name = self._random.randbytes(NAME_BYTES)
+        asyncio.get_running_loop().call_later(0.2, self._shelf.held.setdefault, name, data)
+        return Reference(name, digest(data), len(data), json)
+
+    patch.setattr(ShelfDoor, "keep", keep)
+
+
+def say_nothing_of_uses(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Owner, "use", lambda *_: None)
+
+
+def take_over_without_a_word(patch: pytest.MonkeyPatch) -> None:
+    """A run that takes an event by reference does not say that it uses it too."""
+    own = Waits._referring
+
+    def silent(self: Waits, live: Any, message: Any) -> Any:
+        before = len(self._owner.writer.changes(live.shard).payloads)
+        stored = own(self, live, message)
+        del self._owner.writer.changes(live.shard).payloads[before:]
+        return stored
+
+    patch.setattr(Waits, "_referring", silent)
+
+
+LARGE = {"payload_over_bytes": 1, "payload_away": 0.1, "payload_s": 0.02, "versions": False}
+
 PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (arm_before_commit, "durable", {}),
     (no_fence, "epochs", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0)}),
@@ -575,6 +610,9 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     ),
     (use_what_ran_out, "calls", {"nodes": 3, "limit_rate": 20.0, "limit_burst": 1, "runs": 40, "pauses": 3}),
     (a_bucket_for_each_node, "calls", {"nodes": 3, "limit_rate": 5.0, "limit_burst": 2, "runs": 40}),
+    (refer_before_keeping, "payloads", {"nodes": 1, "crashes": 4, **LARGE}),
+    (say_nothing_of_uses, "payloads", LARGE),
+    (take_over_without_a_word, "payloads", LARGE),
     (forget_what_was_given_of_a_budget, "calls", {"nodes": 3, "limit_budget": 1, "limit_rate": None, "runs": 24}),
 ]
 

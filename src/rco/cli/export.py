@@ -59,7 +59,7 @@ def export(
     place = find_place(config, store)
     with (
         open_snapshot(place.where, place.options) as snapshot,
-        open_shelf(config, lambda: snapshot.payload_space()) as fetch,
+        open_shelf(config, snapshot.payload_space) as fetch,
     ):
         lines = export_runs(
             snapshot,

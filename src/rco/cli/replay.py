@@ -117,7 +117,7 @@ def _histories(file: Path | None, config: Path | None, store: str | None) -> Ite
     place = find_place(config, store)
     with (
         open_snapshot(place.where, place.options) as snapshot,
-        open_shelf(config, lambda: snapshot.payload_space()) as fetch,
+        open_shelf(config, snapshot.payload_space) as fetch,
     ):
         yield from stored(snapshot, fetch)
 

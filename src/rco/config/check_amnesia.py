@@ -34,7 +34,8 @@ def amnesia(settings: Settings, report: Report) -> None:
         ("outboxes", bool(settings.outboxes), "Leave them out: what they hold outlives the process."),
         (
             "objects.place",
-            settings.objects.place not in ("", "memory") or ((settings.content.enabled or settings.payloads.object_store_over_bytes) and not settings.objects.place),
+            settings.objects.place not in ("", "memory")
+            or ((settings.content.enabled or settings.payloads.object_store_over_bytes) and not settings.objects.place),
             "Write memory.",
         ),
     ):

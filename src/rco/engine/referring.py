@@ -19,7 +19,6 @@ from rco.engine.owner import Owner
 from rco.errors import ObjectsAway
 from rco.kit.backoff import Backoff
 from rco.model.payload import Kept, Reference
-from rco.model.run import Outcome
 from rco.store.contract.payloads import PayloadUse, UserKind
 
 __all__ = ["CLOSING", "Payloads", "Referring", "uses_of"]

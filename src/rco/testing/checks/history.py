@@ -10,8 +10,8 @@ import msgspec
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record, decode_segment
 from rco.model.run import RunRow
-from rco.testing.clients import Asked
 from rco.payloads.segments import packed_value, references_of, with_payloads
+from rco.testing.clients import Asked
 from rco.testing.plan import Plan
 from rco.testing.shelf import Shelf
 from rco.testing.tables import Tables
