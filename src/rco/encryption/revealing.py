@@ -20,6 +20,7 @@ from rco.model.event import Event
 from rco.model.journal import stored_records
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
+from rco.model.payload import is_reference
 from rco.model.run import RunRow
 from rco.store.contract.reader import Reader, Segment
 from rco.store.contract.schedules import ScheduleRow
@@ -126,7 +127,7 @@ class _Revealing:
             data = seen.get("data") if isinstance(seen, dict) else None
             if isinstance(data, bytes) and is_encrypted(data):
                 opened = await self._open(None, Place.EVENT, event_owner(seen["id"]), 0, data)
-                return msgspec.structs.replace(message, body=_pack({**seen, "data": _plain(opened)}))
+                return msgspec.structs.replace(message, body=_pack({**seen, "data": opened if is_reference(opened) else _plain(opened)}))
         return message
 
     async def event(self, namespace: str, event_id: str) -> Event | None:

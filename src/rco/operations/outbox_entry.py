@@ -161,7 +161,7 @@ async def _emit(desk: Desk, outbox: Outbox, entry: Entry, corr_id: str) -> Handl
         namespace=outbox.namespace,
         origin=f"outbox:{outbox.name}",
     )
-    reference = await keep_data(desk, event)
+    reference = await keep_data(desk, event) if len(event.data) > desk.engine.over_bytes else None
     opened, letters = openings(desk, event, event.origin, reference=reference)
     desk.engine.admit(len(opened))
     decision = Decision(

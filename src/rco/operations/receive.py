@@ -54,7 +54,7 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
         require_open(desk, event.namespace)
     cleared = desk.clearance.event(event)
     cleared.accept(provider)
-    reference = await keep_data(desk, event)
+    reference = await keep_data(desk, event) if len(event.data) > desk.engine.over_bytes else None
     opened, letters = openings(desk, event, actor, cleared=cleared, reference=reference)
     desk.engine.admit(sum(opening.row.place is None for opening, _ in opened))
     facts: dict[str, str | int | bool] = {
@@ -98,10 +98,8 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     return Receipt(False, corr_id)
 
 
-async def keep_data(desk: Desk, event: Event) -> Reference | None:
-    """Keep an event's data that are too large for a row; ``None`` where they are not. Raises ``ObjectsAway``."""
-    if len(event.data) <= desk.engine.over_bytes:
-        return None
+async def keep_data(desk: Desk, event: Event) -> Reference:
+    """Keep an event's data that are too large for a row. Raises ``ObjectsAway``."""
     return await desk.engine.keep(event.namespace, event.data, json=True)
 
 

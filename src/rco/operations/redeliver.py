@@ -49,7 +49,7 @@ async def _redeliver(
     desk: Desk, principal: Principal, event: Event, letter_id: bytes | None, subscription: str | None
 ) -> int:
     actor = f"principal:{principal.principal_id}"
-    reference = await keep_data(desk, event)
+    reference = await keep_data(desk, event) if len(event.data) > desk.engine.over_bytes else None
     opened, letters = openings(desk, event, actor, only=subscription, reference=reference)
     if letters:
         raise Conflict(f"still not deliverable: {letters[0].cause}", cure="Cure the cause, then replay again.")
