@@ -67,9 +67,10 @@ class Sweeper:
             if preview:
                 seen.update((name, self._unused_since.get(name, now_us)) for name in going)
                 continue
+            if going:
+                # In this order: what is left by a death in between is found again.
+                await self._rows.forget_payloads(going)
             for name in going:
                 await self._objects.delete(named[name].key)
-            if going:
-                await self._rows.forget_payloads(going)
         self._unused_since = seen
         return Swept(used=used, waiting=waiting, removed=removed, removed_bytes=removed_bytes)

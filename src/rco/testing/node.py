@@ -18,6 +18,7 @@ from rco.queues.dispatcher import Dispatcher
 from rco.queues.options import QueueOptions
 from rco.scheduler.options import SchedulerOptions
 from rco.scheduler.scheduler import Scheduler
+from rco.store.contract.reader import Reader
 from rco.testing.clocks import DriftingClock
 from rco.testing.limited import Limited
 from rco.testing.loop import Actor, InPlace, VirtualLoop
@@ -125,7 +126,8 @@ class Node:
             programs = Programs(list(pool.values())[(self.life + ord(self.name[0])) % 2], pool)
         else:
             programs = Programs(Application("simulation", ".", WORKFLOWS).programs(caller, InPlace()))
-        reader, payloads = keeper.reader, None
+        reader: Reader = keeper.reader
+        payloads: ShelfDoor | None = None
         if plan.payload_over_bytes:
             payloads = ShelfDoor(self._shelf, plan, Random(f"{self.alias} shelf {plan.seed}"), self._calm)  # noqa: S311 - likewise
             reader = fetching(reader, cast("PayloadStore", payloads), lambda problem: self._told(f"unread: {problem}"))

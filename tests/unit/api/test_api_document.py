@@ -17,6 +17,7 @@ from rco.server.api import (
     namespace_keys,
     namespaces,
     node,
+    payloads,
     principals,
     queues,
     retention,
@@ -57,6 +58,7 @@ def handlers() -> list[HTTPRouteHandler]:
             namespaces,
             namespace_keys,
             retention,
+            payloads,
         )
         for handler in module.ROUTES
     ]
