@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from rco.engine.live import Live
-from rco.engine.operation import Operation
+from rco.engine.operation import ChildRun, Emit
 from rco.engine.owner import Owner
 from rco.errors import ObjectsAway
 from rco.kit.backoff import Backoff
@@ -87,11 +87,11 @@ class Referring:
                 attempt += 1
                 await asyncio.sleep(_AGAIN.delay_s(attempt, self._random))
 
-    def first(self, live: Live, op: Operation[Any], data: bytes, *, json: bool = False) -> None:
+    def first(self, live: Live, op: Emit | ChildRun[Any], data: bytes, *, json: bool = False) -> None:
         """Keep ``data`` for an operation that is being armed, and arm it again with ``op.kept`` set."""
         live.tasks[op.key] = self._owner.loop.create_task(self._first(live, op, data, json))
 
-    async def _first(self, live: Live, op: Any, data: bytes, json: bool) -> None:
+    async def _first(self, live: Live, op: Emit | ChildRun[Any], data: bytes, json: bool) -> None:
         kept = await self.insist(live, data, json=json)
         if live.machine.pending.get(op.key) is not op or live.ending:
             return
