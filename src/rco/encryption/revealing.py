@@ -127,7 +127,9 @@ class _Revealing:
             data = seen.get("data") if isinstance(seen, dict) else None
             if isinstance(data, bytes) and is_encrypted(data):
                 opened = await self._open(None, Place.EVENT, event_owner(seen["id"]), 0, data)
-                return msgspec.structs.replace(message, body=_pack({**seen, "data": opened if is_reference(opened) else _plain(opened)}))
+                return msgspec.structs.replace(
+                    message, body=_pack({**seen, "data": opened if is_reference(opened) else _plain(opened)})
+                )
         return message
 
     async def event(self, namespace: str, event_id: str) -> Event | None:
