@@ -43,6 +43,14 @@ fuzz-coverage: setup ## the same at the parsers, led by what code it reaches (at
 bench: setup ## the figures of this machine; OUT=FILE writes them as JSON, ONLY="steps idle" asks these alone
 	@$(BIN)/python -m bench $(if $(OUT),--out $(OUT)) $(ONLY)
 
+bench-bridge: setup ## the bridge's figures: the mixed load, its most, bombs, revocation; OUT=FILE, ONLY="mixed bombs"
+	@$(BIN)/python -m bench $(if $(OUT),--out $(OUT)) $(or $(ONLY),webhooks edge bombs mixed mixed_most revocation)
+
+soak: setup ## the mixed load for MINUTES (10) at RATE (200) a second, bounded in everything; STORE=postgresql, OUT=FILE
+	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),10) --rate $(or $(RATE),200) \
+		--store $(or $(STORE),sqlite) $(if $(OUT),--out $(OUT))
+.PHONY: bench-bridge soak
+
 bench-growth: setup ## how cost grows, to 10^6 runs: docs/performance.md; MOST=N leaves larger sizes out, OUT=FILE as above
 	@$(BIN)/python -m bench.growth $(if $(MOST),--most $(MOST)) $(if $(OUT),--out $(OUT)) $(ONLY)
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from bench.figure import Figure, summed_up
 from bench.machine import facts, load
 from bench.question import STORES
-from bench.questions import NAMES, question
+from bench.questions import EVERY, NAMES, question
 from bench.rounds import BenchFailed, pairs, rounds_of, with_raw
 from bench.server import postgres
 from bench.show import as_json, show
@@ -26,16 +26,18 @@ __all__ = ["main"]
 def main(arguments: list[str]) -> int:
     """0 when every figure could be taken, whatever it is; 1 when one could not, 2 for a wrong command."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="The figures of this machine.")
-    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of: {', '.join(NAMES)} (default: all)")
+    parser.add_argument(
+        "questions", nargs="*", metavar="QUESTION", help=f"of: {', '.join(EVERY)} (default: what make bench asks)"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as a JSON list of objects")
     parser.add_argument("--rounds", type=int, default=2, help="rounds of each question; medians are shown (default: 2)")
     parser.add_argument("--scale", type=float, default=1.0, help="size of a round; 1 is the published size")
     parser.add_argument("--folder", type=Path, default=Path(".rco"), help="on the disk to be measured (default: .rco)")
     parser.add_argument("--store", choices=[*STORES, "both"], default="both", help="where the rows go (default: both)")
     given = parser.parse_args(arguments)
-    unknown = [name for name in given.questions if name not in NAMES]
+    unknown = [name for name in given.questions if name not in EVERY]
     if unknown:
-        parser.error(f"no question {unknown[0]!r}; there are: {', '.join(NAMES)}")
+        parser.error(f"no question {unknown[0]!r}; there are: {', '.join(EVERY)}")
     if given.rounds < 1 or not 0 < given.scale <= 30:
         parser.error("give at least one round, and a scale above 0 and up to 30")
     if given.out is not None and not given.out.parent.is_dir():

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from bench.figure import Measured
-from bench.questions import NAMES, question
+from bench.questions import EVERY, question
 
 __all__ = ["BenchFailed", "Found", "pairs", "rounds_of", "with_raw"]
 
@@ -28,9 +28,9 @@ class BenchFailed(Exception):
 
 def with_raw(names: Sequence[str]) -> list[str]:
     """``names`` with the raw limits that their lines are held against, in the order of the table."""
-    limits = {asked.name: name for name in NAMES if question(name).raw for asked in question(name).asked}
+    limits = {asked.name: name for name in EVERY if question(name).raw for asked in question(name).asked}
     wanted = {limits[asked.against] for name in names for asked in question(name).asked if asked.against} | set(names)
-    return [name for name in NAMES if name in wanted]
+    return [name for name in EVERY if name in wanted]
 
 
 def pairs(names: Sequence[str], stores: Sequence[str]) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 from bench.app import LEDGER
 from bench.load import Load
 from bench.signing import SECRET
+from rco.measure.ports import free_port
 from rco.measure.scratch import Place
 
 __all__ = ["LIMITS", "PATH", "Service", "count_rows", "fetch", "send"]
@@ -45,7 +45,7 @@ class Service:
         folder.mkdir(exist_ok=True)
         self._folder, self.place, self._store, self._more = folder, place, store or {}, more or {}
         self.ledger = ledger or folder / "ledger"
-        self.port, self._metrics_port = _free_ports(2)
+        self.port, self.metrics_port = free_port(), free_port()
         self._process: asyncio.subprocess.Process
 
     @property
@@ -63,7 +63,7 @@ class Service:
             "app": str(_ROOT / "bench" / "app.py"),
             "data_dir": str(self._folder / "data"),
             "store": {"path": self.place.where, **self._store},
-            "server": {"bind_addr": f"127.0.0.1:{self.port}", "metrics_addr": f"127.0.0.1:{self._metrics_port}"},
+            "server": {"bind_addr": f"127.0.0.1:{self.port}", "metrics_addr": f"127.0.0.1:{self.metrics_port}"},
             "limits": LIMITS,
             # How fast it is is asked, not when it would rather refuse.
             "brownout": {"enabled": False},
@@ -105,6 +105,10 @@ class Service:
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
         await self._process.wait()
+
+    async def rows(self, sql: str) -> list[Any]:
+        """See ``fetch``."""
+        return await fetch(self.place, sql)
 
     async def count(self, what: str) -> int:
         """See ``count_rows``."""
@@ -174,12 +178,3 @@ async def _ready(port: int) -> bool:
         return False
     finally:
         writer.close()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now; all are held until the last is found, so they differ."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from bench.question import Question
 
-__all__ = ["NAMES", "question"]
+__all__ = ["BRIDGE", "EVERY", "NAMES", "question"]
 
 NAMES = (
     "fsync",
@@ -32,11 +32,15 @@ NAMES = (
     "control",
     "start",
 )
+"""What ``make bench`` asks."""
+BRIDGE = ("edge", "bombs", "mixed", "mixed_most", "revocation")
+"""What ``make bench-bridge`` asks besides ``webhooks``: the bridge as a whole takes its time."""
+EVERY = NAMES + BRIDGE
 
 
 def question(name: str) -> Question:
-    """Raises ``KeyError`` for a name that is not in ``NAMES``."""
-    if name not in NAMES:
+    """Raises ``KeyError`` for a name that is not in ``EVERY``."""
+    if name not in EVERY:
         raise KeyError(name)
     found: Question = import_module(f"bench.questions.{name}").QUESTION
     return found

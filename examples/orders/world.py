@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from examples.orders.deliveries import Keys
+from rco.measure.ports import free_port
 
 __all__ = ["ROOT", "SERVICES", "World", "stop_kept"]
 
@@ -31,7 +30,7 @@ class World:
 
     def __init__(self, folder: Path, keys: Keys, seed: int) -> None:
         self.folder, self.keys, self.seed = folder, keys, seed
-        self.port, self.metrics_port = _free_port(), _free_port()
+        self.port, self.metrics_port = free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.ledgers = folder / "ledgers"
         self.token_file = folder / "data" / "admin.token"
@@ -166,21 +165,6 @@ def _end_of(log: Path) -> str:
     """What the command said to people, without the JSON lines that it logs for machines."""
     lines = log.read_text(errors="replace").splitlines()
     return "\n".join([line for line in lines if not line.startswith("{")][-10:])
-
-
-def _free_port() -> int:
-    # Not one the system gives away by itself: while the service is down, a client that tries again and again to reach
-    # it could be given the very port as its own, and nobody could listen on it any more.
-    below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randrange(max(1024, below - 12_000), below)
-        with socket.socket() as held:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                held.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 async def _ready(client: aiohttp.ClientSession, base_url: str) -> bool:

@@ -726,10 +726,11 @@ class Service:
         """The content store's routes and what must hold for them, where they are wanted."""
         if not settings.content.enabled:
             return {}, {}
+        from rco.objects.insisting import Insisting
         from rco.server.content import ContentApp
 
         objects = await self._objects(settings)
-        self._contents = ContentStore(objects)
+        self._contents = ContentStore(Insisting(objects, self._clock, random.random))
         app = ContentApp(
             self._contents,
             lambda: self._desk,
@@ -739,6 +740,7 @@ class Service:
             json_limit_bytes=settings.limits.body_limit_bytes,
             read_timeout_s=settings.server.read_timeout_s,
             admit=self._ingress.admit,
+            sentinel=self._sentinel,
         )
         reached = Dependency(
             "objects",

@@ -72,5 +72,6 @@ COMMANDS = (
     Command("rco.cli.backup:restore", "restore", "Put a backup in the place of a database.", _CARE),
     Command("rco.cli.export:export", "export", "Export runs and journals, in a form that others can read.", _CARE),
     Command("rco.cli.replay:replay", "replay", "Say whether recorded runs fit the code there is.", _CARE),
+    Command("rco.cli.drill:app", "drill", "Break something on purpose, under load, and see what holds.", _CARE),
     Command("rco.cli.bench:bench", "bench", "Measure your machine with your database, and say what binds.", _CARE),
 )

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
+from rco.bridge.brownout import Sentinel
 from rco.errors import EvidenceBroken, NotFound, Overloaded, RcoError, Reason, Refused, StoreError
 from rco.kit.clock import Clock
 from rco.model.decision import Decision, Verb
@@ -63,7 +64,8 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
 
 class ContentApp:
     """Both routes. ``admit`` is asked before anything is read of a put and raises ``Refused`` where nothing is taken:
-    while the service drains, or browns out."""
+    while the service drains, or browns out. ``sentinel`` hears how puts went, as it does of webhooks: reads go on in a
+    brownout, and say nothing of whether writes work."""
 
     def __init__(
         self,
@@ -76,10 +78,11 @@ class ContentApp:
         json_limit_bytes: int,
         read_timeout_s: float,
         admit: Callable[[], None],
+        sentinel: Sentinel,
     ) -> None:
         self._store, self._desk, self._access, self._clock = store, desk, access, clock
         self._options, self._json_limit_bytes = options, json_limit_bytes
-        self._read_timeout_s, self._admit = read_timeout_s, admit
+        self._read_timeout_s, self._admit, self._sentinel = read_timeout_s, admit, sentinel
         self._inflight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,6 +93,7 @@ class ContentApp:
         route = PUT if path == PUT else GET if path.startswith(GET) else ""
         desk = self._desk()
         answer = _Answer(send)
+        excused = False
         if route:
             desk.metrics.gauge(signals.INTEROP_INFLIGHT, route=_ROUTES[route]).add(1)
         try:
@@ -101,6 +105,7 @@ class ContentApp:
                 raise Refused(Reason.NOT_FOUND, "path")
         except Exception as error:
             refused = _refusal(error)
+            excused = refused.reason is Reason.BACKPRESSURE
             self._tell(desk, refused, route, corr_id, error)
             if answer.begun:
                 raise
@@ -112,9 +117,11 @@ class ContentApp:
                 metrics = desk.metrics
                 metrics.gauge(signals.INTEROP_INFLIGHT, route=named).add(-1)
                 metrics.counter(signals.INTEROP_REQUESTS, route=named, method=known, status=str(answer.status)).add()
-                metrics.histogram(signals.INTEROP_LATENCY, route=named, method=known).observe(
-                    self._clock.monotonic() - began
-                )
+                ended = self._clock.monotonic()
+                metrics.histogram(signals.INTEROP_LATENCY, route=named, method=known).observe(ended - began)
+                # As with webhooks: not what senders did wrong, and not our own brownout.
+                if route == PUT and answer.begun and not excused and not 400 <= answer.status < 500:
+                    self._sentinel.answered(ended, answer.status >= 500)
 
     # -- in --------------------------------------------------------------------------------------------------------
 
@@ -156,7 +163,11 @@ class ContentApp:
             await filling.abort()
             raise
         # The content is durable before anything says that it is.
+        began = self._clock.monotonic()
         await record_put(desk, right, stored, meta, corr_id, trace)
+        # How long the bytes take is a matter of how many there are; this is not.
+        ended = self._clock.monotonic()
+        self._sentinel.asked(ended, ended - began)
         desk.metrics.counter(signals.INTEROP_CONTENT_BYTES, direction="in").add(stored.size_bytes)
         return stored.address
 

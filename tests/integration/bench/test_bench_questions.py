@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from bench.figure import Measured
 from bench.question import STORES
-from bench.questions import NAMES, question
+from bench.questions import EVERY, question
 from bench.rounds import pairs
 from tests.servers.postgres import PostgresServer
 
@@ -44,7 +44,7 @@ def ask(name: str, store: str, folder: Path, dsn: str) -> list[Measured]:
     return msgspec.json.decode(done.stdout, type=list[Measured])
 
 
-@pytest.mark.parametrize(("name", "store"), pairs(NAMES, STORES))
+@pytest.mark.parametrize(("name", "store"), pairs(EVERY, STORES))
 def test_a_round_gives_every_line_it_announces(name: str, store: str, tmp_path: Path, server: PostgresServer) -> None:
     measured = ask(name, store, tmp_path, server.dsn("postgres"))
     if name == "pgbench" and not measured and not shutil.which("pgbench"):
@@ -87,12 +87,12 @@ def test_a_question_on_both_stores_is_two_figures(tmp_path: Path) -> None:
 
 
 def test_each_line_held_against_a_limit_names_one_that_is_measured() -> None:
-    limits = {asked.name for name in NAMES if question(name).raw for asked in question(name).asked}
-    for name in NAMES:
+    limits = {asked.name for name in EVERY if question(name).raw for asked in question(name).asked}
+    for name in EVERY:
         for asked in question(name).asked:
             assert not asked.against or (asked.against in limits and asked.compare in ("rate", "wait", "cpu"))
 
 
 def test_no_two_lines_share_a_name() -> None:
-    lines = [asked.name for name in NAMES for asked in question(name).asked]
+    lines = [asked.name for name in EVERY for asked in question(name).asked]
     assert len(lines) == len(set(lines))

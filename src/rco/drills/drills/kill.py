@@ -1,0 +1,27 @@
+"""The process is killed under load, and started again."""
+
+from __future__ import annotations
+
+from rco.drills.drill import NOTHING, Drill
+from rco.drills.stage import Stage
+
+__all__ = ["DRILL"]
+
+_APART_S = 5.0
+
+
+async def _strike(stage: Stage) -> None:
+    for number in range(stage.size.kills):
+        if number:
+            await stage.rest(_APART_S)
+        await stage.kill()
+
+
+DRILL = Drill(
+    name="kill",
+    about="kill -9 under load, and a start",
+    expects="What was acknowledged is there and is done once; service is back in seconds.",
+    writes=NOTHING,
+    strike=_strike,
+    kills=True,
+)
