@@ -22,7 +22,6 @@ WORKFLOW, EVENT = "invoice", "invoice.paid"
 _TOKEN_S = 1800
 _GRANTS = [
     {"to": [f"provider:{PROVIDER}"], "scopes": [f"webhook:accept:{PROVIDER}", f"run:start:{WORKFLOW}"]},
-    {"to": ["role:admin"], "scopes": ["write:put"]},
 ]
 
 
