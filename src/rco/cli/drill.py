@@ -49,6 +49,7 @@ def run(
     rate: float | None = None,
     out: Path | None = None,
     keep: Path | None = None,
+    store: str | None = None,
     url: str | None = None,
     metrics_url: str | None = None,
     provider: str = "drill",
@@ -72,6 +73,9 @@ def run(
         Folder for the evidence: a file DRILL-TIME.json for each; this folder when not given.
     keep
         Folder to leave everything in: databases, logs, what was sent, the exported evidence.
+    store
+        A PostgreSQL server (postgresql://..., or better a reference to it: env:NAME or file:/path) on which each drill
+        makes a database of its own, and removes it. Without it the store is a file.
     url
         A deployment to meet instead, for drills that do nothing to its process. It is sent real events.
     metrics_url
@@ -91,6 +95,7 @@ def run(
     from rco.drills.running import run_drill
     from rco.drills.size import FULL, SHORT
 
+    where = _server(store)
     deployment = _deployment(url, metrics_url, provider, secret, token_file, put_token_file)
     found = [drill(name) for name in names or NAMES if names or deployment is None or drill(name).anywhere]
     size = SHORT if short else FULL
@@ -107,7 +112,7 @@ def run(
     for one in found:
         folder = Path(tempfile.mkdtemp(prefix=f"rco-drill-{one.name}-", dir=keep)).resolve()
         try:
-            report = uvloop.run(run_drill(one, size, folder, _progress, deployment=deployment))
+            report = uvloop.run(run_drill(one, size, folder, _progress, store=where, deployment=deployment))
         finally:
             if keep is None:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -118,6 +123,16 @@ def run(
         else:
             _show(report, path)
     return Exit.BROKEN if broken else Exit.OK
+
+
+def _server(store: str | None) -> str:
+    from rco.config import Secrets
+    from rco.store.opening import is_postgres
+
+    where = "" if store is None else Secrets(os.environ).opened(store)
+    if where and not is_postgres(where):
+        raise ConfigInvalid("that is no PostgreSQL server", cure="Write postgresql://..., or env:NAME.", key="--store")
+    return where
 
 
 def _deployment(

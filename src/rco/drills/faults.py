@@ -57,6 +57,7 @@ def plant(faults: Faults) -> None:
     """Put ``faults`` at the seams. To be called once in a process, before ``rco.app`` is imported."""
     _clock(faults)
     _commits(faults)
+    _flushes(faults)
     _acceptance(faults)
     _objects(faults)
 
@@ -84,6 +85,25 @@ def _commits(faults: Faults) -> None:
         return commit(self, batch)
 
     Committer.commit = slowly  # type: ignore[method-assign]
+
+
+def _flushes(faults: Faults) -> None:
+    """The same on PostgreSQL, where a slow way to the database would be felt."""
+    try:
+        from rco.store.postgres.flusher import Flusher
+    except ImportError:
+        # Its library is not installed, so no store is there.
+        return
+    flush = Flusher._commit
+
+    async def slowly(self: Flusher, batch: Any) -> Any:
+        fault = faults.now
+        until_s = time.monotonic() + fault.delay_s + fault.commit_delay_s
+        while faults.now is fault and (left_s := until_s - time.monotonic()) > 0:  # noqa: ASYNC110 - as in the thread
+            await asyncio.sleep(min(left_s, _SLICE_S))
+        return await flush(self, batch)
+
+    Flusher._commit = slowly  # type: ignore[method-assign]
 
 
 def _acceptance(faults: Faults) -> None:

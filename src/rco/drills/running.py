@@ -6,7 +6,8 @@ import asyncio
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -27,6 +28,7 @@ from rco.errors import Misuse
 from rco.kit.clock import SystemClock, iso
 from rco.kit.digest import content_address
 from rco.measure.machine import cores, load
+from rco.measure.scratch import scratch
 
 __all__ = ["Report", "run_drill"]
 
@@ -65,16 +67,24 @@ async def run_drill(
     folder: Path,
     tell: Callable[[Moment], None],
     *,
+    store: str = "",
     deployment: Deployment | None = None,
 ) -> Report:
-    """Run ``drill`` in ``folder``, which is empty. Raises ``Misuse`` for one that cannot meet a deployment, and
-    ``RuntimeError`` where it could not be carried out: that is no verdict."""
+    """Run ``drill`` in ``folder``, which is empty.
+
+    ``store``: a PostgreSQL server on which it makes a database of its own, and removes it; without it the store is a
+    file in ``folder``. Raises ``Misuse`` for a drill that cannot meet a deployment, and ``RuntimeError`` where it could
+    not be carried out: that is no verdict.
+    """
     if deployment is not None and not drill.anywhere:
         raise Misuse(
             f"the drill {drill.name} does something to the service's process.", cure="Run it without --url, on its own."
         )
     began_us = SystemClock().now_us()
-    async with Stage(folder, size, tell, settings=drill.settings(size), deployment=deployment) as stage:
+    async with (
+        _database(store) as where,
+        Stage(folder, size, tell, settings=drill.settings(size), store=where, deployment=deployment) as stage,
+    ):
         await stage.load(mixed("calm", size.rate_per_s))
         stage.moment("the load begins")
         await stage.rest(size.calm_s)
@@ -110,7 +120,7 @@ async def run_drill(
         began_at=iso(began_us),
         took_s=round((SystemClock().now_us() - began_us) / 1e6, 1),
         recovery_s=recovery_s,
-        where="a service of its own" if deployment is None else deployment.url,
+        where=deployment.url if deployment is not None else "PostgreSQL" if store else "SQLite",
         size=size,
         moments=stage.moments,
         came=came,
@@ -125,6 +135,15 @@ async def run_drill(
             "rco": rco.__version__,
         },
     )
+
+
+@asynccontextmanager
+async def _database(server: str) -> AsyncIterator[str]:
+    if not server:
+        yield ""
+        return
+    async with scratch(server) as place:
+        yield place.where
 
 
 class _Looking:
@@ -230,11 +249,11 @@ class _Looking:
 
     async def _verdict(self) -> str:
         """What ``rco verify`` says of the database that was left; empty when every rule holds."""
-        folder, store = self._stage.folder, self._stage.own.store
+        folder = self._stage.folder
         export = folder / "export.jsonl"
         skew = f"{self._drill.skewed_s:g}s"
         for arguments in (
-            ("export", str(export), "--store", str(store)),
+            ("export", str(export), "--config", str(self._stage.own.config)),
             ("verify", str(export), "--settled", "--late", "60s", "--skew", skew),
         ):
             process = await asyncio.create_subprocess_exec(

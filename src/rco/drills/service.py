@@ -42,15 +42,18 @@ class OwnService:
         ledger_url: str,
         more: dict[str, dict[str, Any]] | None = None,
         *,
+        store: str = "",
         calm_s: float = 60.0,
         full_s: float = 60.0,
     ) -> None:
+        """``store``: the address of an empty, migrated PostgreSQL database; without it a file is made."""
         self.folder, self._ledger_url, self._more = folder, ledger_url, more or {}
         self._calm_s, self._full_s = calm_s, full_s
         self.port, self._metrics_port = free_port(), free_port()
         self.url, self.metrics_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self._metrics_port}"
         self.data = folder / "data"
-        self.store = self.data / "rco.db"
+        self.config = folder / "rco-config.yaml"
+        self.store = store or str(self.data / "rco.db")
         self.log = folder / "service.log"
         self.secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
         self.token = ""
@@ -62,6 +65,7 @@ class OwnService:
         settings: dict[str, dict[str, Any] | str] = {
             "app": str(Path(__file__).with_name("app.py")),
             "data_dir": str(self.data),
+            "store": {"path": self.store},
             "server": {
                 "bind_addr": f"127.0.0.1:{self.port}",
                 "metrics_addr": f"127.0.0.1:{self._metrics_port}",
@@ -103,11 +107,10 @@ class OwnService:
 
     async def begin(self) -> None:
         """Start it, and wait until it is ready. Raises ``RuntimeError`` with its last words when it ends instead."""
-        config = self.folder / "rco-config.yaml"
-        if not config.exists():
+        if not self.config.exists():
             self.data.mkdir(mode=0o700)
             # JSON is YAML.
-            config.write_bytes(msgspec.json.format(msgspec.json.encode(self.settings()), indent=2))
+            self.config.write_bytes(msgspec.json.format(msgspec.json.encode(self.settings()), indent=2))
             made_us = SystemClock().now_us() - _KEY_AGE_S * MICROS
             rotate(self.data / "keyring.json", ids=Ids(), now_us=made_us, lead_s=0.0, overlap_s=7200.0)
         self._process = await asyncio.create_subprocess_exec(
@@ -115,7 +118,7 @@ class OwnService:
                 sys.executable,
                 "-m",
                 "rco.drills.node",
-                str(config),
+                str(self.config),
                 str(self.log),
                 str(self._calm_s),
                 str(self._full_s),

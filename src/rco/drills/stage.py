@@ -56,8 +56,11 @@ class Stage:
         tell: Callable[[Moment], None],
         *,
         settings: dict[str, dict[str, Any]] | None = None,
+        store: str = "",
         deployment: Deployment | None = None,
     ) -> None:
+        """``store``: see ``OwnService``; ``deployment``: meet this one, and start none."""
+        self._store = store
         self.folder, self.size, self._tell = folder, size, tell
         self._settings, self.deployment = settings or {}, deployment
         self.ledger = Ledger()
@@ -85,6 +88,7 @@ class Stage:
                     self.folder,
                     self.ledger.url,
                     self._settings,
+                    store=self._store,
                     calm_s=self.size.sentinel_calm_s,
                     full_s=self.size.queue_full_s,
                 )
