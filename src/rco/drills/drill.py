@@ -11,10 +11,12 @@ from rco.drills.load import Load, mixed
 from rco.drills.size import Size
 from rco.drills.stage import Stage
 
-__all__ = ["BROWNOUT", "NOTHING", "Drill"]
+__all__ = ["BROWNOUT", "NOTHING", "UNHURRIED", "Drill"]
 
 BROWNOUT = "brownout"
 NOTHING = ""
+UNHURRIED = {"brownout": {"thresholds": {"upstream_p95_ms": 5_000}}}
+"""Where the time that the store takes is not what is drilled: on a machine that others use it would brown out over it."""
 
 
 async def _nothing(_: Stage) -> None:

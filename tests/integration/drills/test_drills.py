@@ -3,7 +3,6 @@ which."""
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.servers.postgres import PostgresServer
 
 from rco.drills import running
 from rco.drills.drill import Drill
@@ -19,7 +19,7 @@ from rco.drills.faults import Fault
 from rco.drills.load import Load
 from rco.drills.running import Report, run_drill
 from rco.drills.size import SHORT, Size
-from rco.drills.stage import Stage
+from rco.drills.stage import Moment, Stage
 
 pytestmark = pytest.mark.timeout(240)
 replace = msgspec.structs.replace
@@ -28,8 +28,11 @@ HASTY = replace(SMALL, calm_s=1, fault_max_s=8)
 """For what is to fail: it does not wait for long."""
 
 
-async def carried_out(one: Drill, size: Size, folder: Path) -> Report:
-    return await run_drill(one, size, folder, lambda moment: print(f"{moment.at_s:6.1f} s {moment.what}"))  # noqa: T201
+async def carried_out(one: Drill, size: Size, folder: Path, store: str = "") -> Report:
+    def tell(moment: Moment) -> None:
+        print(f"{moment.at_s:6.1f} s {moment.what}")  # noqa: T201 - shown with what failed
+
+    return await run_drill(one, size, folder, tell, store=store)
 
 
 def told(report: Report) -> str:
@@ -49,6 +52,15 @@ async def test_a_drill_holds(name: str, tmp_path: Path) -> None:
     assert "Bearer" not in text
 
 
+@pytest.mark.parametrize("name", ["slow-upstream", "kill"])
+async def test_a_drill_holds_on_postgresql(name: str, tmp_path: Path, postgres_server: PostgresServer) -> None:
+    report = await carried_out(drill(name), SMALL, tmp_path, postgres_server.dsn("postgres"))
+    assert report.ok, told(report)
+    assert report.where == "PostgreSQL"
+    left = postgres_server.query("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'rco_bench%'")
+    assert left == [], "a database was left behind"
+
+
 async def _nothing(_: Stage) -> None:
     """The fault goes on."""
 
@@ -56,10 +68,14 @@ async def _nothing(_: Stage) -> None:
 async def _restored(stage: Stage) -> None:
     """A database that is put back behind the service's back: what came after it is lost, though it was acknowledged."""
     service = stage.own
-    await stage.kill()
-    copies = {path: path.read_bytes() for path in service.data.glob("rco.db*")}
-    await asyncio.sleep(2.0)
     await service.kill()
+    copies = {path: path.read_bytes() for path in service.data.glob("rco.db*")}
+    await service.begin()
+    taken = len(stage.seconds)
+    await stage.until(lambda: len(stage.seconds) > taken + 2, 30)
+    await service.kill()
+    stage.kills += 1
+    stage.moment("killed")
     for path in service.data.glob("rco.db*"):
         path.unlink()
     for path, data in copies.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rco.drills.drill import Drill
+from rco.drills.drill import UNHURRIED, Drill
 from rco.drills.load import Load
 from rco.drills.size import Size
 
@@ -18,7 +18,7 @@ _ROOM = 3.0
 
 def _settings(size: Size) -> dict[str, dict[str, Any]]:
     usual = size.rate_per_s * _WEBHOOK
-    return {"limits": {"max_rps": usual * _ROOM, "burst_rps": max(1, round(usual))}}
+    return {**UNHURRIED, "limits": {"max_rps": usual * _ROOM, "burst_rps": max(1, round(usual))}}
 
 
 def _under(size: Size) -> Load:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rco.drills.drill import Drill
+from rco.drills.drill import UNHURRIED, Drill
 from rco.drills.faults import Fault
 from rco.drills.stage import Stage
 
@@ -28,4 +28,5 @@ DRILL = Drill(
     causes=("error_rate",),
     strike=_strike,
     lift=_lift,
+    settings=lambda _: UNHURRIED,
 )

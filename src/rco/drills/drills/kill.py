@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rco.drills.drill import NOTHING, Drill
+from rco.drills.drill import NOTHING, UNHURRIED, Drill
 from rco.drills.stage import Stage
 
 __all__ = ["DRILL"]
@@ -24,4 +24,5 @@ DRILL = Drill(
     writes=NOTHING,
     strike=_strike,
     kills=True,
+    settings=lambda _: UNHURRIED,
 )

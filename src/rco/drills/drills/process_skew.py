@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rco.drills.drill import Drill
+from rco.drills.drill import UNHURRIED, Drill
 from rco.drills.faults import Fault
 from rco.drills.stage import Stage
 
@@ -30,4 +30,5 @@ DRILL = Drill(
     strike=_strike,
     lift=_lift,
     skewed_s=2 * _SKEW_S,
+    settings=lambda _: UNHURRIED,
 )

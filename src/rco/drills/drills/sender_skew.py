@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rco.drills.drill import Drill
+from rco.drills.drill import UNHURRIED, Drill
 from rco.drills.load import Load
 from rco.drills.size import Size
 
@@ -20,4 +20,5 @@ DRILL = Drill(
     writes="POLICY_BLOCKED",
     under=_under,
     anywhere=True,
+    settings=lambda _: UNHURRIED,
 )
