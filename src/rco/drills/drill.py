@@ -16,7 +16,7 @@ __all__ = ["BROWNOUT", "NOTHING", "UNHURRIED", "Drill"]
 BROWNOUT = "brownout"
 NOTHING = ""
 UNHURRIED = {"brownout": {"thresholds": {"upstream_p95_ms": 5_000}}}
-"""Where the time that the store takes is not what is drilled: on a machine that others use it would brown out over it."""
+"""For what does not drill the time that the store takes: a machine that others use would brown out over it."""
 
 
 async def _nothing(_: Stage) -> None:

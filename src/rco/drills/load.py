@@ -101,6 +101,7 @@ class Said(msgspec.Struct, kw_only=True, omit_defaults=True):
     phase: str = ""
     kinds: dict[str, Second] = {}
     """One second, by kind."""
+    ended: bool = False
     came: list[Came] = []
     """At the end: everything, by phase and kind, and with the kind ``all`` each phase as a whole."""
     cpu_s: float = 0.0

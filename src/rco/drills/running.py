@@ -36,6 +36,8 @@ SETTLE_S = 60.0
 _READS_AT_A_TIME = 16
 _ADDRESSES_MAX = 5_000
 _TOOL_S = 120.0
+_CLOCKS_APART_US = 900_000_000
+"""How far the clock of a deployment may be behind ours, for its events to be found."""
 _PROBLEMS = 5
 
 
@@ -187,7 +189,7 @@ class _Looking:
         """Those of this drill: others may have sent as well."""
         stage = self._stage
         client = stage.own.client() if stage.deployment is None else stage.deployment.client()
-        since_us = 0 if stage.deployment is None else self._began_us
+        since_us = 0 if stage.deployment is None else self._began_us - _CLOCKS_APART_US
         async with client:
             found = await events_since(client, "drill.order", since_us)
         return {one for one in found if one.startswith(stage.prefix)}

@@ -140,7 +140,7 @@ class Sender:
         beside = [asyncio.create_task(self._sweep()), asyncio.create_task(self._tell())]
         pacing = asyncio.create_task(self._pace())
         try:
-            while not (load := await loads.get()).stop:
+            while not (load := await self._next(loads, pacing)).stop:
                 self._load = load
                 self._changed.set()
         finally:
@@ -152,7 +152,17 @@ class Sender:
             if self._record is not None:
                 self._record.close()
         self._tell_second()
-        self._said(Said(at_s=self._now_s(), came=self._all(), cpu_s=time.process_time() - self._cpu))
+        self._said(Said(ended=True, at_s=self._now_s(), came=self._all(), cpu_s=time.process_time() - self._cpu))
+
+    @staticmethod
+    async def _next(loads: asyncio.Queue[Load], pacing: asyncio.Task[None]) -> Load:
+        """The next load. Raises what ended the pacing."""
+        asked = asyncio.ensure_future(loads.get())
+        await asyncio.wait((asked, pacing), return_when=asyncio.FIRST_COMPLETED)
+        if pacing.done():
+            asked.cancel()
+            await pacing
+        return await asked
 
     async def _prime(self) -> None:
         for _ in range(self._way.primed):
@@ -307,11 +317,15 @@ class Sender:
             self._of(job).unsent += 1
         else:
             self._waiting.append(job)
-            if len(self._lines) + self._connecting < self._way.connections:
-                self._connecting += 1
-                task = asyncio.get_running_loop().create_task(self._connect())
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            self._open()
+
+    def _open(self) -> None:
+        """One connection more, if there may be one."""
+        if len(self._lines) + self._connecting < self._way.connections:
+            self._connecting += 1
+            task = asyncio.get_running_loop().create_task(self._connect())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -361,6 +375,8 @@ class Sender:
         job, line.job = line.job, None
         if job is not None:
             self._count(job, 0, "no_answer")
+        if self._waiting:
+            self._open()
 
     # -- counting --------------------------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ class Sending:
             said = await self._line()
             if said.wrong:
                 raise RuntimeError(f"the sender ended: {said.wrong}")
-            if said.came:
+            if said.ended:
                 return said
             self._heard(said)
 

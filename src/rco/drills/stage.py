@@ -153,8 +153,9 @@ class Stage:
     async def load(self, load: Load) -> None:
         """Send this from now on."""
         if not self._sends_puts:
-            # Content cannot be put there: their share is read instead, where there is something to read.
-            load = msgspec.structs.replace(load, webhook=load.webhook + load.put + load.get, put=0.0, get=0.0)
+            # Nothing can be put there, so there is nothing to get either: the webhooks alone, at their rate.
+            alone = load.rate_per_s * load.webhook
+            load = msgspec.structs.replace(load, rate_per_s=alone, get=0.0, webhook=1.0, put=0.0)
         await self._sending.send(load)
 
     @property
