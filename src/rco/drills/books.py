@@ -15,6 +15,8 @@ from rco.kit.clock import iso
 __all__ = ["Decided", "Sent", "decided", "events_since", "sent"]
 
 _PAGE = 500
+_TOO_LATE = "DOWNSTREAM_UNAVAILABLE"
+"""A write that took too long is refused so, and may be durable all the same: its sender asks again, and is told."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +24,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
     webhooks: frozenset[str]
     refused: frozenset[str]
+    """Webhooks that were refused for good."""
     addresses: frozenset[str]
 
 
@@ -30,10 +33,10 @@ def sent(record: Path) -> Sent:
     webhooks, refused, addresses = set(), set(), set()
     with record.open("rb") as file:
         for line in file:
-            _, kind, identity, status, _, address, _ = msgspec.json.decode(line)
+            _, kind, identity, status, reason, address, _ = msgspec.json.decode(line)
             if kind == "webhook" and status == 202:
                 webhooks.add(identity)
-            elif kind == "webhook" and status >= 400:
+            elif kind == "webhook" and status >= 400 and reason != _TOO_LATE:
                 refused.add(identity)
             elif kind == "put" and status == 202:
                 addresses.add(address)

@@ -65,7 +65,7 @@ def plant(faults: Faults) -> None:
 def _clock(faults: Faults) -> None:
     from rco.kit.clock import MICROS, SystemClock
 
-    def now_us(_: SystemClock) -> int:
+    def now_us(self: SystemClock) -> int:  # noqa: ARG001 - a method
         return time.time_ns() // 1000 + round(faults.now.skew_s * MICROS)
 
     SystemClock.now_us = now_us  # type: ignore[method-assign]

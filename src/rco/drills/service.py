@@ -62,7 +62,7 @@ class OwnService:
 
     def settings(self) -> dict[str, Any]:
         """What the service is configured with."""
-        settings: dict[str, dict[str, Any] | str] = {
+        settings: dict[str, Any] = {
             "app": str(Path(__file__).with_name("app.py")),
             "data_dir": str(self.data),
             "store": {"path": self.store},

@@ -115,13 +115,8 @@ class Stage:
             self.before = await self.counters()
             self._sending = await self._stack.enter_async_context(Sending(way, self._heard))
             self._began_s = time.monotonic()
-            watching = asyncio.create_task(self._watch())
-
-            async def end() -> None:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
-
-            self._stack.push_async_callback(end)
+            self._watching = asyncio.create_task(self._watch())
+            self._stack.push_async_callback(self._look_away)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -177,8 +172,13 @@ class Stage:
         self.moment("started again, and ready")
 
     async def finish(self) -> list[Came]:
-        """End the load; gives what came of everything."""
+        """End the load, and look no more; gives what came of everything."""
+        await self._look_away()
         return await self._sending.finish()
+
+    async def _look_away(self) -> None:
+        self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
 
     # -- what is seen ----------------------------------------------------------------------------------------------
 
