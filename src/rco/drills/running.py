@@ -39,6 +39,7 @@ _TOOL_S = 120.0
 _CLOCKS_APART_US = 900_000_000
 """How far the clock of a deployment may be behind ours, for its events to be found."""
 _PROBLEMS = 5
+_EVIDENCE_TRIES, _EVIDENCE_AGAIN_S = 5, 3.0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,11 +244,17 @@ class _Looking:
     async def _evidence(self) -> tuple[Decided, list[str]]:
         """The decisions, and what is wrong with the chain, from an export as a stranger gets it."""
         path = self._stage.folder / "evidence.jsonl"
-        async with self._stage.own.client() as client:
-            with path.open("wb") as file:
-                async for piece in client.export_audit(journal=True):
-                    file.write(piece)
-        return await asyncio.to_thread(_read_evidence, path)
+        for _ in range(_EVIDENCE_TRIES):
+            async with self._stage.own.client() as client:
+                with path.open("wb") as file:
+                    async for piece in client.export_audit(journal=True):
+                        file.write(piece)
+            found, wrong = await asyncio.to_thread(_read_evidence, path)
+            # What could not be made known while the store was away is made known some seconds later.
+            if self._drill.writes != BROWNOUT or (found.brownouts and found.brownouts[-1].startswith("ends")):
+                break
+            await self._stage.rest(_EVIDENCE_AGAIN_S)
+        return found, wrong
 
     async def _verdict(self) -> str:
         """What ``rco verify`` says of the database that was left; empty when every rule holds."""

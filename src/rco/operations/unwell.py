@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from rco.bridge.brownout import RETRY_AFTER_S, Judged, Sentinel
@@ -19,6 +20,7 @@ __all__ = ["BROWNOUT_EVENT", "Unwell"]
 
 BROWNOUT_EVENT = "interop.bridge.brownout.v1"
 ANNOUNCE_AGAIN_S = 5.0
+UNTOLD_MAX = 64
 
 
 class Unwell:
@@ -26,7 +28,8 @@ class Unwell:
 
     When a brownout begins or ends there is a line in the log, the metric changes at once, and the event
     ``interop.bridge.brownout.v1`` is made durable with the decision: as soon as the store takes it, as its being away
-    may be the cause. A later change takes the place of one that could not be made known yet.
+    may be the cause. Changes that could not be made known yet are told in their order, the newest ``UNTOLD_MAX`` of
+    them.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Unwell:
         here = desk()
         self._lives: list[Lives] = [*dependencies, Watch(sentinel, here.clock, queue_share, self._changed)]
         self._telling: asyncio.Task[None] | None = None
+        self._untold: deque[tuple[dict[str, object], Decision]] = deque(maxlen=UNTOLD_MAX)
         here.metrics.gauge(signals.INTEROP_BROWNOUT, component="bridge").watch(lambda: sentinel.active)
 
     async def start(self) -> None:
@@ -74,18 +78,21 @@ class Unwell:
             "refusing_writes": judged.active and refusing,
             "retry_after_s": RETRY_AFTER_S if judged.active else 0,
         }
-        if self._telling is not None:
-            self._telling.cancel()
-        self._telling = asyncio.get_running_loop().create_task(self._tell(data, decision))
+        self._untold.append((data, decision))
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
 
-    async def _tell(self, data: dict[str, object], decision: Decision) -> None:
-        while True:
+    async def _tell(self) -> None:
+        while self._untold:
+            first = self._untold[0]
             try:
-                await announce(self._desk(), BROWNOUT_EVENT, data, decision)
+                await announce(self._desk(), BROWNOUT_EVENT, *first)
             except RcoError:
                 await asyncio.sleep(ANNOUNCE_AGAIN_S)
             else:
-                return
+                # Told a moment ago; it may have made room for newer ones meanwhile.
+                if self._untold[0] is first:
+                    self._untold.popleft()
 
 
 def _mode(refusing: bool) -> str:
