@@ -22,6 +22,7 @@ from rco.drills.counters import Counters
 from rco.drills.deployment import Deployment
 from rco.drills.drill import BROWNOUT, Drill
 from rco.drills.load import Came, Said, mixed
+from rco.drills.service import WEBHOOK_SECRET, plain
 from rco.drills.size import RECOVERY_MAX_S, Size
 from rco.drills.stage import Moment, Stage, State
 from rco.errors import Misuse
@@ -270,7 +271,7 @@ class _Looking:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 cwd=folder,
-                env={name: value for name, value in os.environ.items() if not name.startswith("RCO_")},
+                env={**plain(os.environ), WEBHOOK_SECRET: self._stage.own.secret},
             )
             async with asyncio.timeout(_TOOL_S):
                 said, _ = await process.communicate()

@@ -7,6 +7,7 @@ import base64
 import os
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from rco.kit.ids import Ids
 from rco.measure.ports import free_port
 from rco.model.wire import MintAsk
 
-__all__ = ["PROVIDER", "OwnService"]
+__all__ = ["PROVIDER", "WEBHOOK_SECRET", "OwnService", "plain"]
 
 PROVIDER = "drill"
-_SECRET = "DRILL_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
+WEBHOOK_SECRET = "DRILL_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0
 _TOKEN_S = 1800
@@ -75,7 +76,7 @@ class OwnService:
             "providers": {
                 PROVIDER: {
                     "kind": "standard-webhooks",
-                    "secrets": [{"secret_id": "drill", "ref": f"env:{_SECRET}"}],
+                    "secrets": [{"secret_id": "drill", "ref": f"env:{WEBHOOK_SECRET}"}],
                 }
             },
             "targets": {
@@ -125,7 +126,8 @@ class OwnService:
             ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, _SECRET: self.secret},
+            # What is set for a service of the user's own is not meant for this one.
+            env={**plain(os.environ), WEBHOOK_SECRET: self.secret},
             start_new_session=True,
         )
         await self._said(b"ready")
@@ -177,3 +179,8 @@ class OwnService:
         if line.strip() != word:
             words = self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
             raise RuntimeError(f"the service does not answer after {time.monotonic() - began:.0f} s: {words}")
+
+
+def plain(environ: Mapping[str, str]) -> dict[str, str]:
+    """``environ`` without what sets up a service."""
+    return {name: value for name, value in environ.items() if not name.startswith(("RCO_", "SVC_INTEROP_"))}
