@@ -1,0 +1,82 @@
+"""The application's code: loaded, checked against the settings, and made into programs with what they reach."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from rco.assembly.ground import Ground
+from rco.config.settings import Settings
+from rco.datasource.steps import Datasources
+from rco.egress.client import Egress
+from rco.engine.program import Program
+from rco.errors import ConfigInvalid
+from rco.model.queue import Queue
+from rco.operations.bulk_run import bulk_program
+from rco.operations.clearance import Granting
+from rco.operations.deliver_run import deliver_program
+from rco.operations.desk import Desk
+from rco.operations.version_run import move_program
+from rco.router.table import RoutingTable
+from rco.webhooks.book import ORDERED, Book
+from rco.workflow.versions import Versions, load_versions
+
+__all__ = ["Reach", "load_code", "open_threads", "queues_declared", "queues_of", "table_of"]
+
+
+def load_code(settings: Settings, developing: bool) -> Versions:
+    """Under development there are no versions: code changes in place, and runs go on with what is there."""
+    if developing:
+        app = settings.app or settings.apps.get(settings.app_version, "")
+        return load_versions(app, "", {})
+    return load_versions(settings.app, settings.app_version, settings.apps)
+
+
+def queues_declared(settings: Settings, versions: Versions) -> None:
+    """Raise ``ConfigInvalid`` for a workflow whose queue nobody declared: its runs could never be started."""
+    for workflow in () if versions.current is None else versions.current.workflows:
+        if workflow.queue and workflow.queue not in settings.queues:
+            raise ConfigInvalid(
+                f"workflow {workflow.name!r} waits in {workflow.queue!r}, which is not declared.",
+                cure=f"Write: queues: {{{workflow.queue}: {{concurrency: 10}}}}.",
+                key=f"queues.{workflow.queue}",
+            )
+
+
+def queues_of(settings: Settings, book: Book) -> dict[str, Queue]:
+    """Those that are declared, and the service's own where deliveries are ordered."""
+    return {**settings.queues, ORDERED: Queue(per_key_concurrency=1)} if book.ordered else settings.queues
+
+
+def table_of(settings: Settings, versions: Versions) -> RoutingTable:
+    """Who wants which event: what the code says, and what the settings say."""
+    own = [] if versions.current is None else versions.current.subscriptions()
+    return RoutingTable.build([*own, *settings.subscriptions])
+
+
+def open_threads(ground: Ground) -> Executor:
+    """Where steps that are not asynchronous run."""
+    threads = ThreadPoolExecutor(ground.settings.engine.step_threads, thread_name_prefix="rco-step")
+    ground.stops.append(partial(asyncio.to_thread, threads.shutdown, wait=False, cancel_futures=True))
+    return threads
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the code may reach: targets under its rights, threads, databases; and, the service's own, the desk."""
+
+    egress: Egress
+    threads: Executor
+    databases: Datasources
+    granting: Granting | None
+    desk: Callable[[], Desk]
+
+    def programs(self, versions: Versions) -> tuple[list[Program], dict[str, list[Program]] | None]:
+        """What new runs begin with, and by version what older ones go on with."""
+        own = [program(self.desk) for program in (bulk_program, move_program, deliver_program)]
+        held = None if self.granting is None else partial(self.granting.caller, self.egress)
+        new = versions.programs(self.egress, self.threads, held, self.databases)
+        return [*new, *own], versions.pooled(self.egress, self.threads, held, self.databases)

@@ -1,0 +1,65 @@
+"""The keeper of objects, and the large payloads of runs that are kept in it."""
+
+from __future__ import annotations
+
+from rco.assembly.ground import Ground
+from rco.encryption.keys import Keys
+from rco.objects.contract import Objects
+from rco.operations.payload_gc import PayloadGc
+from rco.operations.payload_meter import PayloadMeter
+from rco.payloads.keeping import PayloadStore
+from rco.store.contract.keeper import Keeper
+
+__all__ = ["ObjectsOnce", "collector", "open_payloads"]
+
+
+class ObjectsOnce:
+    """The keeper of objects, opened when the first asks for it, once for all who use it."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._opened: Objects | None = None
+
+    async def __call__(self) -> Objects:
+        """The keeper, started."""
+        if self._opened is None:
+            from rco.objects.opening import open_objects
+
+            ground = self._ground
+            objects = open_objects(
+                ground.settings.objects, ground.data, clock=ground.clock, ids=ground.ids, resolve=ground.secrets
+            )
+            await objects.start()
+            ground.stops.append(objects.stop)
+            self._opened = objects
+        return self._opened
+
+
+async def open_payloads(ground: Ground, keeper: Keeper, keys: Keys | None, objects: ObjectsOnce) -> PayloadStore | None:
+    """Where large payloads are kept: where they are to be, and where some are from before."""
+    options = ground.settings.payloads
+    if not options.object_store_over_bytes and not await keeper.reader.any_payloads():
+        return None
+    sealing = None
+    if keys is not None:
+        from rco.encryption.objects import ObjectSealing
+
+        sealing = ObjectSealing(keys)
+    return PayloadStore(
+        await objects(),
+        await keeper.reader.payload_space(),
+        ground.ids,
+        over_bytes=options.object_store_over_bytes,
+        put_timeout_s=options.put_timeout_s,
+        sealing=sealing,
+        told=PayloadMeter(ground.metrics, ground.warn("payloads.behind")),
+    )
+
+
+def collector(ground: Ground, keeper: Keeper, payloads: PayloadStore | None) -> PayloadGc | None:
+    """What removes objects that nothing refers to any more, where there may be any."""
+    if payloads is None:
+        return None
+    from rco.payloads.sweeping import Sweeper
+
+    return PayloadGc(Sweeper(payloads.objects, keeper.reader, payloads.space), ground.settings.payloads)
