@@ -12,7 +12,8 @@ from bench.question import BOTH, Question, Round
 from bench.service import LIMITS, Service, send
 from rco.client import Client
 from rco.measure.rig import durability
-from rco.model.wire import BulkAsk, BulkView, RunSelection, State
+from rco.model.wire import RunSelection, State
+from rco.model.wire_bulk import BulkAsk, BulkView
 from rco.model.wire_versions import MoveRuns, MoveView
 
 __all__ = ["QUESTION"]

@@ -13,7 +13,7 @@ from rco.audit.record import MAX_RECORD_BYTES, TORN, Chain, Record, decode_recor
 from rco.errors import ConfigInvalid
 from rco.kit.digest import content_address
 from rco.model.decision import Decision, Verb
-from rco.model.wire import SinkView
+from rco.model.wire_audit import SinkView
 
 __all__ = ["Appended", "Descriptor", "Ring", "open_file"]
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from rco.audit.record import Chain, encode_record
 from rco.model.decision import Decision
-from rco.model.wire import SinkView
+from rco.model.wire_audit import SinkView
 
 __all__ = ["Sink", "Sinking", "Written"]
 

@@ -11,7 +11,8 @@ from rco.cli.exits import Exit
 from rco.cli.output import print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.client import Client
-from rco.model.wire import BulkAsk, BulkPreview, BulkView, RunSelection, State
+from rco.model.wire import RunSelection, State
+from rco.model.wire_bulk import BulkAsk, BulkPreview, BulkView
 
 __all__ = ["bulk", "progress"]
 

@@ -49,7 +49,7 @@ def mint(
     out
         Write the token into this new file, mode 0600, instead of printing it.
     """
-    from rco.model.wire import MintAsk
+    from rco.model.wire_capabilities import MintAsk
 
     asked = MintAsk(scopes=scope or [], ttl_ms=round(_seconds(ttl) * 1000), corr_id=corr_id, body=body)
     minted = ask(link, lambda client: client.mint(asked))
@@ -85,7 +85,7 @@ def inspect(
         With --check: whether it covers this action, such as run:start:fulfil.
     """
     from rco.capability.token import parse
-    from rco.model.wire import CheckAsk
+    from rco.model.wire_capabilities import CheckAsk
 
     text = _token(file)
     token = parse(text)
@@ -185,7 +185,7 @@ def revoke(
     namespace
         Every capability of this namespace that there is now.
     """
-    from rco.model.wire import RevokeAsk
+    from rco.model.wire_capabilities import RevokeAsk
 
     given = [(kind, name) for kind, name in (("id", id), ("kid", kid), ("epoch", namespace)) if name]
     if len(given) != 1:

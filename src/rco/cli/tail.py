@@ -13,7 +13,7 @@ from rco.cli.reach import LINK, Link, ask
 
 if TYPE_CHECKING:
     from rco.client import Client
-    from rco.model.wire import TailItem
+    from rco.model.wire_audit import TailItem
 
 __all__ = ["tail"]
 

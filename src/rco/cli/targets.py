@@ -10,7 +10,7 @@ from rco.cli.output import print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.client import Client
 from rco.kit.units import parse_duration_s
-from rco.model.wire import CloseAsk, LimitView, OpenAsk, TargetView
+from rco.model.wire_targets import CloseAsk, LimitView, OpenAsk, TargetView
 
 __all__ = ["app"]
 

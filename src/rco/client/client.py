@@ -22,30 +22,10 @@ from rco.client.schedules import Schedules
 from rco.errors import Unreachable
 from rco.model.wire import (
     Accepted,
-    BulkAsk,
-    BulkPreview,
-    BulkView,
     CancelAsk,
-    CapabilityView,
-    CheckAsk,
-    CloseAsk,
-    ClosureView,
-    EventPage,
-    EventView,
     ForkRun,
-    KeyPage,
-    LetterPage,
-    MintAsk,
-    Minted,
     NodeInfo,
-    OpenAsk,
-    Opened,
     PauseAsk,
-    RecentAudit,
-    Replayed,
-    RevocationPage,
-    RevocationView,
-    RevokeAsk,
     RunPage,
     RunSelection,
     RunView,
@@ -53,11 +33,22 @@ from rco.model.wire import (
     SignalAsk,
     StartedRun,
     StartRun,
-    TailPage,
-    TargetPage,
-    TargetView,
     TerminateAsk,
 )
+from rco.model.wire_audit import RecentAudit, TailPage
+from rco.model.wire_bulk import BulkAsk, BulkPreview, BulkView
+from rco.model.wire_capabilities import (
+    CapabilityView,
+    CheckAsk,
+    KeyPage,
+    MintAsk,
+    Minted,
+    RevocationPage,
+    RevocationView,
+    RevokeAsk,
+)
+from rco.model.wire_events import EventPage, EventView, LetterPage, Replayed
+from rco.model.wire_targets import CloseAsk, ClosureView, OpenAsk, Opened, TargetPage, TargetView
 from rco.model.wire_versions import MoveRuns, MoveView, VersionPage
 
 __all__ = ["ANSWER_BYTES_MAX", "Client"]

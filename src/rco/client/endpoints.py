@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from rco.client.schedules import Asks
-from rco.model.wire import BulkPreview, StartedRun
+from rco.model.wire import StartedRun
+from rco.model.wire_bulk import BulkPreview
 from rco.model.wire_endpoints import (
     CreateEndpoint,
     DeliveryPage,

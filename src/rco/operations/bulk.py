@@ -12,7 +12,8 @@ from rco.kit.clock import iso
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, decode_segment
 from rco.model.principal import Principal, Role
-from rco.model.wire import BulkError, BulkPreview, BulkView, StartedRun
+from rco.model.wire import StartedRun
+from rco.model.wire_bulk import BulkError, BulkPreview, BulkView
 from rco.operations.access import require
 from rco.operations.bulk_run import BULK, COMMANDS, BulkSpec, users_only
 from rco.operations.command import find_run

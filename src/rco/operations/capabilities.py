@@ -8,7 +8,7 @@ from rco.errors import Misuse, Overloaded, RcoError
 from rco.kit.clock import MICROS, iso
 from rco.model.decision import Verb
 from rco.model.principal import Principal, Role
-from rco.model.wire import (
+from rco.model.wire_capabilities import (
     CapabilityView,
     CheckAsk,
     KeyPage,

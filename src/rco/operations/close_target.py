@@ -8,7 +8,7 @@ from rco.kit.clock import iso
 from rco.model.decision import Verb
 from rco.model.principal import Principal, Role
 from rco.model.target import Target
-from rco.model.wire import CloseAsk, ClosureView, OpenAsk
+from rco.model.wire_targets import CloseAsk, ClosureView, OpenAsk
 from rco.operations.access import require
 from rco.operations.desk import Desk
 from rco.operations.record import record

@@ -17,7 +17,8 @@ from rco.model.event import Event
 from rco.model.journal import Kind, decode_segment
 from rco.model.principal import Principal, Role
 from rco.model.run import Outcome, RunRow
-from rco.model.wire import BulkPreview, StartedRun
+from rco.model.wire import StartedRun
+from rco.model.wire_bulk import BulkPreview
 from rco.model.wire_endpoints import DeliveryPage, DeliveryView, ReplayMany, TestAsk
 from rco.operations.access import require
 from rco.operations.bulk import preview_bulk, start_bulk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rco.errors import NotFound, Reason, Refused
 from rco.model.event import Event
 from rco.model.principal import Principal, Role
-from rco.model.wire import EventPage, EventView
+from rco.model.wire_events import EventPage, EventView
 from rco.operations.access import require
 from rco.operations.desk import Desk
 from rco.operations.view import event_brief, event_view

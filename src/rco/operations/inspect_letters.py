@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rco.model.principal import Principal, Role
-from rco.model.wire import LetterPage
+from rco.model.wire_events import LetterPage
 from rco.operations.access import require
 from rco.operations.desk import Desk
 from rco.operations.view import letter_view

@@ -6,7 +6,7 @@ import msgspec
 
 from rco.errors import NotFound
 from rco.model.principal import Principal, Role
-from rco.model.wire import RecentAudit, RecordView
+from rco.model.wire_audit import RecentAudit, RecordView
 from rco.operations.access import require_everywhere
 from rco.operations.desk import Desk
 

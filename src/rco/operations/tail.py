@@ -15,7 +15,7 @@ import msgspec
 from rco.errors import Reason, Refused
 from rco.kit.clock import MICROS, iso
 from rco.model.principal import Principal, Role
-from rco.model.wire import TailItem, TailPage
+from rco.model.wire_audit import TailItem, TailPage
 from rco.operations.access import require_everywhere
 from rco.operations.desk import Desk
 from rco.store.contract.reader import AuditReader

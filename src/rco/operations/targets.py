@@ -14,7 +14,7 @@ from rco.errors import NotFound
 from rco.kit.clock import iso
 from rco.model.principal import Principal, Role
 from rco.model.target import Target
-from rco.model.wire import BudgetView, ClosureView, HolderView, LimitView, TargetPage, TargetView
+from rco.model.wire_targets import BudgetView, ClosureView, HolderView, LimitView, TargetPage, TargetView
 from rco.operations.access import require
 from rco.operations.desk import Desk
 

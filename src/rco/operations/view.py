@@ -15,7 +15,8 @@ from rco.model.letter import DeadLetter
 from rco.model.payload import BY_REFERENCE, Reference, is_reference
 from rco.model.run import Mode, RunRow
 from rco.model.version import named
-from rco.model.wire import EventBrief, EventView, LetterView, RunBrief, State
+from rco.model.wire import RunBrief, State
+from rco.model.wire_events import EventBrief, EventView, LetterView
 
 __all__ = ["MODES_OF", "event_brief", "event_data", "event_view", "letter_view", "run_brief", "run_detail", "state_of"]
 

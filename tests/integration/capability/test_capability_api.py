@@ -12,7 +12,7 @@ from rco.capability.token import attenuated, parse
 from rco.client import Client
 from rco.errors import Forbidden, NotFound, Overloaded, Refused, WorkflowError
 from rco.kit.digest import content_address
-from rco.model.wire import CheckAsk, MintAsk, RevokeAsk
+from rco.model.wire_capabilities import CheckAsk, MintAsk, RevokeAsk
 
 B3 = "b3:" + "0" * 64
 

@@ -19,7 +19,7 @@ from rco.capability.token import attenuated, parse
 from rco.config.settings import Settings
 from rco.kit.digest import content_address
 from rco.model.grant_rule import GrantRule
-from rco.model.wire import MintAsk
+from rco.model.wire_capabilities import MintAsk
 from rco.objects.content import key_of
 from rco.objects.contract import CHUNK_BYTES
 from rco.objects.options import ContentOptions, ObjectOptions

@@ -14,7 +14,7 @@ from tests.integration.service.conftest import Downstream
 
 from rco.config.settings import Settings
 from rco.kit.digest import content_address
-from rco.model.wire import MintAsk
+from rco.model.wire_capabilities import MintAsk
 from rco.objects.options import ContentOptions, ObjectOptions
 from rco.server.graphql.options import GraphqlOptions
 

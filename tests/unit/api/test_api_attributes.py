@@ -7,7 +7,8 @@ import json
 import pytest
 
 from rco.errors import Refused
-from rco.model.wire import BulkAsk, RunSelection
+from rco.model.wire import RunSelection
+from rco.model.wire_bulk import BulkAsk
 
 
 async def test_declared_listed_and_filtered_by(served) -> None:

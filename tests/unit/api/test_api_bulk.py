@@ -10,7 +10,8 @@ import pytest
 
 from rco.errors import Forbidden, NotFound, Refused
 from rco.model.principal import Principal, Role
-from rco.model.wire import BulkAsk, BulkView, RunSelection
+from rco.model.wire import RunSelection
+from rco.model.wire_bulk import BulkAsk, BulkView
 from rco.operations.access import token_digest
 
 FAILED = RunSelection(state="failed")

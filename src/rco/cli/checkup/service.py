@@ -8,7 +8,8 @@ import msgspec
 
 from rco.cli.checkup.report import Found, fail, ok, warn
 from rco.client import Client
-from rco.model.wire import NodeInfo, TargetPage
+from rco.model.wire import NodeInfo
+from rco.model.wire_targets import TargetPage
 
 __all__ = ["Told", "ask_all", "told"]
 

@@ -10,7 +10,7 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
 from rco.errors import Reason, Refused
-from rco.model.wire import RecentAudit
+from rco.model.wire_audit import RecentAudit
 from rco.operations.evidence import export_evidence, export_run_evidence
 from rco.operations.recent import RECENT_MAX, recent
 from rco.server.api.asked import ERRORS, Ask, asked, identity

@@ -9,7 +9,8 @@ from litestar.params import FromPath, JSONBody
 from rco.errors import Reason, Refused
 from rco.kit.clock import parse_iso
 from rco.model.run import Mode, Outcome
-from rco.model.wire import BulkAsk, BulkPreview, BulkView, RunSelection, StartedRun
+from rco.model.wire import RunSelection, StartedRun
+from rco.model.wire_bulk import BulkAsk, BulkPreview, BulkView
 from rco.operations.bulk import preview_bulk, show_bulk, start_bulk
 from rco.operations.bulk_run import BulkSpec
 from rco.operations.view import MODES_OF

@@ -7,7 +7,7 @@ from typing import Annotated
 from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
-from rco.model.wire import (
+from rco.model.wire_capabilities import (
     CapabilityView,
     CheckAsk,
     KeyPage,

@@ -7,7 +7,7 @@ from typing import Annotated
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from rco.model.wire import LetterPage, Replayed
+from rco.model.wire_events import LetterPage, Replayed
 from rco.operations.inspect_letters import PAGE_MAX, list_letters
 from rco.operations.redeliver import redeliver_letter
 from rco.server.api.asked import ERRORS, Ask, asked, identity

@@ -7,7 +7,8 @@ from typing import Annotated
 from litestar import delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from rco.model.wire import BulkPreview, StartedRun
+from rco.model.wire import StartedRun
+from rco.model.wire_bulk import BulkPreview
 from rco.model.wire_endpoints import (
     CreateEndpoint,
     DeliveryPage,

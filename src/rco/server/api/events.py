@@ -7,7 +7,7 @@ from typing import Annotated
 from litestar import get, post
 from litestar.params import FromPath, QueryParameter
 
-from rco.model.wire import EventPage, EventView, Replayed
+from rco.model.wire_events import EventPage, EventView, Replayed
 from rco.operations.inspect_events import PAGE_MAX, list_events, show_event
 from rco.operations.redeliver import redeliver_event
 from rco.server.api.asked import ERRORS, Ask, asked, segment

@@ -8,7 +8,7 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from rco.errors import Overloaded
-from rco.model.wire import TailPage
+from rco.model.wire_audit import TailPage
 from rco.operations.tail import ITEMS_MAX, SINCE_MAX_S, WAIT_MAX_S, tail
 from rco.server.api.asked import ERRORS, Ask, asked
 

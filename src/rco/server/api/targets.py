@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import get, post
 from litestar.params import FromPath, JSONBody
 
-from rco.model.wire import CloseAsk, ClosureView, OpenAsk, Opened, TargetPage, TargetView
+from rco.model.wire_targets import CloseAsk, ClosureView, OpenAsk, Opened, TargetPage, TargetView
 from rco.operations.close_target import close_target, open_target
 from rco.operations.targets import list_targets, show_target
 from rco.server.api.asked import ERRORS, Ask, asked, segment
