@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta
 
+from rco.model.body import Ask, Name, Reason, View
 from rco.model.queue import FAIR_KEY_CHARS_MAX, PRIORITIES
 from rco.model.wire_queues import QueueSeat
 
 __all__ = [
     "Accepted",
-    "Ask",
     "CancelAsk",
     "ForkRun",
     "ForkedFrom",
-    "Name",
     "NodeInfo",
     "PauseAsk",
     "Problem",
-    "Reason",
     "RunBrief",
     "RunPage",
     "RunSelection",
@@ -36,11 +33,8 @@ __all__ = [
     "State",
     "TerminateAsk",
     "TimelineEntry",
-    "View",
 ]
 
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Reason = Annotated[str, Meta(max_length=1000)]
 State = Literal[
     "running",
     "waiting",
@@ -54,14 +48,6 @@ State = Literal[
     "terminated",
 ]
 """Where a run is. The first six are open, the last four closed."""
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request's body: unknown fields are refused."""
-
-
-class View(msgspec.Struct, frozen=True, kw_only=True):
-    """A response's body."""
 
 
 class Problem(View, frozen=True, kw_only=True):

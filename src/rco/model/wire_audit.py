@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rco.model.wire import View
+from rco.model.body import View
 
 __all__ = ["RecentAudit", "RecordView", "SinkView", "TailItem", "TailPage"]
 

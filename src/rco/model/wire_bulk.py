@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from rco.model.wire import Ask, Name, Reason, RunBrief, RunSelection, State, View
+from rco.model.body import Ask, Name, Reason, View
+from rco.model.wire import RunBrief, RunSelection, State
 
 __all__ = ["BulkAsk", "BulkError", "BulkPreview", "BulkView"]
 

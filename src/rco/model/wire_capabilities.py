@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from rco.model.wire import Ask, Name, View
+from rco.model.body import Ask, Name, View
 
 __all__ = [
     "CapabilityView",

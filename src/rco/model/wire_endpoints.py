@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
+
+from rco.model.body import Ask, View
 
 __all__ = [
     "CreateEndpoint",
@@ -30,7 +31,7 @@ Note = Annotated[str, Meta(max_length=1000)]
 Kind = Literal["v1", "v1a"]
 
 
-class CreateEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateEndpoint(Ask, frozen=True, kw_only=True):
     """Send events whose type matches one of ``types`` to ``url``. ``secret``: a reference to a signing secret that is
     kept elsewhere; without it one is made, of ``signing``. ``order_by``: a jq expression over the event; deliveries
     with the same value go one after the other."""
@@ -43,7 +44,7 @@ class CreateEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     note: Note = ""
 
 
-class PatchEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PatchEndpoint(Ask, frozen=True, kw_only=True):
     """What is to be different; the rest stays. ``enabled`` false disables it, with ``reason``."""
 
     url: Url | UnsetType = UNSET
@@ -54,7 +55,7 @@ class PatchEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reason: Note = ""
 
 
-class SecretView(msgspec.Struct, frozen=True, kw_only=True):
+class SecretView(View, frozen=True, kw_only=True):
     """A signing secret without its value. ``public``: of v1a, what receivers verify with."""
 
     id: str
@@ -65,7 +66,7 @@ class SecretView(msgspec.Struct, frozen=True, kw_only=True):
     public: str = ""
 
 
-class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointView(View, frozen=True, kw_only=True):
     """One endpoint. ``cause``: gone (it answered 410), failing, or what an operator said."""
 
     id: str
@@ -83,7 +84,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-class MadeEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+class MadeEndpoint(View, frozen=True, kw_only=True):
     """``secret``: what receivers verify with, told this once: of v1 the secret (``whsec_...``), of v1a the public key
     (``whpk_...``). Empty where it is kept elsewhere."""
 
@@ -91,13 +92,13 @@ class MadeEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
 
 
-class EndpointPage(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointPage(View, frozen=True, kw_only=True):
     """The endpoints of a namespace, from old to new."""
 
     items: list[EndpointView]
 
 
-class RotateAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RotateAsk(Ask, frozen=True, kw_only=True):
     """Sign with a new secret from now on, and with those before as well for ``grace_s`` (default: as it is set)."""
 
     signing: Kind | None = None
@@ -105,7 +106,7 @@ class RotateAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     grace_s: Annotated[float, Meta(ge=0, le=7 * 86_400)] | None = None
 
 
-class TestAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TestAsk(Ask, frozen=True, kw_only=True):
     """Send a message of ``type`` with ``data`` once, to a disabled endpoint too."""
 
     __test__ = False
@@ -114,7 +115,7 @@ class TestAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     data: Any = None
 
 
-class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryView(View, frozen=True, kw_only=True):
     """One delivery: a run, and the log of its attempts, redacted."""
 
     id: str
@@ -128,21 +129,21 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     next_at: str | None = None
 
 
-class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryPage(View, frozen=True, kw_only=True):
     """Deliveries, newest first. ``next`` is the ``after`` of the following page, or null on the last."""
 
     items: list[DeliveryView]
     next: str | None = None
 
 
-class ReplayAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReplayAsk(Ask, frozen=True, kw_only=True):
     """Deliver again what ``delivery`` delivered or could not. The same ``key`` is the same replay."""
 
     delivery: str
     key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
-class ReplayMany(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReplayMany(Ask, frozen=True, kw_only=True):
     """Deliver again what was begun between ``after`` and ``before``: what failed, or all of it."""
 
     after: str | None = None

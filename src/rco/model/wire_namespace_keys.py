@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
+
+from rco.model.body import Ask, View
 
 __all__ = ["Erased", "NamespaceKeyAsk", "NamespaceKeyPage", "NamespaceKeyView"]
 
@@ -14,14 +15,14 @@ Why = Annotated[str, Meta(min_length=1, max_length=1000)]
 KeyStage = Literal["waiting", "encrypting", "decrypting", "erased", "locked"]
 
 
-class NamespaceKeyAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NamespaceKeyAsk(Ask, frozen=True, kw_only=True):
     """Do something with the keys of ``namespace``; the reason stays as evidence."""
 
     namespace: Namespace
     reason: Why
 
 
-class NamespaceKeyView(msgspec.Struct, frozen=True, kw_only=True):
+class NamespaceKeyView(View, frozen=True, kw_only=True):
     """One key without its bytes. ``state``: waiting until every node has it, encrypting what is new, decrypting what is
     old, erased, or locked because no root key opens it on this node."""
 
@@ -39,13 +40,13 @@ class NamespaceKeyView(msgspec.Struct, frozen=True, kw_only=True):
     erased_why: str = ""
 
 
-class NamespaceKeyPage(msgspec.Struct, frozen=True, kw_only=True):
+class NamespaceKeyPage(View, frozen=True, kw_only=True):
     """Every key there is or was, by namespace and version."""
 
     items: list[NamespaceKeyView]
 
 
-class Erased(msgspec.Struct, frozen=True, kw_only=True):
+class Erased(View, frozen=True, kw_only=True):
     """How many keys of ``namespace`` were erased by this call; none when they were before."""
 
     namespace: str

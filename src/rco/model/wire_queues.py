@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
+
+from rco.model.body import Ask, View
 
 __all__ = ["QueueKey", "QueuePage", "QueueSeat", "QueueView", "SteerQueue"]
 
 
-class _View(msgspec.Struct, frozen=True, kw_only=True):
-    """A response's body."""
-
-
-class QueueSeat(_View, frozen=True, kw_only=True):
+class QueueSeat(View, frozen=True, kw_only=True):
     """Where a run waits or waited: its queue, its fairness key, its priority (0 goes first, 9 last)."""
 
     queue: str
@@ -22,7 +19,7 @@ class QueueSeat(_View, frozen=True, kw_only=True):
     priority: int = 5
 
 
-class QueueKey(_View, frozen=True, kw_only=True):
+class QueueKey(View, frozen=True, kw_only=True):
     """A fairness key of which runs wait, in one priority level. ``waiting``: at least so many."""
 
     fair_key: str
@@ -32,7 +29,7 @@ class QueueKey(_View, frozen=True, kw_only=True):
     oldest_s: float
 
 
-class QueueView(_View, frozen=True, kw_only=True):
+class QueueView(View, frozen=True, kw_only=True):
     """A queue: its limits (null: none), and how it stands over all nodes."""
 
     name: str
@@ -55,13 +52,13 @@ class QueueView(_View, frozen=True, kw_only=True):
     """Of one queue: the fairness keys of the caller's namespace that wait, in the order of levels and names."""
 
 
-class QueuePage(_View, frozen=True, kw_only=True):
+class QueuePage(View, frozen=True, kw_only=True):
     """Every queue, by name."""
 
     items: list[QueueView]
 
 
-class SteerQueue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SteerQueue(Ask, frozen=True, kw_only=True):
     """Pause or resume a queue."""
 
     reason: Annotated[str, Meta(max_length=1000)] = ""

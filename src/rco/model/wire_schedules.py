@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta
 
+from rco.model.body import Ask, View
 from rco.model.schedule import Overlap, ScheduleSpec
 
 __all__ = [
@@ -30,15 +30,7 @@ ScheduleStatus = Literal["active", "paused", "done"]
 Note = Annotated[str, Meta(max_length=1000)]
 
 
-class _Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request's body: unknown fields are refused."""
-
-
-class _View(msgspec.Struct, frozen=True, kw_only=True):
-    """A response's body."""
-
-
-class CreateSchedule(_Ask, frozen=True, kw_only=True):
+class CreateSchedule(Ask, frozen=True, kw_only=True):
     """A new schedule. Its name is its own in the namespace."""
 
     name: ScheduleName
@@ -47,19 +39,19 @@ class CreateSchedule(_Ask, frozen=True, kw_only=True):
     note: Note = ""
 
 
-class PauseAsk(_Ask, frozen=True, kw_only=True):
+class PauseAsk(Ask, frozen=True, kw_only=True):
     """Pause or resume, with a note for whoever looks at the schedule next."""
 
     note: Note = ""
 
 
-class TriggerAsk(_Ask, frozen=True, kw_only=True):
+class TriggerAsk(Ask, frozen=True, kw_only=True):
     """Start a run now, beside those that are open unless ``overlap`` says otherwise."""
 
     overlap: Overlap = "allow"
 
 
-class BackfillAsk(_Ask, frozen=True, kw_only=True):
+class BackfillAsk(Ask, frozen=True, kw_only=True):
     """Start what has no run yet of the ticks after ``after`` and up to ``until`` (RFC 3339), one after the other unless
     ``overlap`` says otherwise."""
 
@@ -68,13 +60,13 @@ class BackfillAsk(_Ask, frozen=True, kw_only=True):
     overlap: Overlap = "buffer_all"
 
 
-class Triggered(_View, frozen=True, kw_only=True):
+class Triggered(View, frozen=True, kw_only=True):
     """The run that will stand for the trigger, unless its overlap policy passes it over."""
 
     run_id: str
 
 
-class FireTime(_View, frozen=True, kw_only=True):
+class FireTime(View, frozen=True, kw_only=True):
     """One tick: its instant, what a clock in the schedule's zone shows at it, and when it is started (with jitter)."""
 
     tick: str
@@ -82,14 +74,14 @@ class FireTime(_View, frozen=True, kw_only=True):
     start: str
 
 
-class FireTimes(_View, frozen=True, kw_only=True):
+class FireTimes(View, frozen=True, kw_only=True):
     """Ticks in order. ``zone_rules``: the version of the time zone rules they were worked out under."""
 
     items: list[FireTime]
     zone_rules: str
 
 
-class RecentRun(_View, frozen=True, kw_only=True):
+class RecentRun(View, frozen=True, kw_only=True):
     """A start that was made."""
 
     tick: str
@@ -98,7 +90,7 @@ class RecentRun(_View, frozen=True, kw_only=True):
     kind: str
 
 
-class ScheduleBrief(_View, frozen=True, kw_only=True):
+class ScheduleBrief(View, frozen=True, kw_only=True):
     """One schedule in a list."""
 
     id: str
@@ -115,7 +107,7 @@ class ScheduleBrief(_View, frozen=True, kw_only=True):
     note: str = ""
 
 
-class SchedulePage(_View, frozen=True, kw_only=True):
+class SchedulePage(View, frozen=True, kw_only=True):
     """Schedules by name. ``next`` is the ``after`` of the following page, or null on the last."""
 
     items: list[ScheduleBrief]

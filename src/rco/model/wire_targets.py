@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from rco.model.wire import Ask, View
+from rco.model.body import Ask, View
 
 __all__ = [
     "BudgetView",

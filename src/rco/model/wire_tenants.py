@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from rco.model.body import Ask, View
 from rco.model.namespace import Quotas
 
 __all__ = [
@@ -32,15 +33,7 @@ QuotaName = Annotated[str, Meta(pattern="^(" + "|".join(Quotas.__struct_fields__
 RoleName = Literal["viewer", "operator", "admin"]
 
 
-class _Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request's body: unknown fields are refused."""
-
-
-class _View(msgspec.Struct, frozen=True, kw_only=True):
-    """A response's body."""
-
-
-class CreatePrincipal(_Ask, frozen=True, kw_only=True):
+class CreatePrincipal(Ask, frozen=True, kw_only=True):
     """A new principal. It works in the first of ``namespaces`` unless it asks for another one; ``*`` among them stands
     for all there are and will be. ``ttl_ms``: from then on its token is worth nothing; else it lasts until it is
     revoked."""
@@ -54,7 +47,7 @@ class CreatePrincipal(_Ask, frozen=True, kw_only=True):
     ttl_ms: Annotated[int, Meta(ge=60_000, le=3660 * 86_400_000)] | None = None
 
 
-class PrincipalView(_View, frozen=True, kw_only=True):
+class PrincipalView(View, frozen=True, kw_only=True):
     """A principal without its token. ``by`` is who made it; empty where that was before it was written down."""
 
     id: str
@@ -67,34 +60,34 @@ class PrincipalView(_View, frozen=True, kw_only=True):
     by: str = ""
 
 
-class CreatedPrincipal(_View, frozen=True, kw_only=True):
+class CreatedPrincipal(View, frozen=True, kw_only=True):
     """``token`` is a secret, shown this once and kept nowhere: the store holds its digest."""
 
     token: str
     principal: PrincipalView
 
 
-class PrincipalPage(_View, frozen=True, kw_only=True):
+class PrincipalPage(View, frozen=True, kw_only=True):
     """Every principal that the caller may know of, by id."""
 
     items: list[PrincipalView]
 
 
-class CreateNamespace(_Ask, frozen=True, kw_only=True):
+class CreateNamespace(Ask, frozen=True, kw_only=True):
     """A new namespace with its quotas; what is not given is not bounded."""
 
     name: NamespaceName
     quotas: Quotas = Quotas()
 
 
-class SetNamespace(_Ask, frozen=True, kw_only=True):
+class SetNamespace(Ask, frozen=True, kw_only=True):
     """What is given is changed, the rest stays. ``quotas`` holds those to change: a number, or null for no bound."""
 
     state: Literal["active", "closed"] | msgspec.UnsetType = msgspec.UNSET
     quotas: dict[QuotaName, Annotated[int, Meta(ge=0, le=1 << 53)] | None] | msgspec.UnsetType = msgspec.UNSET
 
 
-class UsageView(_View, frozen=True, kw_only=True):
+class UsageView(View, frozen=True, kw_only=True):
     """What a namespace has now. Starts and events are counted since it has quotas, stored bytes
     where they are bounded."""
 
@@ -106,7 +99,7 @@ class UsageView(_View, frozen=True, kw_only=True):
     schedules: int
 
 
-class NamespaceView(_View, frozen=True, kw_only=True):
+class NamespaceView(View, frozen=True, kw_only=True):
     """A namespace. ``closed``: nothing new is accepted in it, and what was accepted goes on to its end."""
 
     name: str
@@ -117,7 +110,7 @@ class NamespaceView(_View, frozen=True, kw_only=True):
     origin: Literal["api", "config"] = "api"
 
 
-class NamespacePage(_View, frozen=True, kw_only=True):
+class NamespacePage(View, frozen=True, kw_only=True):
     """Every namespace that the caller may enter, by name."""
 
     items: list[NamespaceView]
@@ -132,7 +125,7 @@ class RetentionLine(msgspec.Struct, frozen=True):
     since: str | None = None
 
 
-class RetentionView(_View, frozen=True, kw_only=True):
+class RetentionView(View, frozen=True, kw_only=True):
     """What was dropped ``at`` a time, or with ``preview`` would be. ``at`` null: nothing was since the node started."""
 
     at: str | None

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta
 
+from rco.model.body import Ask, Name, Reason, View
 from rco.model.version import NAME_MAX
-from rco.model.wire import Name, Reason, State
+from rco.model.wire import State
 
 __all__ = ["MoveRuns", "MoveView", "NodeOfVersion", "StayedRun", "VersionPage", "VersionView"]
 
 VersionName = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
 
 
-class NodeOfVersion(msgspec.Struct, frozen=True, kw_only=True):
+class NodeOfVersion(View, frozen=True, kw_only=True):
     """A living node that has the version. ``current``: new runs begin with it there. ``every``: it has no versions, and
     drives every run by the code it has."""
 
@@ -24,7 +24,7 @@ class NodeOfVersion(msgspec.Struct, frozen=True, kw_only=True):
     every: bool = False
 
 
-class VersionView(msgspec.Struct, frozen=True, kw_only=True):
+class VersionView(View, frozen=True, kw_only=True):
     """One version of the application. Without nodes its runs wait. ``digest``: of the code that it stands for."""
 
     name: str
@@ -34,13 +34,13 @@ class VersionView(msgspec.Struct, frozen=True, kw_only=True):
     open_runs: int
 
 
-class VersionPage(msgspec.Struct, frozen=True, kw_only=True):
+class VersionPage(View, frozen=True, kw_only=True):
     """Every version that a living node has or an open run is pinned to, by name."""
 
     items: list[VersionView]
 
 
-class MoveRuns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"start": "from"}):
+class MoveRuns(Ask, frozen=True, kw_only=True, rename={"start": "from"}):
     """Replay every open run of version ``from`` on the code of version ``to`` without doing anything, and move those
     that fit, ``rate_per_s`` at most; ``preview``: move none. The same ``key`` is the same move."""
 
@@ -53,7 +53,7 @@ class MoveRuns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     key: Name | None = None
 
 
-class StayedRun(msgspec.Struct, frozen=True, kw_only=True):
+class StayedRun(View, frozen=True, kw_only=True):
     """A run that was not moved. ``misfit``: ``diff`` has what was recorded, and what the code asks for instead;
     ``busy``: it did not come to rest while it was tried, so ask again."""
 
@@ -65,7 +65,7 @@ class StayedRun(msgspec.Struct, frozen=True, kw_only=True):
     diff: Any = None
 
 
-class MoveView(msgspec.Struct, frozen=True, kw_only=True, rename={"start": "from"}):
+class MoveView(View, frozen=True, kw_only=True, rename={"start": "from"}):
     """How far a move is. ``fit``: those that were moved, or in a preview would be; ``gone``: closed meanwhile.
     ``stayed``: the first thousand that were not moved."""
 
