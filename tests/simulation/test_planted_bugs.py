@@ -14,7 +14,6 @@ from rco.egress.ledger import Held, Ledger
 from rco.egress.passage import Passage
 from rco.engine import forking, loading, moving
 from rco.engine.effects import Effects
-from rco.engine.engine import Engine
 from rco.engine.loading import Loading
 from rco.engine.moving import Moving
 from rco.engine.operation import Effect
@@ -25,6 +24,7 @@ from rco.engine.pausing import Pausing
 from rco.engine.program import Programs
 from rco.engine.queueing import Queueing
 from rco.engine.rehearsing import Fit
+from rco.engine.sending import Sending
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.kit.digest import digest
@@ -171,12 +171,12 @@ def ignore_start_keys(patch: pytest.MonkeyPatch) -> None:
 
 
 def out_of_order(patch: pytest.MonkeyPatch) -> None:
-    def at_once(self: Engine, outcome: Any, message: Any) -> None:
+    def at_once(self: Sending, outcome: Any, message: Any) -> None:
         live = self._owner.live.get(message.run_id)
         if outcome.status == "accepted" and live is not None:
-            self._waits.deliver(live, message)
+            self._deliver(live, message)
 
-    patch.setattr(Engine, "_deliver_if", at_once)
+    patch.setattr(Sending, "_deliver_if", at_once)
 
 
 def begin_again(patch: pytest.MonkeyPatch) -> None:

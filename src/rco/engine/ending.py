@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -14,8 +15,9 @@ from rco.engine.queueing import queue_of
 from rco.errors import Conflict, NotFound, PayloadErased, PayloadLocked
 from rco.kit.canonical import canonical_json
 from rco.kit.ids import id_text
-from rco.model.decision import Decision
+from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, decode_segment
+from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow, shard_of
 from rco.payloads.fetching import unfetched
 from rco.store.contract.changes import Changes, Ended
@@ -121,6 +123,40 @@ class Ending:
 
         record = Record(Kind.CLOSE, "", now, b"", [outcome.value, error])
         await append_aside(owner, ghost, seq, record, add, closed)
+
+    async def terminate_asked(self, row: RunRow, message: Message) -> None:
+        """Another node was asked to terminate a run of this one."""
+        body = msgspec.msgpack.decode(message.body)
+        # Before 0.2 it was the reason alone.
+        reason, actor = (body, "") if isinstance(body, str) else (body["reason"], body["actor"])
+        now = self._owner.clock.now_us()
+        decision = Decision(
+            verb=Verb.TERMINATE,
+            at_us=now,
+            actor=actor,
+            subject=row.workflow,
+            run=id_text(row.run_id),
+            corr_id=row.corr_id,
+            reason=reason,
+        )
+        with suppress(Conflict):
+            # Closed meanwhile, or about to be: then it is told again, or nothing is left to do.
+            await self.terminate(row, reason, decision)
+
+    async def cancel_queued(self, row: RunRow, message: Message) -> None:
+        """A run is cancelled before it has begun: it has nothing to compensate."""
+        reason = msgspec.msgpack.decode(message.body)["reason"]
+        decision = Decision(
+            verb=Verb.CLOSE,
+            at_us=self._owner.clock.now_us(),
+            allow=False,
+            subject=row.workflow,
+            run=id_text(row.run_id),
+            corr_id=row.corr_id,
+            reason=Outcome.CANCELLED.value,
+        )
+        with suppress(Conflict):
+            await self.terminate(row, reason, decision, Outcome.CANCELLED)
 
     async def _left_off(self, row: RunRow) -> tuple[int, bytes | None, str, str | None]:
         """The run out of memory: the number of its next record, its parent, the key that this waits under, its

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -30,25 +29,24 @@ from rco.engine.probing import Probed, Probes
 from rco.engine.program import Program, Programs
 from rco.engine.queueing import Queueing
 from rco.engine.referring import Payloads, Referring
+from rco.engine.sending import Sending, ignore
+from rco.engine.submitting import Submitting
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
-from rco.errors import Conflict, NotFound, Overloaded, Reason, Refused
+from rco.errors import Conflict
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids, id_text
 from rco.kit.lifecycle import stop_task
-from rco.model.decision import Decision, Verb
-from rco.model.message import Message
-from rco.model.payload import Reference, as_value, loaded
-from rco.model.run import Mode, Outcome, RunRow, shard_of
+from rco.model.decision import Decision
+from rco.model.payload import Reference
+from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted
 from rco.store.contract.ownership import Ownership, Shards, SoleOwner
-from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Flushed, Writer
 
 __all__ = ["Engine", "EngineStats"]
 
-_pack = msgspec.msgpack.Encoder().encode
 MOVE_WITHIN_S = 10.0
 """How long a run of another node may take to be moved."""
 MOVE_TRIES = 20
@@ -126,19 +124,23 @@ class Engine:
         )
         self._referring = Referring(owner, payloads, random)
         self._effects.referring = self._children.referring = emitting.referring = self._referring
+        self._submitting = Submitting(owner, writer)
+        self.submit = self._submitting.submit
+        self._sending = sending = Sending(owner, self._submitting, self._referring, self._waits.deliver)
+        # What may be sent to a run is said there.
+        self.signal, self.cancel, self.settle = sending.signal, sending.cancel, sending.settle
+        self.pause, self.resume = sending.pause, sending.resume
         self._ending = Ending(owner, reader)
         self._insisting = Insisting(owner.loop)
         self._loading = Loading(owner, reader, programs, self._waits, self._effects, self._insisting, self.queueing)
         self._openings.on_overtaken = self._loading.wake
         self._forking = Forking(owner, reader, programs, self._loading, self.submit, self.queueing, inherit)
         self._parking = Parking(owner, reader, programs, self._loading.wake, self._insisting)
-        self._loading.on_terminate = self._terminate_asked
-        self._loading.on_cancel = self._cancel_queued
-        self._on_quota: list[Callable[[str, str], None]] = []
-        self._moving = Moving(owner, reader, programs, self.wake, self._tell)
+        self._loading.on_terminate = self._ending.terminate_asked
+        self._loading.on_cancel = self._ending.cancel_queued
+        self._moving = Moving(owner, reader, programs, self.wake, self._sending.tell)
         self._loading.on_move = self._moving.heard
         self._stopping = False
-        self._alone = ownership.shards() is None
         writer.on_flush(self._flushed)
         ownership.on_gained(self._gained)
         self._gaining: set[asyncio.Task[None]] = set()
@@ -189,39 +191,6 @@ class Engine:
 
     async def _recover(self, shards: Shards) -> None:
         await self._insisting.ask("Loading the runs of a shard", lambda: self._loading.recover(shards))
-
-    async def _terminate_asked(self, row: RunRow, message: Message) -> None:
-        body = msgspec.msgpack.decode(message.body)
-        # Before 0.2 it was the reason alone.
-        reason, actor = (body, "") if isinstance(body, str) else (body["reason"], body["actor"])
-        now = self._clock.now_us()
-        decision = Decision(
-            verb=Verb.TERMINATE,
-            at_us=now,
-            actor=actor,
-            subject=row.workflow,
-            run=id_text(row.run_id),
-            corr_id=row.corr_id,
-            reason=reason,
-        )
-        with suppress(Conflict):
-            # Closed meanwhile, or about to be: then it is told again, or nothing is left to do.
-            await self._ending.terminate(row, reason, decision)
-
-    async def _cancel_queued(self, row: RunRow, message: Message) -> None:
-        """A run is cancelled before it has begun: it has nothing to compensate."""
-        reason = msgspec.msgpack.decode(message.body)["reason"]
-        decision = Decision(
-            verb=Verb.CLOSE,
-            at_us=self._clock.now_us(),
-            allow=False,
-            subject=row.workflow,
-            run=id_text(row.run_id),
-            corr_id=row.corr_id,
-            reason=Outcome.CANCELLED.value,
-        )
-        with suppress(Conflict):
-            await self._ending.terminate(row, reason, decision, Outcome.CANCELLED)
 
     def _flushed(self, flushed: Flushed) -> None:
         if not self._stopping:
@@ -294,8 +263,8 @@ class Engine:
         if len(opening.segment) > self._owner.over_bytes:
             opening = await self._kept(ask, opening)
         admission = Admission(
-            done=_ignore,
-            failed=_ignore,
+            done=ignore,
+            failed=ignore,
             start_keys=[opening.start_key] if opening.start_key is not None else [],
             opened=[(opening.row, opening.segment)],
             accepted=[opening.decision],
@@ -315,7 +284,7 @@ class Engine:
 
     async def _kept(self, ask: StartAsk, opening: Opening) -> Opening:
         """The same with its input by reference, where that is what makes it large."""
-        data = _pack(ask.input)
+        data = msgspec.msgpack.encode(ask.input)
         if len(data) <= self._owner.over_bytes:
             return opening
         reference = await self._referring.keep(ask.namespace, data)
@@ -326,148 +295,6 @@ class Engine:
     def _begin_if(self, outcome: Admitted, opening: Opening) -> None:
         if outcome.status == "accepted":
             self.begin(opening)
-
-    async def submit(self, shard: int, admission: Admission, then: Callable[[Admitted], None]) -> Admitted:
-        """Hand an admission to the writer. ``then`` runs in the commit's own turn, before this returns.
-
-        Raises ``Refused`` when a quota of its namespace has no room for it: RATE_LIMIT where it may be asked again,
-        POLICY_BLOCKED where somebody must make room first. The refusal stands in the chain then.
-        """
-        future: asyncio.Future[Admitted] = self._owner.loop.create_future()
-
-        def done(outcome: Admitted) -> None:
-            then(outcome)
-            if not future.done():
-                future.set_result(outcome)
-
-        def failed(problem: BaseException) -> None:
-            if not future.done():
-                future.set_exception(problem)
-
-        admission.done, admission.failed = done, failed
-        changes = self._writer.changes(shard)
-        changes.admissions.append(admission)
-        changes.records += 1
-        if admission.payloads:
-            changes.payloads.extend(admission.payloads)
-        admitted = await future
-        if admitted.status == "quota":
-            for listener in self._on_quota:
-                listener(admitted.namespace, admitted.quota)
-            raise _over(admitted)
-        return admitted
-
-    # -- messages --------------------------------------------------------------------------------------------------
-
-    async def signal(
-        self, run_id: bytes, name: str, value: Any, message_id: str, decision: Decision, namespace: str = "default"
-    ) -> bool:
-        """Send a signal. When this returns it is durable: taken exactly once, or listed as unread.
-
-        False when this message id was already taken. Raises ``NotFound`` when the run is not open.
-        """
-        live = self._owner.live.get(run_id)
-        if live is not None:
-            if message_id in live.taken:
-                return False
-            if len(live.inbox) >= self._options.inbox_limit:
-                raise Overloaded(
-                    f"run {id_text(run_id)} has {len(live.inbox)} unread signals, the limit.",
-                    cure="Send no more until it reads them.",
-                )
-        body = _pack(value)
-        message = Message(run_id, message_id, "signal", name, body, self._clock.now_us(), namespace)
-        if len(body) > self._owner.over_bytes:
-            reference = await self._referring.keep(namespace, body)
-            written = _pack(as_value(reference))
-            message = msgspec.structs.replace(message, body=loaded(written, {reference.name: body}))
-            await self._send(message, decision, written, [PayloadUse(reference.name, UserKind.RUN, run_id)])
-            return True
-        await self._send(message, decision)
-        return True
-
-    async def cancel(
-        self, run_id: bytes, reason: str, actor: str, decision: Decision, namespace: str = "default"
-    ) -> None:
-        """Ask the run to stop. Its compensations run; a second call has no further effect."""
-        body = _pack({"reason": reason, "actor": actor})
-        await self._send(Message(run_id, "cancel", "cancel", "cancel", body, self._clock.now_us(), namespace), decision)
-
-    async def pause(
-        self,
-        run_id: bytes,
-        reason: str,
-        actor: str,
-        decision: Decision,
-        message_id: str = "",
-        namespace: str = "default",
-    ) -> None:
-        """Set the run aside: it begins nothing any more, and what comes for it is kept. Attempts under way go on to
-        their end. A second call has no further effect; with the same ``message_id`` neither, however late it comes."""
-        await self._command(run_id, "pause", reason, actor, decision, message_id, namespace)
-
-    async def resume(
-        self,
-        run_id: bytes,
-        reason: str,
-        actor: str,
-        decision: Decision,
-        message_id: str = "",
-        namespace: str = "default",
-    ) -> None:
-        """Let a paused run go on: what fell due or came meanwhile is seen to now. Of one that is not paused it changes
-        nothing; neither does a second call with the same ``message_id``, however late it comes."""
-        await self._command(run_id, "resume", reason, actor, decision, message_id, namespace)
-
-    async def _command(
-        self, run_id: bytes, kind: str, reason: str, actor: str, decision: Decision, message_id: str, namespace: str
-    ) -> None:
-        body = _pack({"reason": reason, "actor": actor})
-        message_id = f"{kind}:{message_id or self._ids.ulid()}"
-        await self._send(Message(run_id, message_id, kind, kind, body, self._clock.now_us(), namespace), decision)
-
-    async def settle(
-        self,
-        run_id: bytes,
-        key: str,
-        verdict: str,
-        value: Any,
-        reason: str,
-        actor: str,
-        decision: Decision,
-        namespace: str = "default",
-    ) -> None:
-        """Say what became of a call in doubt: ``done`` with ``value``, ``failed``, or ``again`` to try once more."""
-        live = self._owner.live.get(run_id)
-        op = live.machine.pending.get(key) if live is not None else None
-        if self._owner.ownership.owns(shard_of(run_id)) and not (isinstance(op, Effect) and op.doubt):
-            raise NotFound(
-                f"run {id_text(run_id)} has no step {key!r} in doubt.", cure="See `rco run show` for its steps."
-            )
-        body = _pack({"verdict": verdict, "value": value, "reason": reason, "actor": actor})
-        message_id = f"settle:{self._ids.ulid()}"
-        await self._send(Message(run_id, message_id, "settle", key, body, self._clock.now_us(), namespace), decision)
-
-    async def _send(
-        self, message: Message, decision: Decision, written: bytes | None = None, payloads: Iterable[PayloadUse] = ()
-    ) -> None:
-        """``written``: the body as it is stored, where it refers to ``payloads``."""
-        stored = message if written is None else msgspec.structs.replace(message, body=written)
-        admission = Admission(
-            done=_ignore, failed=_ignore, messages=[stored], accepted=[decision], payloads=list(payloads)
-        )
-        admitted = await self.submit(
-            shard_of(message.run_id), admission, lambda outcome: self._deliver_if(outcome, message)
-        )
-        if admitted.status != "accepted":
-            raise NotFound(f"run {id_text(message.run_id)} is not open.", cure="See `rco run show` for how it closed.")
-
-    def _deliver_if(self, outcome: Admitted, message: Message) -> None:
-        live = self._owner.live.get(message.run_id)
-        # Where an earlier message may be there that was not read yet, the inbox is read in its order (``_flushed`` sees
-        # to it): while the run comes into memory, and where other nodes write too.
-        if outcome.status == "accepted" and live is not None and live.read and self._alone:
-            self._waits.deliver(live, message)
 
     # -- ending and looking ----------------------------------------------------------------------------------------
 
@@ -484,9 +311,7 @@ class Engine:
         if self._owner.ownership.owns(shard_of(row.run_id)):
             await self._ending.terminate(row, reason, decision)
             return
-        body = _pack({"reason": reason, "actor": decision.actor})
-        message = Message(row.run_id, "terminate", "terminate", "terminate", body, self._clock.now_us(), row.namespace)
-        await self._send(message, decision)
+        await self._sending.terminate(row, reason, decision)
 
     async def try_move(self, row: RunRow, to: str) -> Tried:
         """Whether the run would be moved to the version ``to`` (a pin). Writes nothing; see ``move``."""
@@ -498,11 +323,6 @@ class Engine:
         fits: durable when this returns. A second call finds nothing left to do. Raises ``NotFound`` for a version that
         is not here."""
         return await self._moving.move(row, ask, within_s=within_s, tries=MOVE_TRIES)
-
-    async def _tell(self, message: Message) -> None:
-        """Put a message that is no decision by itself into a run's inbox; whether it is open is seen later."""
-        admission = Admission(done=_ignore, failed=_ignore, messages=[message])
-        await self.submit(shard_of(message.run_id), admission, lambda _: None)
 
     async def fork(self, row: RunRow, ask: ForkAsk) -> Started:
         """Open a run that begins with a copy of what ``row`` did before a step, and does that step and the rest itself.
@@ -578,7 +398,7 @@ class Engine:
 
     def on_quota(self, listener: Callable[[str, str], None]) -> None:
         """Call ``listener(namespace, quota)`` for each admission that a quota refused."""
-        self._on_quota.append(listener)
+        self._submitting.on_quota.append(listener)
 
     def on_letter(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(subscription)`` for each emitted event that it could not take."""
@@ -587,18 +407,3 @@ class Engine:
     def on_closed(self, listener: Callable[[Live, Any, Any], None]) -> None:
         """Call ``listener(live, outcome, value)`` after each closing is committed."""
         self._owner.on_closed.append(listener)
-
-
-def _over(admitted: Admitted) -> Refused:
-    said = (
-        f"namespace {admitted.namespace!r} is closed."
-        if admitted.quota == "closed"
-        else f"namespace {admitted.namespace!r} has used up its quota {admitted.quota}."
-    )
-    if not admitted.retry_after_s:
-        return Refused(Reason.POLICY_BLOCKED, f"quota_{admitted.quota}", said)
-    return Refused(Reason.RATE_LIMIT, f"quota_{admitted.quota}", said, retry_after_s=admitted.retry_after_s)
-
-
-def _ignore(_: Any) -> None:
-    """Replaced before use."""
