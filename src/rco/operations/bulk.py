@@ -6,18 +6,16 @@ from typing import Any
 
 import msgspec
 
-from rco.engine.ask import StartAsk
-from rco.errors import Misuse, NotFound
+from rco.errors import Misuse
 from rco.kit.clock import iso
 from rco.kit.ids import id_text
-from rco.model.journal import Kind, decode_segment
 from rco.model.principal import Principal, Role
 from rco.model.wire import StartedRun
 from rco.model.wire_bulk import BulkError, BulkPreview, BulkView
 from rco.operations.access import require
 from rco.operations.bulk_run import BULK, COMMANDS, BulkSpec, users_only
-from rco.operations.command import find_run
 from rco.operations.desk import Desk
+from rco.operations.paging_ask import paged_run, pages_of, start_paged, started_before
 from rco.operations.view import run_brief, run_detail, state_of
 from rco.store.contract.reader import RunFilter
 
@@ -45,36 +43,20 @@ async def start_bulk(desk: Desk, principal: Principal, spec: BulkSpec, key: str 
     require(principal, Role.OPERATOR)
     if spec.action not in COMMANDS:
         raise Misuse(f"there is no bulk {spec.action!r}.", cure=f"There are {', '.join(COMMANDS)}.")
-    if key is not None and (known := await desk.reader.key_holder(principal.namespace, f"bulk:{key}")) is not None:
-        return StartedRun(id=id_text(known), created=False)
+    key = None if key is None else f"bulk:{key}"
+    if (known := await started_before(desk, principal, key)) is not None:
+        return known
     mine = _mine(desk, principal, spec.where)
     before = mine.after or desk.ids.uuid7()
     given = msgspec.structs.replace(spec, where=msgspec.structs.replace(mine, after=None), before=before)
-    started = await desk.engine.start_run(
-        StartAsk(
-            workflow=BULK,
-            input=msgspec.to_builtins(given, builtin_types=(bytes,)),
-            key=None if key is None else f"bulk:{key}",
-            namespace=principal.namespace,
-            actor=f"principal:{principal.principal_id}",
-            corr_id=desk.ids.ulid(),
-        )
-    )
-    return StartedRun(id=id_text(started.run_id), created=started.created)
+    return await start_paged(desk, principal, BULK, given, key)
 
 
 async def show_bulk(desk: Desk, principal: Principal, run_id: bytes) -> BulkView:
     """How far a bulk is. Needs the viewer's role; ``NotFound`` for a run that is none."""
-    require(principal, Role.VIEWER)
-    row = await find_run(desk, principal, run_id)
-    if row.workflow != BULK:
-        raise NotFound(f"run {id_text(run_id)} is no bulk.", cure="See `rco run show`.")
-    records = [record for segment in await desk.reader.journal(run_id) for record in decode_segment(segment.data)]
+    row, records = await paged_run(desk, principal, run_id, BULK, "bulk")
     spec = msgspec.convert(records[0].body["input"], BulkSpec)
-    at: dict[str, Any] = {}
-    for record in records:
-        if record.kind == Kind.STEP_END and record.body[0]:
-            at = record.body[1]
+    at: Any = (pages_of(records) or [{}])[-1]
     _, error = run_detail(row)
     return BulkView(
         id=id_text(run_id),

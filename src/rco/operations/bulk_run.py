@@ -9,42 +9,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from rco.engine.forking import ForkAsk
-from rco.engine.machine import Machine
-from rco.engine.operation import Effect
 from rco.engine.program import Program, StartBody
-from rco.errors import Forbidden, Overloaded, RcoError
-from rco.kit.canonical import fingerprint
-from rco.kit.clock import MICROS
+from rco.errors import Overloaded, RcoError
 from rco.kit.ids import id_text
-from rco.model.decision import Decision, Verb
-from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
+from rco.model.decision import Decision
+from rco.model.effect import Answer
 from rco.model.endpoint import DELIVER
-from rco.model.principal import Principal, Role
-from rco.model.target import Repeat
-from rco.operations.access import require
+from rco.model.principal import Principal
 from rco.operations.cancel import cancel
 from rco.operations.desk import Desk
 from rco.operations.fork import fork
+from rco.operations.paging import AT_A_TIME, Mandate, Pace, page_answer, page_size, paged_program
 from rco.operations.pause import pause, resume
 from rco.operations.redelivery import redeliver
 from rco.operations.retry import retry
 from rco.operations.terminate import terminate
 from rco.store.contract.reader import RunFilter
 
-__all__ = ["BULK", "BulkAt", "BulkSpec", "Pace", "asker", "bulk_program", "paged", "users_only"]
+__all__ = ["BULK", "BulkAt", "BulkSpec", "bulk_program", "users_only"]
 
 BULK = "rco.bulk"
-PAGE = 200
-PAGE_S = 1.0
-"""How much of a paced bulk is one step: as long it may take until a pause is heard."""
-AT_A_TIME = 32
-CATCH_UP_US = 100_000
 ERRORS_MAX = 20
 Command = Callable[[Desk, Principal, bytes, str], Awaitable[Any]]
 
@@ -98,50 +88,14 @@ class BulkAt(msgspec.Struct, frozen=True, kw_only=True):
 
 def bulk_program(desk: Callable[[], Desk]) -> Program:
     """The program behind every bulk. ``desk`` is asked at each page."""
-
-    async def begin(machine: Machine, run_id: bytes, start: StartBody) -> Any:
-        del machine
-        work = _Work(desk, run_id, start)
-        at = await paged("begin", work.begin, {})
-        page = 0
-        while not at.get("ended"):
-            page += 1
-            at = await paged(f"page#{page}", work.page, at)
-        return {name: at[name] for name in ("count", "done", "failed", "ended", "errors")}
-
-    return Program(BULK, "1", begin)
-
-
-def paged(key: str, work: Callable[[dict[str, Any]], Awaitable[Answer]], at: dict[str, Any]) -> Effect[dict[str, Any]]:
-    """A step of a bulk: ``work`` goes on from ``at``, and may be done again."""
-
-    def perform(_: Attempt) -> Awaitable[Answer]:
-        return work(at)
-
-    return Effect(key, fingerprint("bulk", key), key, perform, repeat=Repeat.KEYED, policy=RetryPolicy(20))
-
-
-async def asker(desk: Desk, actor: str, namespace: str) -> Principal:
-    """Who asked, with the grants of now: taken away, they stop the bulk, by ``EffectFailed``."""
-    for principal in await desk.reader.principals():
-        if f"principal:{principal.principal_id}" == actor:
-            if principal.namespace != namespace:
-                break
-            with suppress(Forbidden):
-                require(principal, Role.OPERATOR)
-                return principal
-    raise EffectFailed(
-        f"{actor} may not do this any more. Start it again as somebody who may.", kind="Forbidden", retryable=False
-    )
+    return paged_program(BULK, ("count", "done", "failed", "ended", "errors"), partial(_Work, desk))
 
 
 class _Work:
     """The steps of one bulk."""
 
     def __init__(self, desk: Callable[[], Desk], run_id: bytes, start: StartBody) -> None:
-        self._desk, self._run_id = desk, run_id
-        self._actor: str = start.get("actor") or ""
-        self._corr_id: str = start.get("corr_id") or ""
+        self._desk, self._mandate = desk, Mandate.of(run_id, start)
         self._spec = msgspec.convert(start["input"], BulkSpec)
 
     async def begin(self, _: dict[str, Any]) -> Answer:
@@ -150,14 +104,14 @@ class _Work:
         await self._principal(desk)
         count = await desk.reader.count_runs(self._where(self._spec.before, 0))
         at = BulkAt(count=count, after=self._spec.before)
-        return Answer(msgspec.to_builtins(at, builtin_types=(bytes,)), (self._decision(desk, at, "began"),))
+        return page_answer(at, self._decision(desk, at, "began"))
 
     async def page(self, before: dict[str, Any]) -> Answer:
         """Give the command to the runs of one page."""
         desk, spec = self._desk(), self._spec
         principal = await self._principal(desk)
         at = msgspec.convert(before, BulkAt)
-        size = PAGE if spec.rate_per_s is None else max(1, min(PAGE, round(spec.rate_per_s * PAGE_S)))
+        size = page_size(spec.rate_per_s)
         rows = await desk.reader.runs(self._where(at.after, size))
         pace = Pace(desk, spec.rate_per_s, at.due_us)
         errors = list(at.errors)
@@ -205,15 +159,14 @@ class _Work:
             ended=why,
             errors=errors,
         )
-        decisions = (self._decision(desk, now, why),) if why else ()
-        return Answer(msgspec.to_builtins(now, builtin_types=(bytes,)), decisions)
+        return page_answer(now, *([self._decision(desk, now, why)] if why else []))
 
     async def _one(self, desk: Desk, principal: Principal, run_id: bytes) -> str:
         """Give the command to one run. Returns what was wrong, or nothing."""
         pause_s = 0.05
         while True:
             try:
-                await COMMANDS[self._spec.action](desk, principal, run_id, f"bulk {id_text(self._run_id)}")
+                await COMMANDS[self._spec.action](desk, principal, run_id, f"bulk {id_text(self._mandate.run_id)}")
             except Overloaded:
                 # There is no hurry: what was accepted before comes first.
                 await asyncio.sleep(pause_s)
@@ -233,7 +186,7 @@ class _Work:
         )
 
     async def _principal(self, desk: Desk) -> Principal:
-        return await asker(desk, self._actor, self._spec.where.namespace)
+        return await self._mandate.principal(desk, self._spec.where.namespace)
 
     def _decision(self, desk: Desk, at: BulkAt, reason: str) -> Decision:
         spec, where = self._spec, self._spec.where
@@ -252,36 +205,9 @@ class _Work:
         facts |= {name: value for name, value in named.items() if value is not None}
         if at.ended:
             facts |= {"done": at.done, "failed": at.failed}
-        return Decision(
-            verb=Verb.BULK,
-            at_us=desk.clock.now_us(),
-            actor=self._actor,
-            subject=spec.action,
-            run=id_text(self._run_id),
-            corr_id=self._corr_id,
-            reason=f"{reason}: {spec.reason}" if spec.reason else reason,
-            facts=facts,
-        )
+        return self._mandate.decision(desk, spec.action, reason, spec.reason, facts)
 
 
 def users_only(where: RunFilter) -> bool:
     """Whether the service's own runs are left out: all but deliveries, where these are asked for."""
     return where.workflow != DELIVER
-
-
-class Pace:
-    """One slot after the other, at a rate. What was late is caught up with only a little, so nothing comes in a burst
-    after a pause."""
-
-    def __init__(self, desk: Desk, rate_per_s: float | None, due_us: int) -> None:
-        self._clock, self._rate_per_s = desk.clock, rate_per_s
-        self.due_us = due_us
-
-    async def wait(self) -> None:
-        if self._rate_per_s is None:
-            return
-        now_us = self._clock.now_us()
-        self.due_us = max(self.due_us, now_us - CATCH_UP_US) if self.due_us else now_us
-        if self.due_us > now_us:
-            await asyncio.sleep((self.due_us - now_us) / MICROS)
-        self.due_us += round(MICROS / self._rate_per_s)

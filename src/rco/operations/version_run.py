@@ -9,29 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from rco.engine.machine import Machine
 from rco.engine.moving import MoveAsk, Tried
 from rco.engine.program import Program, StartBody
 from rco.kit.ids import id_text
-from rco.model.decision import Decision, Verb
+from rco.model.decision import Decision
 from rco.model.effect import Answer
 from rco.model.run import RunRow
 from rco.model.version import pin
-from rco.operations.bulk_run import Pace, asker, paged
 from rco.operations.desk import Desk
+from rco.operations.paging import AT_A_TIME, Mandate, Pace, page_answer, page_size, paged_program
 from rco.operations.view import state_of
 from rco.store.contract.reader import RunFilter
 
 __all__ = ["MOVE", "MoveAt", "MoveSpec", "Stayed", "move_program"]
 
 MOVE = "rco.version-move"
-PAGE = 200
-PAGE_S = 1.0
-AT_A_TIME = 32
 STAYED_MAX = 1000
 """So many of those that stay are listed with why; all are counted."""
 DIFFS_BYTES = 128 << 10
@@ -84,43 +81,30 @@ class MoveAt(msgspec.Struct, frozen=True, kw_only=True):
 
 def move_program(desk: Callable[[], Desk]) -> Program:
     """The program behind every verified move. ``desk`` is asked at each page."""
-
-    async def begin(machine: Machine, run_id: bytes, start: StartBody) -> Any:
-        del machine
-        work = _Work(desk, run_id, start)
-        at = await paged("begin", work.begin, {})
-        page = 0
-        while not at.get("ended"):
-            page += 1
-            at = await paged(f"page#{page}", work.page, at)
-        return {name: at[name] for name in ("count", "fit", "misfit", "busy", "gone", "ended")}
-
-    return Program(MOVE, "1", begin)
+    return paged_program(MOVE, ("count", "fit", "misfit", "busy", "gone", "ended"), partial(_Work, desk))
 
 
 class _Work:
     """The steps of one move."""
 
     def __init__(self, desk: Callable[[], Desk], run_id: bytes, start: StartBody) -> None:
-        self._desk, self._run_id = desk, run_id
-        self._actor: str = start.get("actor") or ""
-        self._corr_id: str = start.get("corr_id") or ""
+        self._desk, self._mandate = desk, Mandate.of(run_id, start)
         self._spec = msgspec.convert(start["input"], MoveSpec)
 
     async def begin(self, _: dict[str, Any]) -> Answer:
         """Count what there is to try, and write down that it begins."""
         desk, spec = self._desk(), self._spec
-        await asker(desk, self._actor, spec.namespace)
+        await self._mandate.principal(desk, spec.namespace)
         count = await desk.reader.count_runs(self._where(spec.before, 0))
         at = MoveAt(count=count, after=spec.before)
-        return Answer(msgspec.to_builtins(at, builtin_types=(bytes,)), (self._decision(desk, at, "began"),))
+        return page_answer(at, self._decision(desk, at, "began"))
 
     async def page(self, before: dict[str, Any]) -> Answer:
         """Try the runs of one page, and move those that fit."""
         desk, spec = self._desk(), self._spec
-        await asker(desk, self._actor, spec.namespace)
+        await self._mandate.principal(desk, spec.namespace)
         at = msgspec.convert(before, MoveAt)
-        size = PAGE if spec.rate_per_s is None else max(1, min(PAGE, round(spec.rate_per_s * PAGE_S)))
+        size = page_size(spec.rate_per_s)
         rows = await desk.reader.runs(self._where(at.after, size))
         pace = Pace(desk, spec.rate_per_s, at.due_us)
         gate = asyncio.Semaphore(AT_A_TIME)
@@ -165,14 +149,13 @@ class _Work:
             ended="done" if len(rows) < size else "",
             stayed=stayed,
         )
-        decisions = (self._decision(desk, now, "done"),) if now.ended else ()
-        return Answer(msgspec.to_builtins(now, builtin_types=(bytes,)), decisions)
+        return page_answer(now, *([self._decision(desk, now, "done")] if now.ended else []))
 
     async def _one(self, desk: Desk, row: RunRow) -> Tried:
         to = pin(self._spec.to)
         if self._spec.preview:
             return await desk.engine.try_move(row, to)
-        ask = MoveAsk(to=to, actor=self._actor, move=id_text(self._run_id))
+        ask = MoveAsk(to=to, actor=self._mandate.actor, move=id_text(self._mandate.run_id))
         return await desk.engine.move(row, ask)
 
     def _where(self, after: bytes, limit: int) -> RunFilter:
@@ -199,13 +182,4 @@ class _Work:
             facts["workflow"] = spec.workflow
         if at.ended:
             facts |= {"fit": at.fit, "misfit": at.misfit, "busy": at.busy, "gone": at.gone}
-        return Decision(
-            verb=Verb.BULK,
-            at_us=desk.clock.now_us(),
-            actor=self._actor,
-            subject="move",
-            run=id_text(self._run_id),
-            corr_id=self._corr_id,
-            reason=f"{reason}: {spec.reason}" if spec.reason else reason,
-            facts=facts,
-        )
+        return self._mandate.decision(desk, "move", reason, spec.reason, facts)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from rco.engine.ask import StartAsk
 from rco.errors import ConfigInvalid, Misuse, NotFound
 from rco.kit.clock import iso
 from rco.kit.ids import id_text
-from rco.model.journal import Kind, decode_segment
 from rco.model.principal import Principal, Role
 from rco.model.version import is_name, pin
 from rco.model.wire import StartedRun
 from rco.model.wire_versions import MoveView, NodeOfVersion, StayedRun, VersionPage, VersionView
 from rco.operations.access import require
-from rco.operations.command import find_run
 from rco.operations.desk import Desk
+from rco.operations.paging_ask import paged_run, pages_of, start_paged, started_before
 from rco.operations.version_run import MOVE, STAYED_MAX, MoveAt, MoveSpec
 from rco.operations.view import run_detail, state_of
 from rco.store.contract.versions import Versions
@@ -80,33 +78,18 @@ async def start_move(desk: Desk, principal: Principal, spec: MoveSpec, key: str 
             f"version {spec.to!r} is not on this node.",
             cure=f"Ask a node that has it: {', '.join(there)}." if there else "Start a node with it first.",
         )
-    if key is not None and (known := await desk.reader.key_holder(principal.namespace, f"move:{key}")) is not None:
-        return StartedRun(id=id_text(known), created=False)
+    key = None if key is None else f"move:{key}"
+    if (known := await started_before(desk, principal, key)) is not None:
+        return known
     given = msgspec.structs.replace(spec, namespace=principal.namespace, before=desk.ids.uuid7())
-    started = await desk.engine.start_run(
-        StartAsk(
-            workflow=MOVE,
-            input=msgspec.to_builtins(given, builtin_types=(bytes,)),
-            key=None if key is None else f"move:{key}",
-            namespace=principal.namespace,
-            actor=f"principal:{principal.principal_id}",
-            corr_id=desk.ids.ulid(),
-        )
-    )
-    return StartedRun(id=id_text(started.run_id), created=started.created)
+    return await start_paged(desk, principal, MOVE, given, key)
 
 
 async def show_move(desk: Desk, principal: Principal, run_id: bytes) -> MoveView:
     """How far a move is, and which runs stayed. Needs the viewer's role; ``NotFound`` for a run that is none."""
-    require(principal, Role.VIEWER)
-    row = await find_run(desk, principal, run_id)
-    if row.workflow != MOVE:
-        raise NotFound(f"run {id_text(run_id)} is no move.", cure="See `rco run show`.")
-    records = [record for segment in await desk.reader.journal(run_id) for record in decode_segment(segment.data)]
+    row, records = await paged_run(desk, principal, run_id, MOVE, "move")
     spec = msgspec.convert(records[0].body["input"], MoveSpec)
-    pages = [
-        msgspec.convert(record.body[1], MoveAt) for record in records if record.kind == Kind.STEP_END and record.body[0]
-    ]
+    pages = [msgspec.convert(page, MoveAt) for page in pages_of(records)]
     at = pages[-1] if pages else MoveAt()
     stayed = [one for page in pages for one in page.stayed][:STAYED_MAX]
     _, error = run_detail(row)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rco.operations import bulk_run
+from rco.operations import paging
 
 
 class Hand:
@@ -14,7 +14,7 @@ class Hand:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at_us = 1_000_000
-        monkeypatch.setattr(bulk_run.asyncio, "sleep", self.sleep)
+        monkeypatch.setattr(paging.asyncio, "sleep", self.sleep)
 
     def now_us(self) -> int:
         return self.at_us
@@ -24,7 +24,7 @@ class Hand:
 
 
 async def given(hand: Hand, rate: float | None, count: int, due_us: int = 0, late_us: int = 0) -> tuple[list[int], int]:
-    pace = bulk_run.Pace(SimpleNamespace(clock=hand), rate, due_us)  # type: ignore[arg-type]
+    pace = paging.Pace(SimpleNamespace(clock=hand), rate, due_us)  # type: ignore[arg-type]
     at: list[int] = []
     for _ in range(count):
         await pace.wait()
@@ -48,7 +48,7 @@ async def test_a_slow_command_is_caught_up_with_and_a_pause_is_not(monkeypatch: 
     assert at[-1] - at[0] == 99 * 20_000
     hand.at_us += 60_000_000
     at, _ = await given(hand, 50, 50, due_us)
-    assert at[-1] - at[0] >= 49 * 20_000 - bulk_run.CATCH_UP_US
+    assert at[-1] - at[0] >= 49 * 20_000 - paging.CATCH_UP_US
 
 
 async def test_without_a_rate_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
