@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from rco.cli.exits import Exit
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.client import Client
 from rco.model.wire import RunSelection, State
@@ -94,10 +94,7 @@ def bulk(
         started = await client.bulk(given)
         if wait:
             return await _follow(client, started.id, link.json)
-        if link.json:
-            print_json(started)
-        else:
-            print_text(f"{started.id}  {'begins' if started.created else 'was begun before'}")
+        print_answer(started, f"{started.id}  {'begins' if started.created else 'was begun before'}", json=link.json)
         return Exit.OK
 
     return ask(link, put)

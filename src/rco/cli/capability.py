@@ -13,7 +13,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.errors import ConfigInvalid, NotFound
 
@@ -193,10 +193,7 @@ def revoke(
     kind, name = given[0]
     asked = RevokeAsk(kind=kind, name=name, reason=reason)  # type: ignore[arg-type]
     done = ask(link, lambda client: client.revoke(asked))
-    if link.json:
-        print_json(done)
-    else:
-        print_text(f"revoked {kind} {name}" + (f", epoch {done.epoch}" if done.epoch else ""))
+    print_answer(done, f"revoked {kind} {name}" + (f", epoch {done.epoch}" if done.epoch else ""), json=link.json)
 
 
 @app.command

@@ -7,8 +7,6 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_text
-
 __all__ = ["app"]
 
 app = App(name="datasource", help="Prepare databases of your own for transactional steps.")
@@ -39,17 +37,7 @@ def init(
     json
         As JSON.
     """
+    from rco.cli.userbase import put
     from rco.datasource.schema import steps
 
-    script = steps(node or [])
-    if print_only:
-        print_json({"sql": script}) if json else print(script, end="")
-        return
-    from rco.cli.userbase import apply, find_database
-
-    found = find_database(database, config)
-    apply(found, script)
-    if json:
-        print_json({"database": found.shown, "applied": True})
-    else:
-        print_text(f"{found.shown}: the table rco.rco_step is there")
+    put(steps(node or []), database, config, "the table rco.rco_step is there", print_only=print_only, json=json)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from rco.cli.given import JsonText, duration_s, json_value
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.model.wire_endpoints import EndpointView, MadeEndpoint
 
@@ -200,10 +200,9 @@ def send_test(endpoint: str, *, type: str = "rco.endpoint.test.v1", data: JsonTe
 
     body = TestAsk(type=type, data=json_value(data, "--data"))
     started = ask(link, lambda client: client.endpoints.test(endpoint, body))
-    if link.json:
-        print_json(started)
-    else:
-        print_text(f"{started.id}; see what came of it: rco endpoint deliveries {endpoint} --limit 1")
+    print_answer(
+        started, f"{started.id}; see what came of it: rco endpoint deliveries {endpoint} --limit 1", json=link.json
+    )
 
 
 @app.command
@@ -253,10 +252,7 @@ def replay(endpoint: str, delivery: str, *, key: str | None = None, link: Link =
         The same key is the same replay.
     """
     started = ask(link, lambda client: client.endpoints.replay(endpoint, delivery, key=key))
-    if link.json:
-        print_json(started)
-    else:
-        print_text(started.id)
+    print_answer(started, started.id, json=link.json)
 
 
 @app.command(name="replay-many")
@@ -298,16 +294,10 @@ def replay_many(
     body = ReplayMany(after=after, before=before, all=all, rate_per_s=rate, reason=reason, key=key)
     if preview:
         found = ask(link, lambda client: client.endpoints.preview_replay(endpoint, body))
-        if link.json:
-            print_json(found)
-        else:
-            print_text(f"{found.count} deliveries")
+        print_answer(found, f"{found.count} deliveries", json=link.json)
         return
     started = ask(link, lambda client: client.endpoints.replay_many(endpoint, body))
-    if link.json:
-        print_json(started)
-    else:
-        print_text(f"{started.id}; see how far it is: rco run progress {started.id}")
+    print_answer(started, f"{started.id}; see how far it is: rco run progress {started.id}", json=link.json)
 
 
 def _state(one: EndpointView) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 
 __all__ = ["app"]
@@ -68,7 +68,4 @@ def replay(event_id: str, *, link: Link = LINK) -> None:
         Id of the event.
     """
     replayed = ask(link, lambda client: client.replay_event(event_id))
-    if link.json:
-        print_json(replayed)
-    else:
-        print_text(f"{event_id}  opened {replayed.opened} run(s)")
+    print_answer(replayed, f"{event_id}  opened {replayed.opened} run(s)", json=link.json)

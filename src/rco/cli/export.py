@@ -11,7 +11,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from rco.cli.output import print_json, print_text
+from rco.cli.output import print_answer
 from rco.cli.place import find_place
 from rco.cli.shelf import open_shelf
 from rco.errors import ConfigInvalid
@@ -81,8 +81,5 @@ def export(
             with suppress(OSError):
                 Path(beside).unlink()
             raise
-    if json:
-        print_json(counts)
-    else:
-        print_text(f"{out}: {counts.runs} runs, {counts.records} records, {counts.links} links")
+    print_answer(counts, f"{out}: {counts.runs} runs, {counts.records} records, {counts.links} links", json=json)
     sys.stdout.flush()

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from rco.cli.config import config_file
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table
 from rco.errors import ConfigInvalid
 
 __all__ = ["app"]
@@ -52,10 +52,11 @@ def rotate(*, payloads: _Flag = False, config: Path | None = None, json: _Flag =
         where = str(path)
         ring = turn(path, ids=Ids(clock), now_us=clock.now_us(), lead_s=options.lead_s, overlap_s=options.overlap_s)
     newest = ring.states(clock.now_us())[0]
-    if json:
-        print_json({"keyring": where, "added": newest})
-    else:
-        print_text(f"{where}: added {newest.kid}, mints from {newest.mint_from[:19]}Z")
+    print_answer(
+        {"keyring": where, "added": newest},
+        f"{where}: added {newest.kid}, mints from {newest.mint_from[:19]}Z",
+        json=json,
+    )
 
 
 @app.command(name="list")

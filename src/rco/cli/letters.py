@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table
 from rco.cli.reach import LINK, Link, ask
 
 __all__ = ["app"]
@@ -43,7 +43,4 @@ def replay(letter_id: str, *, link: Link = LINK) -> None:
         Id of the letter.
     """
     replayed = ask(link, lambda client: client.replay_letter(letter_id))
-    if link.json:
-        print_json(replayed)
-    else:
-        print_text(f"{letter_id}  opened {replayed.opened} run(s)")
+    print_answer(replayed, f"{letter_id}  opened {replayed.opened} run(s)", json=link.json)

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from rco.cli.exits import Exit
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table
 from rco.cli.place import find_place
 from rco.errors import ConfigInvalid
 
@@ -58,14 +58,16 @@ def migrate(
         return Exit.OK if all(one.applied for one in known) else Exit.FAILED
     if down:
         undone = asyncio.run(migrate_down(where))
-        if json:
-            print_json({"path": path, "undone": undone})
-        else:
-            print_text(f"{path}: undid {undone}" if undone else f"{path}: nothing to undo")
+        print_answer(
+            {"path": path, "undone": undone},
+            f"{path}: undid {undone}" if undone else f"{path}: nothing to undo",
+            json=json,
+        )
         return Exit.OK
     done = asyncio.run(migrate_up(where))
-    if json:
-        print_json({"path": path, "applied": done})
-    else:
-        print_text(f"{path}: applied {', '.join(done)}" if done else f"{path}: up to date")
+    print_answer(
+        {"path": path, "applied": done},
+        f"{path}: applied {', '.join(done)}" if done else f"{path}: up to date",
+        json=json,
+    )
     return Exit.OK

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table
 from rco.cli.reach import LINK, Link, ask
 from rco.errors import Misuse
 
@@ -32,10 +32,11 @@ def create(*, namespace: str, reason: str, link: Link = LINK) -> None:
     from rco.model.wire_namespace_keys import NamespaceKeyAsk
 
     made = ask(link, lambda client: client.namespace_keys.create(NamespaceKeyAsk(namespace=namespace, reason=reason)))
-    if link.json:
-        print_json(made)
-    else:
-        print_text(f"{made.namespace}: key {made.version} ({made.id}) encrypts from {made.encrypts_from[:19]}Z")
+    print_answer(
+        made,
+        f"{made.namespace}: key {made.version} ({made.id}) encrypts from {made.encrypts_from[:19]}Z",
+        json=link.json,
+    )
 
 
 @app.command
@@ -53,10 +54,11 @@ def rotate(*, namespace: str, reason: str, link: Link = LINK) -> None:
     from rco.model.wire_namespace_keys import NamespaceKeyAsk
 
     made = ask(link, lambda client: client.namespace_keys.rotate(NamespaceKeyAsk(namespace=namespace, reason=reason)))
-    if link.json:
-        print_json(made)
-    else:
-        print_text(f"{made.namespace}: key {made.version} ({made.id}) encrypts from {made.encrypts_from[:19]}Z")
+    print_answer(
+        made,
+        f"{made.namespace}: key {made.version} ({made.id}) encrypts from {made.encrypts_from[:19]}Z",
+        json=link.json,
+    )
 
 
 @app.command(name="list")
@@ -92,10 +94,11 @@ def erase(*, namespace: str, reason: str, yes: _Flag = False, link: Link = LINK)
     if not yes:
         _confirm(namespace)
     done = ask(link, lambda client: client.namespace_keys.erase(NamespaceKeyAsk(namespace=namespace, reason=reason)))
-    if link.json:
-        print_json(done)
-    else:
-        print_text(f"{done.namespace}: {done.keys} keys erased" if done.keys else f"{done.namespace}: erased before")
+    print_answer(
+        done,
+        f"{done.namespace}: {done.keys} keys erased" if done.keys else f"{done.namespace}: erased before",
+        json=link.json,
+    )
 
 
 def _confirm(namespace: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.place import Place, find_place
 from rco.cli.reach import LINK, Link, ask
 from rco.client import Client
@@ -121,7 +121,8 @@ def _drain_by_name(node: str, place: Place, json: bool) -> None:
     from rco.store.postgres.options import postgres_options
 
     asyncio.run(drain_node(dsn, postgres_options(place.options), node))
-    if json:
-        print_json({"node": node, "draining": True})
-    else:
-        print_text(f"{node}: hands its shards over at its next heartbeat, as long as another node lives")
+    print_answer(
+        {"node": node, "draining": True},
+        f"{node}: hands its shards over at its next heartbeat, as long as another node lives",
+        json=json,
+    )

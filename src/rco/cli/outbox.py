@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table
 from rco.errors import ConfigInvalid, NotFound
 
 __all__ = ["app"]
@@ -56,20 +56,17 @@ def init(
     json
         As JSON.
     """
+    from rco.cli.userbase import put
     from rco.datasource.schema import outbox
 
-    script = outbox(application or [], node or [])
-    if print_only:
-        print_json({"sql": script}) if json else print(script, end="")
-        return
-    from rco.cli.userbase import apply, find_database
-
-    found = find_database(database, config)
-    apply(found, script)
-    if json:
-        print_json({"database": found.shown, "applied": True})
-    else:
-        print_text(f"{found.shown}: rco_outbox.start, rco_outbox.signal and rco_outbox.emit are there")
+    put(
+        outbox(application or [], node or []),
+        database,
+        config,
+        "rco_outbox.start, rco_outbox.signal and rco_outbox.emit are there",
+        print_only=print_only,
+        json=json,
+    )
 
 
 @app.command
@@ -149,10 +146,7 @@ def retry(
     rows = _ask(database, config, lambda connection: connection.fetch(_RETRY, which))
     if not rows and not all:
         raise NotFound(f"no dead letter {entry}.", cure="See rco outbox letters.")
-    if json:
-        print_json({"put_back": [row[0] for row in rows]})
-    else:
-        print_text(f"put back {len(rows)}")
+    print_answer({"put_back": [row[0] for row in rows]}, f"put back {len(rows)}", json=json)
 
 
 def _ask(database: str, config: Path | None, ask: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-__all__ = ["SHOWN", "Shown", "harmless", "print_json", "print_json_line", "print_table", "print_text"]
+__all__ = ["SHOWN", "Shown", "harmless", "print_answer", "print_json", "print_json_line", "print_table", "print_text"]
 
 WIDTH_NO_TERMINAL = 240
 """Columns when nobody looks: wide enough that no identity is cut."""
@@ -50,6 +50,14 @@ def print_text(text: str, style: str = "") -> None:
     from rich.text import Text
 
     _console(Console).print(Text(harmless(text), style=style), soft_wrap=True)
+
+
+def print_answer(value: Any, text: str, style: str = "", *, json: bool) -> None:
+    """``value`` for programs, ``text`` in ``style`` for people."""
+    if json:
+        print_json(value)
+    else:
+        print_text(text, style)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from rco.cli.capability import write_token
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.errors import ConfigInvalid
 
@@ -102,7 +102,4 @@ def revoke(id: str, *, reason: str = "", link: Link = LINK) -> None:
         Why, for the evidence.
     """
     ask(link, lambda client: client.principals.revoke(id, reason))
-    if link.json:
-        print_json({"revoked": id})
-    else:
-        print_text(f"revoked {id}")
+    print_answer({"revoked": id}, f"revoked {id}", json=link.json)

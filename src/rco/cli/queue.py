@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.model.wire_queues import QueueView
 
@@ -81,10 +81,9 @@ def resume(name: str, *, reason: str = "", link: Link = LINK) -> None:
 
 
 def _steered(queue: QueueView, link: Link) -> None:
-    if link.json:
-        print_json(queue)
-    else:
-        print_text(f"{queue.name}  {'paused' if queue.paused else 'open'}  {queue.waiting} waiting")
+    print_answer(
+        queue, f"{queue.name}  {'paused' if queue.paused else 'open'}  {queue.waiting} waiting", json=link.json
+    )
 
 
 def _show(queue: QueueView, link: Link) -> None:

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from rco.cli.bulk import bulk, progress
 from rco.cli.exits import Exit
 from rco.cli.given import JsonText, declared_attributes, duration_s, json_value
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.cli.show_run import STYLES, print_run, watch_run
 from rco.client import Client
@@ -68,10 +68,7 @@ def start(
         )
         if wait is not None:
             return _closed(await _wait(client, started.id, limit_s), link.json)
-        if link.json:
-            print_json(started)
-        else:
-            print_text(f"{started.id}  {'started' if started.created else 'was started before'}")
+        print_answer(started, f"{started.id}  {'started' if started.created else 'was started before'}", json=link.json)
         return Exit.OK
 
     return ask(link, put)
@@ -293,10 +290,7 @@ def reset(
 
 
 def _opened(started: StartedRun, json: bool) -> None:
-    if json:
-        print_json(started)
-    else:
-        print_text(f"{started.id}  {'opened' if started.created else 'was opened before'}")
+    print_answer(started, f"{started.id}  {'opened' if started.created else 'was opened before'}", json=json)
 
 
 @app.command
@@ -349,10 +343,7 @@ def settle(
 
 
 def _say(accepted: Any, text: str, json: bool) -> None:
-    if json:
-        print_json(accepted)
-    else:
-        print_text(f"{accepted.run_id}  {text}")
+    print_answer(accepted, f"{accepted.run_id}  {text}", json=json)
 
 
 async def _wait(client: Client, run_id: str, limit_s: float) -> RunView:

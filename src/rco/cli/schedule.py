@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from rco.cli.given import JsonText, duration_s, json_value
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.model.schedule import CatchUp, Overlap, ScheduleSpec
 from rco.model.wire_schedules import FireTimes, ScheduleBrief, ScheduleView
@@ -188,10 +188,7 @@ def trigger(name: str, *, overlap: Overlap = "allow", link: Link = LINK) -> None
         What to do while a run of the schedule is open.
     """
     triggered = ask(link, lambda client: client.schedules.trigger(name, overlap=overlap))
-    if link.json:
-        print_json(triggered)
-    else:
-        print_text(f"{triggered.run_id}  triggered")
+    print_answer(triggered, f"{triggered.run_id}  triggered", json=link.json)
 
 
 @app.command
@@ -252,10 +249,7 @@ def delete(name: str, *, link: Link = LINK) -> None:
         Name of the schedule.
     """
     ask(link, lambda client: client.schedules.delete(name))
-    if link.json:
-        print_json({"name": name, "deleted": True})
-    else:
-        print_text(f"{name}  deleted")
+    print_answer({"name": name, "deleted": True}, f"{name}  deleted", json=link.json)
 
 
 _STYLES = {"active": "green", "paused": "yellow", "done": "dim"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from rco.cli.exits import Exit
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.client import Client
 from rco.model.wire import RunView, TimelineEntry
 
@@ -69,10 +69,9 @@ async def watch_run(client: Client, run_id: str, *, json: bool) -> int:
         if run.closed_at is not None:
             break
         await client.wait(run_id, timeout_s=_POLL_S)
-    if json:
-        print_json(msgspec.structs.replace(run, timeline=[]))
-    else:
-        print_text(f"{run.id}  {run.state}", STYLES.get(run.state, ""))
+    print_answer(
+        msgspec.structs.replace(run, timeline=[]), f"{run.id}  {run.state}", STYLES.get(run.state, ""), json=json
+    )
     return Exit.OK if run.state == "completed" else Exit.FAILED
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table
 from rco.cli.place import find_place
 from rco.errors import ConfigInvalid
 
@@ -65,10 +65,11 @@ def accept(
             chain=chain,
         )
     )
-    if json:
-        print_json({"accepted": chains})
-    else:
-        print_text(f"accepted what {', '.join(chains)} lost; nodes take the shards over at their next heartbeat")
+    print_answer(
+        {"accepted": chains},
+        f"accepted what {', '.join(chains)} lost; nodes take the shards over at their next heartbeat",
+        json=json,
+    )
 
 
 @app.command

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_table, print_text
+from rco.cli.output import print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.client import Client
 from rco.kit.units import parse_duration_s
@@ -98,10 +98,7 @@ def close(
     for_ms = None if for_ is None else round(parse_duration_s(for_) * 1000)
     given = CloseAsk(reason=reason, namespace=namespace, credential=credential, for_ms=for_ms)
     closed = ask(link, lambda client: client.close_target(name, given))
-    if link.json:
-        print_json(closed)
-        return
-    print_text(f"{closed.scope} is closed until {closed.until or 'somebody opens it'}.")
+    print_answer(closed, f"{closed.scope} is closed until {closed.until or 'somebody opens it'}.", json=link.json)
 
 
 @app.command(name="open")
@@ -121,10 +118,9 @@ def open_(name: str, *, reason: str = "", namespace: str = "", credential: _Flag
     """
     given = OpenAsk(reason=reason, namespace=namespace, credential=credential)
     opened = ask(link, lambda client: client.open_target(name, given))
-    if link.json:
-        print_json(opened)
-        return
-    print_text("Nothing was closed." if opened.was is None else f"{opened.was.scope} is open.")
+    print_answer(
+        opened, "Nothing was closed." if opened.was is None else f"{opened.was.scope} is open.", json=link.json
+    )
 
 
 def _closed(target: TargetView) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 
 from rco.cli.config import config_file
+from rco.cli.output import print_answer, print_json
 from rco.cli.place import without_password
 from rco.datasource.options import Database
 from rco.errors import ConfigInvalid, NotFound, Unreachable
 
-__all__ = ["UserBase", "apply", "find_database", "on"]
+__all__ = ["UserBase", "apply", "find_database", "on", "put"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +81,14 @@ def apply(base: UserBase, script: str) -> None:
             await connection.execute(script)
 
     on(base, work)
+
+
+def put(script: str, database: str, config: Path | None, there: str, *, print_only: bool, json: bool) -> None:
+    """Run ``script`` in what ``database`` names and say that ``there`` is there; or only print it, and connect to
+    nothing."""
+    if print_only:
+        print_json({"sql": script}) if json else print(script, end="")
+        return
+    found = find_database(database, config)
+    apply(found, script)
+    print_answer({"database": found.shown, "applied": True}, f"{found.shown}: {there}", json=json)

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 import rco
 from rco.cli.exits import Exit
-from rco.cli.output import SHOWN, Shown, print_json, print_table, print_text
+from rco.cli.output import SHOWN, Shown, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.client import Client
 from rco.model.wire_versions import MoveRuns, MoveView
@@ -27,10 +27,11 @@ app = App(name="version", help="Say which release this is; see the application's
 @app.default
 def version(*, shown: Shown = SHOWN) -> None:
     """Say which release this is, and what it runs on."""
-    if shown.json:
-        print_json({"rco": rco.__version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version})
-    else:
-        print_text(f"rco {rco.__version__} (Python {platform.python_version()}, SQLite {sqlite3.sqlite_version})")
+    print_answer(
+        {"rco": rco.__version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version},
+        f"rco {rco.__version__} (Python {platform.python_version()}, SQLite {sqlite3.sqlite_version})",
+        json=shown.json,
+    )
 
 
 @app.command(name="list")
@@ -94,10 +95,7 @@ def move(
         started = await client.move_runs(given)
         if wait or preview:
             return await _follow(client, started.id, link.json)
-        if link.json:
-            print_json(started)
-        else:
-            print_text(f"{started.id}  {'begins' if started.created else 'was begun before'}")
+        print_answer(started, f"{started.id}  {'begins' if started.created else 'was begun before'}", json=link.json)
         return Exit.OK
 
     return ask(link, put)

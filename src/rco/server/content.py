@@ -25,7 +25,7 @@ from rco.operations.access import Access
 from rco.operations.content import PUT_ORIGIN, PutRight, may_put, record_put
 from rco.operations.desk import Desk
 from rco.server.byte_range import Unsatisfiable, asked_range, matches
-from rco.server.envelope import CORR_ID, send_json, send_refusal
+from rco.server.envelope import CORR_ID, refusal_of, send_json, send_refusal
 from rco.server.framing import UNKNOWN_LENGTH, Head, Receive, Scope, Send, read_head
 from rco.telemetry import signals
 
@@ -344,17 +344,11 @@ def _one(scope: Scope, name: bytes) -> str | None:
 
 def _refusal(error: Exception) -> Refused:
     match error:
-        case Refused():
-            return error
-        case Overloaded():
-            return Refused(Reason.BACKPRESSURE, "overloaded", retry_after_s=error.retry_after_s)
         case NotFound():
             return Refused(Reason.NOT_FOUND, error.code)
         case EvidenceBroken():
             return Refused(Reason.INTERNAL, "content_broken")
-        case StoreError():
-            return Refused(Reason.DOWNSTREAM_UNAVAILABLE, error.code, retry_after_s=1.0)
-        case RcoError():
+        case RcoError() if not isinstance(error, Refused | Overloaded | StoreError):
             return Refused(Reason.INTERNAL, error.code)
         case _:
-            return Refused(Reason.INTERNAL, "internal")
+            return refusal_of(error)

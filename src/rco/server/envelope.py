@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
-from rco.errors import Reason, Refused
+from rco.errors import Overloaded, Reason, Refused, StoreError
 from rco.server.framing import Send
 
-__all__ = ["CORR_ID", "JSON", "send_json", "send_plain", "send_refusal", "sentence"]
+__all__ = ["CORR_ID", "JSON", "refusal_of", "send_json", "send_plain", "send_refusal", "sentence"]
 
 CORR_ID = b"x-corr-id"
 JSON = (b"content-type", b"application/json")
@@ -46,6 +46,19 @@ _CLOSING = frozenset((Reason.BODY_LIMIT, Reason.TIMEOUT, Reason.HEADER_LIMIT))
 def sentence(reason: Reason) -> str:
     """What the caller reads."""
     return _SENTENCES[reason]
+
+
+def refusal_of(error: Exception) -> Refused:
+    """What the caller is told of any error. Never 410: senders of webhooks take it as the end of the endpoint."""
+    match error:
+        case Refused():
+            return error
+        case Overloaded():
+            return Refused(Reason.BACKPRESSURE, "overloaded", retry_after_s=error.retry_after_s)
+        case StoreError():
+            return Refused(Reason.DOWNSTREAM_UNAVAILABLE, error.code, retry_after_s=1.0)
+        case _:
+            return Refused(Reason.INTERNAL, "internal")
 
 
 async def send_json(

@@ -17,7 +17,7 @@ from rco.bridge.admission import Route, Turnstile
 from rco.bridge.brownout import RETRY_AFTER_S, BrownoutSettings, Sentinel
 from rco.bridge.contract import Answered, Errand, Handshake, Reply
 from rco.bridge.decompression import DecompressionLimits, Expand, coding_of, expander
-from rco.errors import Overloaded, Reason, Refused, StoreError
+from rco.errors import Reason, Refused, StoreError
 from rco.kit.bucket import TokenBucket
 from rco.kit.clock import MICROS, Clock
 from rco.kit.digest import content_address
@@ -28,7 +28,7 @@ from rco.model.delivery import Delivery, Receipt
 from rco.server.beyond import settle
 from rco.server.caller import CallerOf
 from rco.server.deadlines import Deadlines
-from rco.server.envelope import send_json, send_plain, send_refusal
+from rco.server.envelope import refusal_of, send_json, send_plain, send_refusal
 from rco.server.framing import UNKNOWN_LENGTH, Head, Receive, Scope, Send, read_head
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Counter, Metrics
@@ -177,7 +177,7 @@ class Ingress:
                 answer = b'{"accepted":true,"corr_id":"' + corr_id.encode() + b'"}'
                 await send_json(send, status, answer, corr_id)
         except Exception as error:  # noqa: BLE001  (whatever went wrong, the sender gets one of the known answers)
-            refused = _refusal(error)
+            refused = refusal_of(error)
             status = refused.status
             excused = refused.reason is Reason.BACKPRESSURE
             self._refuse(refused, route, corr_id, method, body, error, began)
@@ -433,16 +433,3 @@ def _check_head(head: Head, route: Route) -> None:
             b"charset=utf-8",
         ):
             raise Refused(Reason.MEDIA_TYPE, "content_type")
-
-
-def _refusal(error: Exception) -> Refused:
-    """What the sender is told of any error. Never 410: senders take it as the end of the endpoint."""
-    match error:
-        case Refused():
-            return error
-        case Overloaded():
-            return Refused(Reason.BACKPRESSURE, "overloaded", retry_after_s=error.retry_after_s)
-        case StoreError():
-            return Refused(Reason.DOWNSTREAM_UNAVAILABLE, error.code, retry_after_s=1.0)
-        case _:
-            return Refused(Reason.INTERNAL, "internal")
