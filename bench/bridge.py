@@ -13,7 +13,7 @@ from rco.drills.load import Came, Way
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.measure.scratch import Place
-from rco.model.wire import MintAsk
+from rco.model.wire_capabilities import MintAsk
 
 __all__ = ["PROVIDER", "Bridge", "keyring", "whole"]
 

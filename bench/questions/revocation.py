@@ -18,7 +18,7 @@ from bench.figure import Asked, Measured, Reach, percentile
 from bench.question import Question, Round
 from rco.client import Client
 from rco.errors import RcoError
-from rco.model.wire import CheckAsk, MintAsk, RevokeAsk
+from rco.model.wire_capabilities import CheckAsk, MintAsk, RevokeAsk
 
 __all__ = ["QUESTION"]
 

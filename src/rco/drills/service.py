@@ -20,7 +20,7 @@ from rco.drills.faults import Fault
 from rco.kit.clock import MICROS, SystemClock
 from rco.kit.ids import Ids
 from rco.measure.ports import free_port
-from rco.model.wire import MintAsk
+from rco.model.wire_capabilities import MintAsk
 
 __all__ = ["PROVIDER", "WEBHOOK_SECRET", "OwnService", "plain"]
 
