@@ -10,7 +10,7 @@ import msgspec
 from rco.engine.ask import StartAsk
 from rco.engine.live import Live
 from rco.engine.machine import Machine
-from rco.engine.owner import Owner
+from rco.engine.owner import Coming, Owner
 from rco.engine.program import Programs
 from rco.engine.queueing import Queueing, Seat, place_in, queued_detail
 from rco.errors import Misuse, Overloaded
@@ -28,15 +28,17 @@ __all__ = ["Opening", "Openings"]
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """A run ready to be opened: its row, its first segment, its decision, its start key if it has one."""
+    """A run ready to be opened: its row, its first segment, its decision, its start key if it has one. Belongs to who
+    prepared it, and stands in its owner's register for as long as that one keeps it."""
 
     row: RunRow
     segment: bytes
     start: dict[str, Any]
     decision: Decision
     start_key: StartKey | None
-    tenure: int = 0
+    tenure: int
     """That of the run's shard when this was prepared, see ``Owner.tenure``."""
+    coming: Coming
     payloads: list[PayloadUse] = []
     """What its first segment refers to."""
 
@@ -48,6 +50,9 @@ class Openings:
         self._owner = owner
         self._queueing = queueing
         self._programs = programs
+        self._unsure: list[Opening] = []
+        """Committed, and answered when the lease may have run out."""
+        owner.ownership.on_renewed(self._renewed)
         self.refused = 0
         self.on_overtaken: Callable[[bytes], None] = _left
         """Called with a run whose shard left this node and came back between the commit and its answer."""
@@ -158,13 +163,21 @@ class Openings:
             event=ask.event_id,
             corr_id=ask.corr_id,
         )
-        return Opening(row, segment, start, decision, start_key, owner.tenure(shard_of(run_id)), payloads)
+        tenure, coming = owner.tenure(shard_of(run_id)), owner.expect(run_id)
+        return Opening(row, segment, start, decision, start_key, tenure, coming, payloads)
 
     def begin(self, opening: Opening) -> None:
-        """The opening is committed: take the run into memory and run its code. A shard that was handed over between
-        the commit and its answer takes the run along: its next owner loads it. When that is this node again, it may
-        have looked for what to load before the commit, so the run is loaded by itself."""
+        """The opening is committed: take the run into memory and run its code, unless somebody was faster.
+
+        The answer may come long after the commit, and the store shows the run from the commit on. A shard that was
+        handed over in between takes the run along: its next owner loads it. When that is this node again, it may have
+        looked for what to load before the commit, so the run is loaded by itself. Whoever found the run here meanwhile
+        (a take-over, a message to it) goes on with it or has done so. And where the lease may have run out, another
+        node may have closed it by now: the next heartbeat tells."""
         owner, row = self._owner, opening.row
+        if opening.coming.left or row.run_id in owner.live:
+            # What it left is durable: it closed, waits, is blocked, or its shard went and is loaded when it comes back.
+            return
         if row.place is not None:
             self._queueing.waiting(row.run_id, row.place, row.opened_us)
             return
@@ -174,8 +187,8 @@ class Openings:
         if owner.tenure(shard) != opening.tenure:
             self.on_overtaken(row.run_id)
             return
-        if row.run_id in owner.live:
-            # The shard was gained while this was on its way, and what was found in it held this run already.
+        if not owner.sure:
+            self._unsure.append(opening)
             return
         program = self._programs.find(row.workflow, row.version)
         machine = Machine(row.run_id)
@@ -189,6 +202,12 @@ class Openings:
         start = opening.start
         machine.begin(lambda machine: program.begin(machine, row.run_id, start), row.opened_us)
         owner.drive(live)
+
+    def _renewed(self) -> None:
+        unsure, self._unsure = self._unsure, []
+        if not self._owner.draining:
+            for opening in unsure:
+                self.begin(opening)
 
 
 def _left(_: bytes) -> None:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -34,7 +35,7 @@ from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.store.contract.queues import ItemChange, ItemDone
 from rco.store.contract.writer import Writer
 
-__all__ = ["Armer", "Owner"]
+__all__ = ["Armer", "Coming", "Owner"]
 
 _encode = msgspec.msgpack.Encoder().encode
 _json = msgspec.json.Encoder().encode
@@ -46,6 +47,16 @@ class Armer(Protocol):
     def arm(self, live: Live, op: Any) -> None: ...
 
     def drop(self, live: Live, op: Any) -> None: ...
+
+
+class Coming:
+    """A run whose opening is on its way to the store, or whose answer is on its way back."""
+
+    __slots__ = ("__weakref__", "left")
+
+    def __init__(self) -> None:
+        self.left = False
+        """It was found in the store before the answer came, and has left memory since."""
 
 
 def _stay(_: Live) -> None:
@@ -88,6 +99,7 @@ class Owner:
         self._stalled: list[tuple[Live, Operation[Any]]] = []
         self._draining = False
         self._left: dict[int, int] = {}
+        self._coming: WeakValueDictionary[bytes, Coming] = WeakValueDictionary()
         ownership.on_leaving(self._leave)
         ownership.on_renewed(self._renewed)
         self._watching: list[set[bytes]] = []
@@ -104,6 +116,16 @@ class Owner:
         """Changes when ``shard`` leaves this node, also when it comes back: what was read or sent before, and answered
         after, is no knowledge any more."""
         return self._left.get(shard, 0)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the shards that are owned here are surely owned by nobody else now."""
+        return not self._watched or self.clock.monotonic() < self.ownership.act_until_s
+
+    def expect(self, run_id: bytes) -> Coming:
+        """A run that is to be opened. It is watched for as long as what this gives is kept."""
+        coming = self._coming[run_id] = Coming()
+        return coming
 
     def opened(self, live: Live) -> None:
         """Take a new run into memory."""
@@ -320,6 +342,9 @@ class Owner:
 
     def _departs(self, run_id: bytes) -> None:
         self.live.pop(run_id, None)
+        coming = self._coming.get(run_id)
+        if coming is not None:
+            coming.left = True
         for gone in self._watching:
             gone.add(run_id)
 
