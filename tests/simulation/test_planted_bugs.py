@@ -12,7 +12,10 @@ import pytest
 from rco.egress import ledger
 from rco.egress.ledger import Held, Ledger
 from rco.egress.passage import Passage
+from rco.encryption.concealing import Concealing
+from rco.encryption.keys import Keys
 from rco.engine import forking, loading, moving
+from rco.engine.attributes import Attributes
 from rco.engine.effects import Effects
 from rco.engine.loading import Loading
 from rco.engine.moving import Moving
@@ -29,13 +32,17 @@ from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.kit.digest import digest
 from rco.kit.ids import Ids
+from rco.model.attribute import Type
 from rco.model.effect import Answer, EffectFailed
 from rco.model.journal import Kind, Record
 from rco.model.message import Message
 from rco.model.payload import NAME_BYTES, Reference
 from rco.model.queue import Queue
+from rco.model.retention import RetentionClass, RetentionOptions, RunRule
 from rco.model.run import Mode, Outcome
 from rco.model.target import Repeat
+from rco.operations.erasure import Erasure
+from rco.operations.retention import Retention
 from rco.queues.line import Line
 from rco.scheduler import commit
 from rco.scheduler import decide as deciding
@@ -43,9 +50,11 @@ from rco.scheduler import scheduler as looking
 from rco.scheduler.commit import Commit
 from rco.scheduler.scheduler import Scheduler
 from rco.scheduler.ticks import Ticks
-from rco.testing import tables
+from rco.store.contract.retaining import Removed
+from rco.testing import retaining, tables
 from rco.testing.database import ModelDatabase
 from rco.testing.plan import draw
+from rco.testing.retaining import ModelRetaining
 from rco.testing.shelf import ShelfDoor
 from rco.testing.simulation import simulate
 from rco.testing.store import ModelKeeper
@@ -550,6 +559,100 @@ def take_over_without_a_word(patch: pytest.MonkeyPatch) -> None:
 
 
 LARGE = {"payload_over_bytes": 1, "payload_away": 0.1, "payload_s": 0.02, "versions": False}
+EAGER = RetentionOptions(
+    every_s=0.5, classes={"short": RetentionClass(keep_s=2.0)}, runs=[RunRule(keep="short")], events="short"
+)
+
+
+def remove_what_is_young(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(RetentionOptions, "is_over", lambda *_: True)
+
+
+def remove_whatever_hangs_on_it(patch: pytest.MonkeyPatch) -> None:
+    """Parents and children of what is open, and what others were forked from."""
+    patch.setattr(retaining, "stays", lambda *_: False)
+
+
+def remove_nothing(patch: pytest.MonkeyPatch) -> None:
+    async def over(_self: Any, _now_us: int) -> Any:
+        for row in ():
+            yield row
+
+    patch.setattr(Retention, "_over", over)
+
+
+def remove_without_a_word(patch: pytest.MonkeyPatch) -> None:
+    """The record of a removal is not in the commit that removes."""
+    within = ModelRetaining._within
+
+    async def silent(self: ModelRetaining, drop: Any, record: Any) -> Any:
+        def nothing(_: Any) -> Any:
+            return record(Removed(events=1))
+
+        return await within(self, drop, nothing)
+
+    patch.setattr(ModelRetaining, "_within", silent)
+
+
+def say_it_in_the_journal_alone(patch: pytest.MonkeyPatch) -> None:
+    """An attribute is recorded, and not what runs are found by."""
+
+    def arm(self: Attributes, live: Any, op: Any) -> None:
+        body = [op.attribute.name, int(op.attribute.type), op.attribute.text, op.attribute.number]
+        self._owner.append(live, Record(Kind.ATTRIBUTE, op.key, self._owner.clock.now_us(), op.fp, body))
+
+    patch.setattr(Attributes, "arm", arm)
+
+
+def forks_say_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(forking, "attributes_of", lambda _: ())
+
+
+def keep_what_was_taken_back(patch: pytest.MonkeyPatch) -> None:
+    change = tables.change_attributes
+
+    def stubborn(said: Any, opened: Any, changes: Any) -> None:
+        change(said, opened, [one for one in changes if one.attribute.type != Type.GONE])
+
+    patch.setattr(tables, "change_attributes", stubborn)
+
+
+def erase_and_keep_the_key(patch: pytest.MonkeyPatch) -> None:
+    erase = ModelReader.erase_namespace_keys
+
+    async def keep(self: ModelReader, namespace: str, *given: Any) -> int:
+        before = {one.key_id: one.wrapped for one in self._database.tables.namespace_keys}
+        count = await erase(self, namespace, *given)
+        keys = self._database.tables.namespace_keys
+        keys[:] = [msgspec.structs.replace(one, wrapped=before[one.key_id]) for one in keys]
+        return count
+
+    patch.setattr(ModelReader, "erase_namespace_keys", keep)
+
+
+def details_as_they_are(patch: pytest.MonkeyPatch) -> None:
+    """What a run closed with is not encrypted."""
+    patch.setattr(Concealing, "_detailed", lambda _, one: one)
+
+
+def believe_what_was_heard_last(patch: pytest.MonkeyPatch) -> None:
+    """A node that has not heard from the store for long does not ask before it opens something."""
+
+    async def trust(_: Keys) -> None:
+        """What is known is good enough."""
+
+    async def seldom(self: Keys) -> None:
+        while True:
+            await asyncio.sleep(30.0)
+            await self.read()
+
+    patch.setattr(Keys, "fresh", trust)
+    patch.setattr(Keys, "_beat", seldom)
+
+
+def go_on_after_the_erasure(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Erasure, "_hear", lambda *_: None)
+
 
 PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (arm_before_commit, "durable", {}),
@@ -613,6 +716,17 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (refer_before_keeping, "payloads", {"nodes": 1, "crashes": 4, **LARGE}),
     (say_nothing_of_uses, "payloads", LARGE),
     (take_over_without_a_word, "payloads", LARGE),
+    (remove_what_is_young, "kept", {"retention": EAGER, "clock_jumps": 0, "skew_s": 0.0}),
+    (remove_whatever_hangs_on_it, "kept", {"retention": EAGER, "fork": 1.0, "runs": 24}),
+    (remove_nothing, "due", {"retention": EAGER}),
+    (remove_without_a_word, "trims", {"retention": EAGER}),
+    (say_it_in_the_journal_alone, "found", {}),
+    (forks_say_nothing, "found", {"fork": 1.0, "runs": 24}),
+    (keep_what_was_taken_back, "found", {}),
+    (erase_and_keep_the_key, "erased", {"erasure": True}),
+    (details_as_they_are, "erased", {"erasure": True}),
+    (believe_what_was_heard_last, "erased", {"erasure": True, "nodes": 3}),
+    (go_on_after_the_erasure, "live", {"erasure": True}),
     (forget_what_was_given_of_a_budget, "calls", {"nodes": 3, "limit_budget": 1, "limit_rate": None, "runs": 24}),
 ]
 

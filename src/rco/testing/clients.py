@@ -15,12 +15,14 @@ from rco.engine.forking import ForkAsk
 from rco.engine.moving import MoveAsk
 from rco.errors import Conflict, NotFound
 from rco.kit.digest import digest
+from rco.model.attribute import Attribute, AttributeFilter, Type
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.model.journal import Kind, decode_segment
 from rco.model.run import Mode, RunRow
 from rco.model.version import pin
 from rco.store.contract.changes import Admission, Admitted, Claim
+from rco.store.contract.reader import RunFilter
 from rco.testing.database import ModelDatabase
 from rco.testing.loop import VirtualLoop
 from rco.testing.node import Node, starts
@@ -44,6 +46,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = ""
     acknowledged: bool = True
     at_s: float = 0.0
+    where: AttributeFilter | None = None
+    found: tuple[bytes, ...] = ()
+    """Of a list: what was asked for, and who was on it."""
 
 
 class Unknown(Exception):
@@ -63,29 +68,32 @@ class Clients:
         random: Random,
         told: Callable[[str], None],
     ) -> None:
-        self._loop, self._nodes, self._database, self._upstream = loop, nodes, database, upstream
+        self._loop, self.nodes, self._database, self._upstream = loop, nodes, database, upstream
         self._plan, self._random, self._told = plan, random, told
         self.actor = loop.actor("clients")
         self.log: list[Asked] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.calm = False
+        self.at_rest: Callable[[RunRow], bool] = lambda _: False
+        """Whether an open run has come to its end all the same."""
 
     def begin(self) -> None:
         """Start them all, and the person who settles what is in doubt."""
         for number in range(self._plan.runs):
             self.tasks.append(self._loop.spawn(self.actor, self._insist_on(f"o{number}")))
         self._loop.spawn(self.actor, self._settle())
+        self._last = self._loop.spawn(self.actor, self._look_back())
 
     @property
     def finished(self) -> bool:
-        return all(task.done() for task in self.tasks)
+        return self._last.done()
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, work: Callable[[Engine], Any], node: Node | None = None) -> Any:
+    async def ask(self, work: Callable[[Engine], Any], node: Node | None = None) -> Any:
         """Send one request to some node. Raises ``Unknown`` when no answer comes, else what the node answered."""
         loop, random = self._loop, self._random
-        node = node or random.choice(self._nodes)
+        node = node or random.choice(self.nodes)
         future: asyncio.Future[Any] = loop.create_future()
         latency_s = 0.001 + 0.01 * random.random()
 
@@ -102,13 +110,13 @@ class Clients:
         except TimeoutError:
             raise Unknown from None
 
-    async def _insist(
+    async def insist(
         self, verb: str, name: str, work: Callable[[Engine], Any], final: tuple[type[Exception], ...] = ()
     ) -> Any:
         """Ask until there is an answer. ``final``: errors that are one."""
         while True:
             try:
-                return await self._ask(work)
+                return await self.ask(work)
             except final:
                 raise
             except Exception as problem:  # noqa: BLE001 - a client tries again whatever it was
@@ -133,7 +141,8 @@ class Clients:
 
     async def _order(self, order: str, again: bool = False) -> None:
         random = Random(f"{order} {self._plan.seed}")  # noqa: S311 - not for secrets
-        kind, given = random.choice(KINDS), {"order": order}
+        kind = random.choice(KINDS)
+        given: dict[str, Any] = {"order": order}
         await asyncio.sleep(random.random() * self._plan.start_within_s)
         if kind == "chain":
             run_id = await self._start(order, "chain", {**given, "steps": random.randint(1, 6)})
@@ -143,7 +152,9 @@ class Clients:
         elif kind == "gate":
             await self._gate(order, random, random.randint(1, 4))
         elif kind == "nap":
-            run_id = await self._start(order, "nap", {**given, "seconds": round(random.random() * 20, 3)})
+            said = (Attribute("order", Type.TEXT, order), Attribute("long", Type.BOOL, None, 1.0))
+            given["seconds"] = round(random.random() * 20, 3)
+            run_id = await self._start(order, "nap", given, said=said)
             await self._maybe_fork(order, run_id)
         elif kind == "fan":
             await self._start(order, "fan", {**given, "width": random.randint(1, 4)})
@@ -165,10 +176,13 @@ class Clients:
         else:
             await self._start(order, kind, {**given, "seconds": round(random.random() * 5, 3)})
 
-    async def _start(self, order: str, workflow: str, given: dict[str, Any], more: str = "") -> bytes:
+    async def _start(
+        self, order: str, workflow: str, given: dict[str, Any], more: str = "", said: tuple[Attribute, ...] = ()
+    ) -> bytes:
         key = f"{workflow}:{order}{more}"
-        ask = StartAsk(workflow=workflow, input=given, key=key, corr_id=order, **self._seat(order, workflow))
-        started = await self._insist("start", key, lambda engine: engine.start_run(ask), (Conflict,))
+        seat = self._seat(order, workflow)
+        ask = StartAsk(workflow=workflow, input=given, key=key, corr_id=order, attributes=said, **seat)
+        started = await self.insist("start", key, lambda engine: engine.start_run(ask), (Conflict,))
         run_id: bytes = started.run_id
         self._note("start", key, run_id=run_id, order=order, kind=workflow)
         self._maybe_pause(key, run_id)
@@ -209,7 +223,7 @@ class Clients:
             return ask(run_id, "", "client", Decision(verb=Verb(verb), at_us=0, subject=key), message_id)
 
         try:
-            await self._insist(verb, key, steer, (NotFound,))
+            await self.insist(verb, key, steer, (NotFound,))
         except NotFound:
             self._note(verb, key, run_id=run_id, acknowledged=False)
             return False
@@ -236,7 +250,7 @@ class Clients:
             def move(engine: Engine, known: RunRow = known, ask: MoveAsk = ask) -> Any:
                 return engine.move(known, ask, within_s=2.0)
 
-            tried = await self._insist("move", name, move, (NotFound,))
+            tried = await self.insist("move", name, move, (NotFound,))
             self._told(f"client: move {name} of {run_id.hex()} to {ask.to}: {tried.status}")
             # Asked again, one that was moved is found to be so: only the first answer says by whom.
             if tried.status == "moved":
@@ -253,7 +267,7 @@ class Clients:
                 return engine.signal(run_id, "go", number, message_id, decision)
 
             try:
-                await self._insist("signal", message_id, send, (NotFound,))
+                await self.insist("signal", message_id, send, (NotFound,))
             except NotFound:
                 self._note("signal", message_id, run_id=run_id, order=order, acknowledged=False)
             else:
@@ -270,7 +284,7 @@ class Clients:
             return engine.cancel(run_id, "no more", "client", Decision(verb=Verb.CANCEL, at_us=0, subject="trip"))
 
         try:
-            await self._insist("cancel", order, cancel, (NotFound,))
+            await self.insist("cancel", order, cancel, (NotFound,))
         except NotFound:
             self._note("cancel", order, run_id=run_id, order=order, acknowledged=False)
         else:
@@ -278,7 +292,7 @@ class Clients:
 
     async def _deliver(self, order: str) -> None:
         event_id = f"created-{order}"
-        await self._insist("deliver", event_id, lambda engine: deliver(engine, event_id, order))
+        await self.insist("deliver", event_id, lambda engine: deliver(engine, event_id, order))
         self._note("deliver", event_id, order=order)
 
     # -- forks -----------------------------------------------------------------------------------------------------
@@ -300,12 +314,38 @@ class Clients:
             return engine.fork(known, ForkAsk(step=step, key="again", actor="client"))
 
         try:
-            started = await self._insist("fork", order, fork, (NotFound, Conflict))
+            started = await self.insist("fork", order, fork, (NotFound, Conflict))
         except (NotFound, Conflict):
             # The database has lost what it had recorded, or the first fork's key stands for another step.
             self._note("fork", order, run_id=run_id, order=order, acknowledged=False)
         else:
             self._note("fork", order, run_id=started.run_id, order=order, kind=run_id.hex())
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+
+    @property
+    def _resting(self) -> bool:
+        tables = self._database.tables
+        ticking = any(row.due_us is not None for row in tables.schedules.values())
+        going = any(not self.at_rest(row) for row in tables.runs.values())
+        return self.calm and all(task.done() for task in self.tasks) and not (going or ticking)
+
+    async def _look_back(self) -> None:
+        """When all has come to rest and what is over its time must have gone, list runs by what they said."""
+        while not self._resting:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(self._plan.linger_s)
+        random = Random(f"lists {self._plan.seed}")  # noqa: S311 - not for secrets
+        order = f"o{random.randrange(self._plan.runs)}"
+        for where in (
+            AttributeFilter("order", "=", order),
+            AttributeFilter("step", ">=", str(random.randrange(5))),
+            AttributeFilter("long", "=", "true"),
+            AttributeFilter("fails", "=", random.choice(("true", "false"))),
+        ):
+            ask = RunFilter(attributes=(where,), limit=1000)
+            rows = await self.insist("list", where.name, lambda engine, ask=ask: engine._reader.runs(ask))
+            self._note("list", where.name, where=where, found=tuple(row.run_id for row in rows))
 
     # -- doubt -----------------------------------------------------------------------------------------------------
 
@@ -357,9 +397,9 @@ class Clients:
             return engine.settle(run_id, step, verdict, value, "looked", "person", decision)
 
         owner = self._database.tables.leases[run_id[15]][0]
-        node = next((node for node in self._nodes if node.alias == owner), None)
+        node = next((node for node in self.nodes if node.alias == owner), None)
         try:
-            await self._ask(settle, node)
+            await self.ask(settle, node)
         except Exception as problem:  # noqa: BLE001 - looked at again a second later
             self._told(f"person: {type(problem).__name__}")
 

@@ -20,9 +20,11 @@ from rco.scheduler.options import SchedulerOptions
 from rco.scheduler.scheduler import Scheduler
 from rco.store.contract.reader import Reader
 from rco.testing.clocks import DriftingClock
+from rco.testing.housekeeping import Housekeeping
 from rco.testing.limited import Limited
 from rco.testing.loop import Actor, InPlace, VirtualLoop
 from rco.testing.plan import Plan
+from rco.testing.secrecy import Secrecy
 from rco.testing.shelf import Shelf, ShelfDoor
 from rco.testing.store import ModelKeeper
 from rco.testing.upstream import ModelCaller, Upstream
@@ -75,6 +77,8 @@ class Node:
         self.dispatcher: Dispatcher | None = None
         self.keeper: ModelKeeper | None = None
         self.limited: Limited | None = None
+        self.housekeeping: Housekeeping | None = None
+        self.secrecy: Secrecy | None = None
         self.on_end: Callable[[Node], None] = lambda _: None
         """Called when the node stops by itself, for its restart."""
 
@@ -119,6 +123,11 @@ class Node:
         )
         self.limited = limited
         await limited.start()
+        reader = cast("Reader", keeper.reader)
+        ids = Ids(self.clock, self._random.randbytes)
+        if plan.erasure:
+            self.secrecy = Secrecy(keeper, self.clock, ids, self._told)
+            reader = await self.secrecy.start()
         caller = ModelCaller(self._upstream, limited)
         if plan.versions:
             pool = pool_of_programs(caller)
@@ -126,7 +135,6 @@ class Node:
             programs = Programs(list(pool.values())[(self.life + ord(self.name[0])) % 2], pool)
         else:
             programs = Programs(Application("simulation", ".", WORKFLOWS).programs(caller, InPlace()))
-        reader: Reader = keeper.reader
         payloads: ShelfDoor | None = None
         if plan.payload_over_bytes:
             payloads = ShelfDoor(self._shelf, plan, Random(f"{self.alias} shelf {plan.seed}"), self._calm)  # noqa: S311 - likewise
@@ -137,7 +145,7 @@ class Node:
             programs,
             starts,
             clock=self.clock,
-            ids=Ids(self.clock, self._random.randbytes),
+            ids=ids,
             random=self._random.random,
             options=plan.options,
             ownership=keeper.ownership,
@@ -161,7 +169,7 @@ class Node:
             self.scheduler = Scheduler(
                 engine,
                 keeper.writer,
-                keeper.reader,
+                reader,
                 keeper.ownership,
                 clock=self.clock,
                 ids=Ids(self.clock, self._random.randbytes),
@@ -169,6 +177,11 @@ class Node:
                 rules="simulation",
             )
             await self.scheduler.start()
+        if self.secrecy is not None:
+            await self.secrecy.watch(engine, self.scheduler)
+        if plan.retention is not None:
+            self.housekeeping = Housekeeping(plan.retention, engine, keeper, self.clock, self._told)
+            self.housekeeping.begin()
         self.engine = engine
         self._told(f"{self.alias} is up")
 
@@ -184,7 +197,7 @@ class Node:
         self._ended()
 
     def _ended(self) -> None:
-        self.engine = self.scheduler = self.dispatcher = None
+        self.engine = self.scheduler = self.dispatcher = self.housekeeping = self.secrecy = None
         self._network.detach(self.alias)
         self._network.cut.discard(self.alias)
         if self._plan.nodes == 1:
@@ -193,12 +206,14 @@ class Node:
     def stop(self) -> None:
         """Stop it as an operator would: drain, hand over, end."""
         engine, keeper, scheduler, dispatcher = self.engine, self.keeper, self.scheduler, self.dispatcher
-        limited = self.limited
+        limited, housekeeping, secrecy = self.limited, self.housekeeping, self.secrecy
         if engine is None or keeper is None or limited is None:
             return
         self.engine = None
 
         async def down() -> None:
+            if housekeeping is not None:
+                await housekeeping.stop()
             if dispatcher is not None:
                 await dispatcher.stop()
             if scheduler is not None:
@@ -206,6 +221,8 @@ class Node:
             await engine.stop(self._plan.upstream_timeout_s)
             await limited.stop()
             await keeper.stop()
+            if secrecy is not None:
+                await secrecy.stop()
             self._told(f"{self.alias} has stopped")
             self._loop.kill(self.actor)
             self._ended()

@@ -9,10 +9,17 @@ import msgspec
 
 from rco.engine.options import EngineOptions
 from rco.model.queue import Queue
+from rco.model.retention import RetentionClass, RetentionOptions, RunRule
 from rco.testing.leases import LeaseOptions
 
 __all__ = ["Plan", "draw"]
 
+SWEPT_WITHIN_S = 45.0
+"""What is over its time goes within this, whoever dies meanwhile."""
+RETAINED = 0.25
+"""The share of worlds in which what is finished goes after a while."""
+ERASED = 0.2
+"""The share of worlds with an encrypted namespace."""
 LIMITED = 0.25
 """The share of worlds in which a target has limits that bind."""
 
@@ -62,6 +69,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     upstream_timeout_s: float
     cancel: float
     settle_again: float
+    """How often a person who finds nothing done has a call in doubt made again instead of failed."""
     pause: float = 0.0
     """How often a run is paused for a while by somebody."""
     queue: Queue | None = None
@@ -86,12 +94,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How long a way to it takes at most."""
     fork: float = 0.0
     """How often a run is forked at some step."""
-    """How often a person who finds nothing done has a call in doubt made again instead of failed."""
+    retention: RetentionOptions | None = None
+    """How long what is finished is kept; ``None``: for ever."""
+    erasure: bool = False
+    """Whether there is a namespace that is encrypted, until its key is erased."""
 
     @property
     def clocks_differ_s(self) -> float:
         """How far the wall clocks of two nodes may be apart."""
         return 2 * (self.skew_s + self.clock_jumps * self.jump_s + self.drift * 1000)
+
+    @property
+    def linger_s(self) -> float:
+        """How long a world goes on when all has come to rest, so that what is over its time goes."""
+        if self.retention is None:
+            return 0.0
+        longest_s = max(one.keep_s or 0.0 for one in self.retention.classes.values())
+        return longest_s + self.clocks_differ_s + SWEPT_WITHIN_S
 
 
 def _sometimes(random: Random, chance: float, most: float) -> float:
@@ -128,6 +147,26 @@ def _payloads(random: Random) -> dict[str, Any]:
         "payload_away": random.choice((0.0, 0.1, 0.5)),
         "payload_s": random.choice((0.001, 0.02, 0.5)),
     }
+
+
+def _retention(random: Random) -> RetentionOptions | None:
+    """Likewise. Within seconds instead of weeks."""
+    if random.random() >= RETAINED:
+        return None
+    return RetentionOptions(
+        every_s=random.choice((0.5, 2.0, 5.0)),
+        classes={
+            "short": RetentionClass(keep_s=random.choice((2.0, 8.0))),
+            "long": RetentionClass(keep_s=random.choice((10.0, 30.0))),
+            "ever": RetentionClass(),
+        },
+        runs=[
+            RunRule(keep="ever", workflow="patience"),
+            RunRule(keep="long", outcome=random.choice(("failed", "completed"))),
+            RunRule(keep="short"),
+        ],
+        events=random.choice(("", "short")),
+    )
 
 
 def draw(seed: int, nodes: int | None = None) -> Plan:
@@ -190,7 +229,13 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         versions=Random(f"versions {seed}").random() < 0.3,  # noqa: S311 - likewise
         **_payloads(Random(f"payloads {seed}")),  # noqa: S311 - likewise
         move=Random(f"move {seed}").choice((0.3, 1.0)),  # noqa: S311 - likewise
+        retention=_retention(Random(f"retention {seed}")),  # noqa: S311 - likewise
+        erasure=Random(f"erasure {seed}").random() < ERASED,  # noqa: S311 - likewise
     )
+    if drawn.fail_overs:
+        # What was lost in a fail-over is asked for again, by keys that may have gone with their runs by then. And a
+        # database that lost an erasure has not erased.
+        drawn = msgspec.structs.replace(drawn, retention=None, erasure=False)
     # Calls are scarce in some worlds, turns and ticks in others: where each waits for the other, a world lasts longer
     # than it is watched, and standing still cannot be told from waiting.
     if Random(f"limited {seed}").random() < LIMITED:  # noqa: S311 - likewise

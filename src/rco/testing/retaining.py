@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rco.model.decision import Decision
 from rco.model.event import Event
 from rco.model.run import RunRow, fork_prefix
 from rco.store.contract.retaining import Record, Removed
 from rco.testing.store_reader import ModelReader
 from rco.testing.store_writer import ModelWriter
-from rco.testing.tables import Tables
+from rco.testing.tables import Gone, Tables
 
 __all__ = ["ModelRetaining"]
 
 
 class ModelRetaining:
-    """Implements ``rco.store.contract.retaining.Retaining``. The record is noted, and so in the next commit: a model
-    database does not die between two of its own steps."""
+    """Implements ``rco.store.contract.retaining.Retaining``."""
 
     def __init__(self, reader: ModelReader, writer: ModelWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -32,15 +32,20 @@ class ModelRetaining:
         return await self._reader.ask(read)
 
     async def drop_runs(self, run_ids: list[bytes], record: Record) -> Removed:
-        def drop(tables: Tables) -> Removed:
+        def drop(tables: Tables, now_s: float) -> Removed:
             going = [one for one in run_ids if one in tables.closed and not stays(tables, tables.closed[one])]
             held: dict[str, tuple[int, int]] = {}
+            gone = set(going)
             for one in going:
-                for segment in tables.journal.pop(one, []):
+                segments = tables.journal.pop(one, [])
+                tables.removed[one] = Gone(tables.closed.pop(one), segments, now_s)
+                tables.attributes.pop(one, None)
+                for segment in segments:
                     count, last_n = held.get(segment.chain, (0, 0))
                     held[segment.chain] = (count + 1, max(last_n, segment.n))
-                del tables.closed[one]
-            gone = set(going)
+            for place, sealed in tables.segments.items():
+                if any(segment.run_id in gone for segment in sealed):
+                    tables.segments[place] = [segment for segment in sealed if segment.run_id not in gone]
             tables.keys = {name: key for name, key in tables.keys.items() if key.run_id not in gone}
             if not going:
                 return Removed()
@@ -62,7 +67,7 @@ class ModelRetaining:
         return await self._reader.ask(read)
 
     async def drop_events(self, before_us: int, limit: int, record: Record) -> Removed:
-        def drop(tables: Tables) -> Removed:
+        def drop(tables: Tables, _: float) -> Removed:
             going = {id(event) for event in _free(tables, before_us)[:limit]}
             tables.events = [event for event in tables.events if id(event) not in going]
             return Removed(events=len(going))
@@ -78,7 +83,7 @@ class ModelRetaining:
         return await self._reader.ask(read)
 
     async def drop_letters(self, before_us: int, limit: int, record: Record) -> Removed:
-        def drop(tables: Tables) -> Removed:
+        def drop(tables: Tables, _: float) -> Removed:
             letters = sorted(tables.letters.items())
             going = [name for name, one in letters if one.replayed_us is not None and one.replayed_us < before_us][
                 :limit
@@ -89,11 +94,12 @@ class ModelRetaining:
 
         return await self._within(drop, record)
 
-    async def _within(self, drop: Callable[[Tables], Removed], record: Record) -> Removed:
-        removed = await self._reader.ask(drop)
-        if removed.runs or removed.events or removed.letters:
-            self._writer.note(record(removed))
-        return removed
+    async def _within(self, drop: Callable[[Tables, float], Removed], record: Record) -> Removed:
+        def work(tables: Tables, now_s: float) -> tuple[Removed, list[Decision]]:
+            removed = drop(tables, now_s)
+            return removed, [record(removed)] if removed.runs or removed.events or removed.letters else []
+
+        return await self._writer.drop(work)
 
 
 def stays(tables: Tables, row: RunRow) -> bool:

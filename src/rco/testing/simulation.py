@@ -27,7 +27,9 @@ from rco.testing.loop import Exhausted, VirtualLoop
 from rco.testing.node import Node
 from rco.testing.plan import Plan, draw
 from rco.testing.schedules import schedules_of
+from rco.testing.secrecy import at_rest, key_of
 from rco.testing.shelf import Shelf
+from rco.testing.tenant import Tenant
 from rco.testing.upstream import Upstream
 from rco.testing.wire import Network
 
@@ -66,6 +68,8 @@ class World:
         self.trace: list[str] = []
         self.database = ModelDatabase(ChainSealer(), lambda: world.now_s)
         self.database.tables.schedules = {row.schedule_id: row for row in schedules_of(plan)}
+        if plan.erasure:
+            self.database.tables.namespace_keys.append(key_of(plan))
         self.network = Network(self.loop, self.database, plan, part("network"))
         self.upstream = Upstream(self.loop, plan, part("upstream"), self._witness)
         self.shelf = Shelf()
@@ -84,6 +88,10 @@ class World:
             for name in "abcdefgh"[: plan.nodes]
         ]
         self.clients = Clients(self.loop, self.nodes, self.database, self.upstream, plan, part("clients"), self.told)
+        self.tenant: Tenant | None = None
+        if plan.erasure:
+            self.clients.at_rest = at_rest
+            self.tenant = Tenant(self.loop, self.clients, plan)
         self.fate = Fate(self.loop, self.nodes, self.network, self.upstream, plan, part("fate"), self.told)
         self.database.on_commit.append(
             lambda batch, committed: self.told(
@@ -107,11 +115,13 @@ class World:
         self.fate.on_calm = self._calm
         self.fate.begin()
         self.clients.begin()
+        if self.tenant is not None:
+            self.tenant.begin()
         stuck = ""
         collecting = gc.isenabled()
         gc.disable()
         try:
-            until_s = self.plan.troubled_s + LIVE_WITHIN_S
+            until_s = self.plan.troubled_s + LIVE_WITHIN_S + self.plan.linger_s
             self.loop.run_until(lambda: self.fate.calm and self._ended(), until_s)
             if not self._ended():
                 stuck = "it did not end in time"
@@ -137,15 +147,15 @@ class World:
             noticeable=any(node.alias in self.fate.knowing and not node.actor.dead for node in self.nodes),
             ended_s=self.loop.world.now_s,
             shelf=self.shelf,
+            erased_s=None if self.tenant is None else self.tenant.erased_s,
+            looks=[] if self.tenant is None else self.tenant.looks,
         )
 
     def _calm(self) -> None:
         self.clients.calm = True
 
     def _ended(self) -> bool:
-        tables = self.database.tables
-        ticking = any(row.due_us is not None for row in tables.schedules.values())
-        return not (tables.runs or ticking) and self.clients.finished
+        return self.clients.finished
 
 
 def simulate(seed: int, *, plan: Plan | None = None, keep_trace: bool = False) -> Verdict:

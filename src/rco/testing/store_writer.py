@@ -14,10 +14,11 @@ from rco.kit.clock import Clock
 from rco.model.decision import Decision
 from rco.model.principal import Principal
 from rco.store.contract.changes import Changes
+from rco.store.contract.retaining import Removed
 from rco.store.contract.writer import Flushed
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link
-from rco.testing.tables import Batch, Committed, Rewound
+from rco.testing.tables import Batch, Committed, Drop, Rewound
 
 __all__ = ["ModelWriter"]
 
@@ -51,9 +52,11 @@ class ModelWriter:
         self._notes: deque[Decision] = deque()
         self._conceal: Callable[[Changes], None] | None = None
         self._principals: list[tuple[Principal, bytes, asyncio.Future[bool]]] = []
+        self._drops: list[tuple[Drop, asyncio.Future[Removed]]] = []
         self._busy = False
         self._in_flight: Batch | None = None
         self._asking: list[asyncio.Future[bool]] = []
+        self._dropping: list[asyncio.Future[Removed]] = []
         self._in_flight_rows = 0
         self._count = 0
         self._failures = 0
@@ -93,6 +96,15 @@ class ModelWriter:
             raise self._ended.with_traceback(None)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._principals.append((principal, token, future))
+        self._schedule()
+        return future
+
+    def drop(self, drop: Drop) -> asyncio.Future[Removed]:
+        """Do ``drop`` in the next transaction, whose link holds its record. The future tells what it removed."""
+        if self._ended is not None:
+            raise self._ended.with_traceback(None)
+        future: asyncio.Future[Removed] = asyncio.get_running_loop().create_future()
+        self._drops.append((drop, future))
         self._schedule()
         return future
 
@@ -152,7 +164,8 @@ class ModelWriter:
 
     def _take(self) -> bool:
         changes = self._collecting
-        if not (self._notes or self._principals or any(getattr(changes, name) for name in _ROWS)):
+        asked = self._notes or self._principals or self._drops
+        if not (asked or any(getattr(changes, name) for name in _ROWS)):
             return False
         if self._conceal is not None:
             self._conceal(changes)
@@ -169,10 +182,12 @@ class ModelWriter:
             self._chain,
             self.head,
             None if self.fence is None else self._epochs,
+            [drop for drop, _ in self._drops],
         )
         self._epochs = {}
         self._asking = [future for _, _, future in self._principals]
-        self._collecting, self._principals = Changes(), []
+        self._dropping = [future for _, future in self._drops]
+        self._collecting, self._principals, self._drops = Changes(), [], []
         self._notes.clear()
         self._send(self._in_flight)
         return True
@@ -227,6 +242,7 @@ class ModelWriter:
         self.head = (committed.seal.n, committed.seal.hash)
         self._failures = 0
         asking, self._asking = self._asking, []
+        dropping, self._dropping = self._dropping, []
         self._in_flight, self._in_flight_rows = None, 0
         if not self._take():
             if self._collecting.then:
@@ -239,6 +255,9 @@ class ModelWriter:
         for future, refused in zip(asking, committed.refused, strict=True):
             if not future.done():
                 future.set_result(refused)
+        for dropped, removed in zip(dropping, committed.removed, strict=True):
+            if not dropped.done():
+                dropped.set_result(removed)
         for call, arguments in batch.changes.then:
             self._call(call, *arguments)
         for listener in self._on_flush:
@@ -269,10 +288,13 @@ class ModelWriter:
         self._in_flight, self._in_flight_rows = None, 0
         lost, self._collecting = self._collecting, Changes()
         self._epochs = {}
-        for future in (*self._asking, *(future for _, _, future in self._principals)):
+        asked: list[asyncio.Future[Any]] = [*self._asking, *self._dropping]
+        asked += [future for _, _, future in self._principals]
+        asked += [future for _, future in self._drops]
+        for future in asked:
             if not future.done():
                 future.set_exception(error)
-        self._asking, self._principals = [], []
+        self._asking, self._principals, self._dropping, self._drops = [], [], [], []
         for admission in (*(batch.changes.admissions if batch is not None else ()), *lost.admissions):
             self._call(admission.failed, error)
         for changes in (*((batch.changes,) if batch is not None else ()), lost):

@@ -5,6 +5,7 @@ Written from the contract and not from the SQL, so that the two check each other
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +31,7 @@ from rco.store.contract.namespace_keys import NamespaceKey
 from rco.store.contract.payloads import PayloadUse
 from rco.store.contract.queues import ItemChange, ItemDone, QueueState
 from rco.store.contract.reader import Segment
+from rco.store.contract.retaining import Removed
 from rco.store.contract.revocations import Revocation
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Flushed, Seal, Sealer
@@ -39,8 +41,22 @@ from rco.testing.table_queues import change_queues, granting_shards, put_items
 from rco.testing.table_quotas import ModelQuotas
 from rco.testing.table_schedules import changed_schedules
 
-__all__ = ["Appended", "Batch", "Committed", "Granted", "Rewound", "Tables", "Transaction", "event_body", "fence"]
+__all__ = [
+    "Appended",
+    "Batch",
+    "Committed",
+    "Drop",
+    "Gone",
+    "Granted",
+    "Rewound",
+    "Tables",
+    "Transaction",
+    "event_body",
+    "fence",
+]
 
+Drop = Callable[["Tables", float], tuple[Removed, list[Decision]]]
+"""Removes what is over its time from the tables, in a moment of the world; what it removed, and the record of it."""
 LOOK_BACK_LIMIT = 100
 _FIRST = bytes(32)
 _pack = msgspec.msgpack.Encoder().encode
@@ -65,6 +81,7 @@ class Batch(msgspec.Struct, frozen=True):
     """Number and hash of the link that this writer knows as the last one of its chain."""
     fence: dict[int, int] | None
     """The epoch under which each shard is owned; ``None`` for the sole owner, whose ``epoch`` is the fence."""
+    drops: list[Drop] = []
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -74,6 +91,8 @@ class Committed(msgspec.Struct, frozen=True):
     refused: list[bool]
     seal: Seal
     flushed: Flushed
+    removed: list[Removed] = []
+    """Of each drop."""
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -99,6 +118,14 @@ class Granted(msgspec.Struct, frozen=True):
     at_s: float
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """A run that retention removed, as it was: for checkers."""
+
+    row: RunRow
+    segments: list[Segment]
+    at_s: float
+
+
 class Tables(msgspec.Struct):
     """Committed state. ``copy`` is what a standby has."""
 
@@ -119,6 +146,7 @@ class Tables(msgspec.Struct):
     queue_states: dict[str, QueueState] = {}
     namespaces: dict[str, NamespaceRow] = msgspec.field(default_factory=lambda: {DEFAULT: NamespaceRow(name=DEFAULT)})
     granted: list[Granted] = []
+    removed: dict[bytes, Gone] = {}
     principals: dict[str, tuple[Principal, bytes]] = {}
     revocations: list[Revocation] = []
     counted: dict[str, Usage] = {}
@@ -231,6 +259,11 @@ class Transaction:
                 epoch = tables.leases[queue_shard(one.queue)][1]
                 tables.granted.append(Granted(tables.items[one.run_id], epoch, self._now_s))
         refused = self._rest()
+        removed: list[Removed] = []
+        for drop in batch.drops:
+            gone, record = drop(tables, self._now_s)
+            removed.append(gone)
+            self._decisions += record
         decisions = self._decisions + batch.notes
         seal = self._sealer.seal(
             writer=batch.writer,
@@ -250,7 +283,7 @@ class Transaction:
             tuple(self._woken),
             len(decisions),
         )
-        committed = Committed(admitted, refused, seal, flushed)
+        committed = Committed(admitted, refused, seal, flushed, removed)
         tables.results[batch.token] = committed
         return committed
 

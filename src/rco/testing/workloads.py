@@ -63,13 +63,17 @@ async def release(ctx: Context, order: str) -> None:
 
 @workflow
 async def chain(ctx: Context, given: dict[str, Any]) -> int:
+    await ctx.attribute("order", given["order"])
     for index in range(given["steps"]):
+        await ctx.attribute("step", index)
         if index % 2:
             await call(ctx, f"step{index}", given["order"])
         else:
             await ctx.step(book, f"step{index}", given["order"], policy=OFTEN)
         if index == 1:
             await ctx.state("half", index)
+    if given["steps"] > 3:
+        await ctx.attribute("order", None)
     return int(given["steps"])
 
 
@@ -103,6 +107,7 @@ async def fan(ctx: Context, given: dict[str, Any]) -> int:
 async def trip(ctx: Context, given: dict[str, Any]) -> str:
     order = given["order"]
     ctx.compensate(release, order)
+    await ctx.gather(ctx.attribute("fails", given["fails"]), ctx.attribute("order", order))
     await call(ctx, "reserved", order)
     await ctx.sleep(given["seconds"])
     await call(ctx, "booked", order)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from rco.testing.checks import (
+    attributes,
     closing,
     durable,
     effects,
+    erasure,
     evidence,
     forks,
     idle,
@@ -18,6 +20,7 @@ from rco.testing.checks import (
     pauses,
     payloads,
     queues,
+    retention,
     signals,
     ticks,
     timers,
@@ -60,6 +63,11 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "fair": queues.fair,
     "calls": limits.kept,
     "payloads": payloads.kept,
+    "erased": erasure.complete,
+    "found": attributes.found,
+    "kept": retention.kept,
+    "due": retention.due,
+    "trims": retention.told,
 }
 """Every rule by its name."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from rco.model.journal import Kind
 from rco.model.run import Mode
@@ -33,7 +34,7 @@ def live(history: History) -> Iterator[str]:
 
 
 def starts(history: History) -> Iterator[str]:
-    """An acknowledged start is one run, and a key never stands for two."""
+    """An acknowledged start is one run, and a key never stands for two: it is free again when its run was removed."""
     told: dict[str, set[bytes]] = defaultdict(set)
     for asked in history.log:
         if asked.verb == "start":
@@ -49,7 +50,8 @@ def starts(history: History) -> Iterator[str]:
         if run.row.key is not None:
             opened[run.row.workflow, run.row.key].append(run)
     for (_, key), runs in opened.items():
-        if len(runs) > 1:
+        runs.sort(key=lambda run: run.at_s[0])
+        if any(after.at_s[0] < history.gone_s(before.row.run_id) for before, after in pairwise(runs)):
             yield f"key {key} opened {len(runs)} runs"
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-import msgspec
-
 from rco.audit.export import export
 from rco.audit.verify import verify
 from rco.store.contract.reader import Segment
@@ -51,27 +49,27 @@ def _lines(lines: AsyncIterator[bytes]) -> Iterator[bytes]:
 
 
 def chains(history: History) -> Iterator[str]:
-    """Every chain verifies from its first link, and every journal segment there is stands in one."""
-    sealed = 0
+    """Every chain verifies from its first link, every journal segment there is stands in one, and what a chain lacks
+    was removed."""
+    removed = sum(len(gone.segments) for gone in history.tables.removed.values())
+    sealed = absent = 0
     for chain in history.tables.chains:
-        verdict = verify(_lines(export(_Chain(history.tables, chain), journal=True)), complete=True)
+        verdict = verify(_lines(export(_Chain(history.tables, chain), journal=True)), complete=not removed)
         sealed += verdict.segments
+        absent += verdict.absent
         for problem in verdict.problems:
             yield f"chain {chain}: {problem}"
     kept = sum(len(segments) for segments in history.tables.journal.values())
     if sealed != kept:
         yield f"the chains hold {sealed} segments, the journals {kept}"
+    if absent != removed:
+        yield f"the chains lack {absent} segments, {removed} were removed"
 
 
 def rewound(history: History) -> Iterator[str]:
     """A database that lost commits which a living node knew of is noticed, in the evidence."""
     if not history.rewinds:
         return
-    noticed = any(
-        decision.get("reason") == "history rewound"
-        for seals in history.tables.chains.values()
-        for seal in seals
-        for decision in msgspec.json.decode(seal.decisions)
-    )
+    noticed = any(decision.get("reason") == "history rewound" for decision in history.decisions())
     if not noticed and history.noticeable:
         yield "the database lost commits and nobody noticed"

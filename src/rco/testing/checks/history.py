@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +14,10 @@ from rco.model.run import RunRow
 from rco.payloads.segments import packed_value, references_of, with_payloads
 from rco.testing.clients import Asked
 from rco.testing.plan import Plan
+from rco.testing.secrecy import NAMESPACE
 from rco.testing.shelf import Shelf
 from rco.testing.tables import Tables
+from rco.testing.tenant import Looked
 from rco.testing.upstream import Done, Sent
 
 __all__ = ["Finding", "History", "Run"]
@@ -54,6 +57,11 @@ class Run(msgspec.Struct, frozen=True):
         """The records without those that a fork has from another run."""
         return self.records[(self.start.get("origin") or {}).get("copied", 0) :]
 
+    @property
+    def closed_s(self) -> float:
+        """When it closed, in the world's time; infinite while it is open."""
+        return self.at_s[-1] if self.records and self.records[-1].kind == Kind.CLOSE else float("inf")
+
     def of(self, kind: Kind) -> list[Record]:
         return [record for record in self.records if record.kind == kind]
 
@@ -75,23 +83,30 @@ class History:
         noticeable: bool,
         ended_s: float,
         shelf: Shelf | None = None,
+        erased_s: float | None = None,
+        looks: Sequence[Looked] = (),
     ) -> None:
         self.plan, self.tables, self.log = plan, tables, log
         self.sent, self.done = sent, done
         self.rewinds, self.problems, self.stuck, self.ended_s = rewinds, problems, stuck, ended_s
         self.shelf = shelf or Shelf()
+        self.erased_s, self.looks = erased_s, looks
+        """When the tenant's key was erased, and what it was shown before and after that."""
         self.noticeable = noticeable
         """Whether a node lives that knew of commits which the database lost."""
 
     @cached_property
     def runs(self) -> dict[bytes, Run]:
-        """Every run the database has a journal of."""
+        """Every run the database has a journal of, or had one of until retention removed it. Without those that were
+        written for nobody else's eyes."""
         committed = {(one.run_id, one.first_seq): one.at_s for one in self.tables.appended}
         found: dict[bytes, Run] = {}
-        for run_id, segments in self.tables.journal.items():
-            row = self.tables.row(run_id)
-            if row is None:
+        journals = [(self.tables.row(run_id), segments) for run_id, segments in self.tables.journal.items()]
+        journals += [(gone.row, gone.segments) for gone in self.tables.removed.values()]
+        for row, segments in journals:
+            if row is None or row.namespace == NAMESPACE:
                 continue
+            run_id = row.run_id
             run = Run(row, [], [], [])
             for segment in sorted(segments, key=lambda one: one.first_seq):
                 records = decode_segment(self._whole(segment.data))
@@ -109,6 +124,18 @@ class History:
             if one.name in self.shelf.held
         }
         return with_payloads(data, values) if values else data
+
+    def decisions(self) -> Iterator[dict[str, Any]]:
+        """All that stand in the chains."""
+        for chain in self.tables.chains.values():
+            for seal in chain:
+                if seal.decisions != b"[]":
+                    yield from msgspec.json.decode(seal.decisions)
+
+    def gone_s(self, run_id: bytes) -> float:
+        """When retention removed the run; never, if it is still there."""
+        gone = self.tables.removed.get(run_id)
+        return float("inf") if gone is None else gone.at_s
 
     @cached_property
     def sent_by_run(self) -> dict[bytes, list[Sent]]:

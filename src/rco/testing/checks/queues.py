@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from rco.model.journal import Kind
 from rco.model.queue import Queue
-from rco.testing.checks.history import History, Run
+from rco.testing.checks.history import History
 from rco.testing.tables import Granted
 
 __all__ = ["fair", "limits", "turns"]
@@ -22,7 +22,7 @@ def limits(history: History) -> Iterator[str]:
     for one in history.tables.granted:
         run = history.runs[one.item.run_id]
         moments.append((one.at_s, 1, one.item.key))
-        moments.append((_closed_s(run), -1, one.item.key))
+        moments.append((run.closed_s, -1, one.item.key))
     count: Counter[str] = Counter()
     for at_s, step, key in sorted(moments):
         count[key] += step
@@ -30,10 +30,6 @@ def limits(history: History) -> Iterator[str]:
             yield f"{count.total()} runs of the queue at once at {at_s:.6f}; {spec.concurrency} are allowed"
         if spec.per_key_concurrency is not None and count[key] > spec.per_key_concurrency:
             yield f"{count[key]} runs of {key} at once at {at_s:.6f}; {spec.per_key_concurrency} are allowed"
-
-
-def _closed_s(run: Run) -> float:
-    return run.at_s[-1] if run.records[-1].kind == Kind.CLOSE else float("inf")
 
 
 def turns(history: History) -> Iterator[str]:
@@ -81,7 +77,7 @@ def _free_since_s(history: History, spec: Queue, mine: Granted) -> float:
     if spec.per_key_concurrency is None:
         return 0.0
     others = [one for one in history.tables.granted if one.item.key == mine.item.key and one.at_s < mine.at_s]
-    spans = [(one.at_s, _closed_s(history.runs[one.item.run_id])) for one in others]
+    spans = [(one.at_s, history.runs[one.item.run_id].closed_s) for one in others]
     free_s = 0.0
     for _, closed_s in spans:
         before = sum(first <= closed_s - 1e-9 < last for first, last in spans)

@@ -26,7 +26,7 @@ def once(history: History) -> Iterator[str]:
     say here, whatever it is.
     """
     passed: Counter[tuple[str, str]] = Counter()
-    for one in _decisions(history):
+    for one in history.decisions():
         if one.get("verb") == "schedule" and not one.get("allow", True):
             facts = one["facts"]
             passed[facts["schedule"], facts["tick"]] += facts.get("count", 1)
@@ -103,10 +103,3 @@ def _overlap(history: History, schedule_id: str) -> str:
 def _spec(body: bytes) -> dict[str, Any]:
     spec: dict[str, Any] = msgspec.msgpack.decode(body)[0]
     return {"overlap": "skip", **spec}
-
-
-def _decisions(history: History) -> Iterator[dict[str, Any]]:
-    for chain in history.tables.chains.values():
-        for seal in chain:
-            if seal.decisions != b"[]":
-                yield from msgspec.json.decode(seal.decisions)

@@ -1,0 +1,53 @@
+"""Retention in a simulated world: the same duty that a node has, on a model keeper, within seconds instead of weeks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from rco.engine.engine import Engine
+from rco.kit.clock import Clock
+from rco.model.retention import RetentionOptions
+from rco.operations.desk import Desk
+from rco.operations.retention import Retention
+from rco.telemetry.metrics import Metrics
+from rco.testing.store import ModelKeeper
+
+__all__ = ["Housekeeping"]
+
+
+class _Desk:
+    """Of an operation's desk what the duty asks for."""
+
+    spaces = None
+
+    def __init__(self, engine: Engine, keeper: ModelKeeper, clock: Clock, told: Callable[[str], None]) -> None:
+        self.engine, self.clock, self._told = engine, clock, told
+        self.writer, self.reader = keeper.writer, keeper.reader
+        self.metrics = Metrics(process=False)
+        self.log = self
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """As a log; a node that cannot do it now does it later."""
+        self._told(f"{event}: {fields}")
+
+
+class Housekeeping:
+    """One node's duty."""
+
+    def __init__(
+        self,
+        options: RetentionOptions,
+        engine: Engine,
+        keeper: ModelKeeper,
+        clock: Clock,
+        told: Callable[[str], None],
+    ) -> None:
+        self._retention = Retention(keeper.retaining, options)
+        self._desk = _Desk(engine, keeper, clock, told)
+
+    def begin(self) -> None:
+        self._retention.begin(cast("Desk", self._desk))
+
+    async def stop(self) -> None:
+        await self._retention.stop()
