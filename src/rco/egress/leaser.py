@@ -124,6 +124,11 @@ class Leaser:
             # What is under way under the old numbers is still under way.
             lease.call_s = max(call_s, before.call_s)
         limits.need = lambda: self._need(scope)
+        if limits.slots is not None:
+            limits.slots.time = self._known_time
+
+    def _known_time(self) -> StoreTime | None:
+        return self._time
 
     def _need(self, scope: str) -> None:
         self._wanted.add(scope)
@@ -297,7 +302,8 @@ class _Ask:
                 call_us=int(lease.call_s * MICROS),
             )
         self._pace: Pace | None = None
-        if limits.rate_per_s is not None and limits.slots is not None and active:
+        # Who holds no permit would take slots that nobody can use.
+        if limits.rate_per_s is not None and limits.slots is not None and active and self._held:
             self._pace = pace_of(limits.rate_per_s, limits.burst, hit_s)
             most = max(1, math.ceil(limits.rate_per_s * _MOST_AHEAD_S))
             want = min(most, limits.waiting + math.ceil(lease.per_s * _AHEAD_S)) - limits.slots.ahead()
@@ -356,7 +362,7 @@ class _Ask:
         if self._slots and self._pace is not None and limits.slots is not None:
             for number in range(self._slots):
                 at_us = self._first_us + int(number * self._pace.apart_us)
-                limits.slots.add(time.not_before_s(at_us), time.not_after_s(at_us + self._pace.window_us))
+                limits.slots.add(at_us, at_us + self._pace.window_us)
         for share, period, amount, end_us, short in self._given:
             share.back = 0
             lease.taken[share.key] = share.taken

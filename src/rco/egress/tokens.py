@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
+from rco.egress.store_time import StoreTime
 from rco.kit.clock import Clock
 
 __all__ = ["Bucket", "Slots", "Tokens"]
@@ -64,37 +66,62 @@ class Bucket:
 
 
 class Slots:
-    """Moments at which one call each may leave: from ``from_s``, until ``until_s``. What is not used then is lost."""
+    """Moments at which one call each may leave, and until when. What is not used then is lost.
 
-    __slots__ = ("_clock", "_slots")
+    They are kept as the ledger has them, in the time of the store's clock, and read by what is known of that clock when
+    they are needed: of a moment that is seconds away it says too little to hit a narrow slot, and it is asked again
+    before the moment comes.
+    """
+
+    __slots__ = ("_back", "_clock", "_slots", "time")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._slots: deque[tuple[float, float]] = deque()
+        self._slots: deque[tuple[int, int]] = deque()
+        self._back: list[float] = []
+        """Of those that were given back, until when each may be used here."""
+        self.time: Callable[[], StoreTime | None] = _unknown
+        """What is known of the store's clock."""
 
-    def add(self, from_s: float, until_s: float) -> None:
+    def add(self, from_us: int, until_us: int) -> None:
         """One more, after those that are there."""
-        self._slots.append((from_s, until_s))
+        self._slots.append((from_us, until_us))
 
     def wait_s(self) -> float:
-        now, slots = self._clock.monotonic(), self._slots
-        while slots and slots[0][1] <= now:
+        now = self._clock.monotonic()
+        if self._back:
+            self._back = [until_s for until_s in self._back if until_s > now]
+            if self._back:
+                return 0.0
+        slots, time = self._slots, self.time()
+        if time is None:
+            return math.inf
+        while slots and time.not_after_s(slots[0][1]) <= now:
             slots.popleft()
-        return max(0.0, slots[0][0] - now) if slots else math.inf
+        return max(0.0, time.not_before_s(slots[0][0]) - now) if slots else math.inf
 
     def take(self) -> float:
-        return self._slots.popleft()[1]
+        if self._back:
+            return self._back.pop(0)
+        until_us, time = self._slots.popleft()[1], self.time()
+        return 0.0 if time is None else time.not_after_s(until_us)
 
     def give_back(self, until_s: float) -> None:
-        # Its beginning has passed.
-        self._slots.appendleft((0.0, until_s))
+        self._back.append(until_s)
 
     @property
     def ready(self) -> float:
-        now = self._clock.monotonic()
-        return float(sum(from_s <= now < until_s for from_s, until_s in self._slots))
+        now, time = self._clock.monotonic(), self.time()
+        count = sum(now < until_s for until_s in self._back)
+        if time is not None:
+            count += sum(time.not_before_s(at) <= now < time.not_after_s(until) for at, until in self._slots)
+        return float(count)
 
     def ahead(self) -> int:
         """How many there are, those to come included."""
         self.wait_s()
-        return len(self._slots)
+        return len(self._slots) + len(self._back)
+
+
+def _unknown() -> None:
+    """Until somebody has asked the store."""
