@@ -31,6 +31,7 @@ _BUSY_S, _PRESSED_S = 0.25, 0.03
 _IDLE_S = 1.0
 _AHEAD_S = 0.3
 _MOST_AHEAD_S = 0.5
+_TURN_S = 0.05
 _CAS_TRIES = 20
 _TRUST_S = 10.0
 _HIT_S = 0.002
@@ -284,12 +285,16 @@ class _Ask:
         self._given: list[tuple[BudgetShare, str, int, int, bool]] = []
         self._fair = 0
         self._old = lease.old
+        self._promised = 0
+        """Permits for calls whose slot is about to come: they go back behind it."""
         if limits.leased and limits.concurrency is not None:
+            if active and limits.slots is not None and limits.waiting:
+                self._promised = limits.in_flight + min(limits.slots.ahead(), limits.waiting)
             want = 0
             if active:
                 want = min(limits.concurrency, limits.in_flight + limits.waiting + max(1, limits.in_flight // 4))
             # From here on no more than this is used, whatever becomes of the question.
-            limits.allowance = min(limits.allowance, want, lease.cap)
+            limits.allowance = min(limits.allowance, want, max(lease.cap, self._promised))
             keep = max(limits.in_flight, int(limits.allowance))
             self._held, self._cap, self._fair = rules.hold(
                 book,
@@ -306,6 +311,11 @@ class _Ask:
         if limits.rate_per_s is not None and limits.slots is not None and active and self._held:
             self._pace = pace_of(limits.rate_per_s, limits.burst, hit_s)
             most = max(1, math.ceil(limits.rate_per_s * _MOST_AHEAD_S))
+            if self._held > 0 and not self._fair:
+                # There are fewer permits than nodes and they go round: so many as are used in one turn.
+                turn_s = max(_TURN_S, hit_s, self._pace.window_us / MICROS / 2)
+                turn = max(self._held, math.ceil(limits.rate_per_s * turn_s))
+                most = 0 if self._cap < self._held else min(most, turn)
             want = min(most, limits.waiting + math.ceil(lease.per_s * _AHEAD_S)) - limits.slots.ahead()
             if want > 0:
                 self._slots = want
@@ -355,7 +365,7 @@ class _Ask:
         if self._held >= 0:
             lease.cap = self._cap
             # What is to go to others goes on to nobody here: it goes back when the call that has it ends.
-            limits.allowance = max(0, min(self._held, self._cap) - self._old)
+            limits.allowance = max(0, min(self._held, max(self._cap, self._promised)) - self._old)
             until_s = time.not_after_s(self._now_us + self._ttl_us) - MARGIN_S
             limits.good_until_s = max(limits.good_until_s, until_s)
             pressed = self._cap < self._held or (limits.waiting > 0 and self._held < max(1, self._fair))

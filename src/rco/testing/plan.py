@@ -20,7 +20,7 @@ RETAINED = 0.25
 """The share of worlds in which what is finished goes after a while."""
 ERASED = 0.2
 """The share of worlds with an encrypted namespace."""
-LIMITED = 0.25
+LIMITED = 0.4
 """The share of worlds in which a target has limits that bind."""
 
 
@@ -103,6 +103,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def clocks_differ_s(self) -> float:
         """How far the wall clocks of two nodes may be apart."""
         return 2 * (self.skew_s + self.clock_jumps * self.jump_s + self.drift * 1000)
+
+    @property
+    def scarce(self) -> bool:
+        """Whether calls may have to wait for a limit."""
+        return self.limit_rate is not None or self.limit_concurrency < 64 or self.limit_budget < 1_000
+
+    @property
+    def crowded(self) -> bool:
+        """Whether runs may wait for others so long that a node takes no more for minutes."""
+        return self.scarce and self.options.open_runs_limit < 100
 
     @property
     def linger_s(self) -> float:
@@ -236,20 +246,11 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         # What was lost in a fail-over is asked for again, by keys that may have gone with their runs by then. And a
         # database that lost an erasure has not erased.
         drawn = msgspec.structs.replace(drawn, retention=None, erasure=False)
-    # Calls are scarce in some worlds, turns and ticks in others: where each waits for the other, a world lasts longer
-    # than it is watched, and standing still cannot be told from waiting.
-    if Random(f"limited {seed}").random() < LIMITED:  # noqa: S311 - likewise
-        return msgspec.structs.replace(drawn, schedules=0, queue=None, versions=False)
+    if Random(f"limited {seed}").random() >= LIMITED:  # noqa: S311 - likewise
+        drawn = msgspec.structs.replace(drawn, limit_rate=None, limit_concurrency=64, limit_budget=1_000)
     # A run that is moved while it waits in a queue may not begin: known, and not in these worlds until it is mended.
     versions = drawn.versions and drawn.queue is None
     # One that is moved forth and back may be moved by a request older than both, where reading takes long: known
-    # likewise, so slow payloads and moves are not in one world.
-    over_bytes = 0 if versions else drawn.payload_over_bytes
-    return msgspec.structs.replace(
-        drawn,
-        limit_rate=None,
-        limit_concurrency=64,
-        limit_budget=1_000,
-        versions=versions,
-        payload_over_bytes=over_bytes,
-    )
+    # likewise, so slow payloads and moves are not in one world. And the object store of these worlds encrypts nothing.
+    over_bytes = 0 if versions or drawn.erasure else drawn.payload_over_bytes
+    return msgspec.structs.replace(drawn, versions=versions, payload_over_bytes=over_bytes)
