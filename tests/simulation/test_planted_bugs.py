@@ -19,6 +19,7 @@ from rco.engine.attributes import Attributes
 from rco.engine.effects import Effects
 from rco.engine.loading import Loading
 from rco.engine.moving import Moving
+from rco.engine.opening import Openings
 from rco.engine.operation import Effect
 from rco.engine.options import EngineOptions
 from rco.engine.owner import Owner
@@ -559,6 +560,17 @@ def take_over_without_a_word(patch: pytest.MonkeyPatch) -> None:
 
 
 LARGE = {"payload_over_bytes": 1, "payload_away": 0.1, "payload_s": 0.02, "versions": False}
+def begin_whatever_was_found(patch: pytest.MonkeyPatch) -> None:
+    """An answer that comes late does not ask whether somebody was faster."""
+    begin = Openings.begin
+
+    def blind(self: Openings, opening: Any) -> None:
+        opening.coming.left = False
+        begin(self, opening)
+
+    patch.setattr(Openings, "begin", blind)
+
+
 EAGER = RetentionOptions(
     every_s=0.5, classes={"short": RetentionClass(keep_s=2.0)}, runs=[RunRule(keep="short")], events="short"
 )
@@ -716,6 +728,11 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (refer_before_keeping, "payloads", {"nodes": 1, "crashes": 4, **LARGE}),
     (say_nothing_of_uses, "payloads", LARGE),
     (take_over_without_a_word, "payloads", LARGE),
+    (
+        begin_whatever_was_found,
+        "writes",
+        {"nodes": 3, "lanes": 3, "schedules": 3, "lost_answer": 0.2, "patience_s": 2.0, "retention": None},
+    ),
     (remove_what_is_young, "kept", {"retention": EAGER, "clock_jumps": 0, "skew_s": 0.0}),
     (remove_whatever_hangs_on_it, "kept", {"retention": EAGER, "fork": 1.0, "runs": 24}),
     (remove_nothing, "due", {"retention": EAGER}),

@@ -79,6 +79,8 @@ class Node:
         self.limited: Limited | None = None
         self.housekeeping: Housekeeping | None = None
         self.secrecy: Secrecy | None = None
+        self.broken: list[BaseException] = []
+        """What ended its lives, where it could write no more."""
         self.on_end: Callable[[Node], None] = lambda _: None
         """Called when the node stops by itself, for its restart."""
 
@@ -108,6 +110,7 @@ class Node:
             node=self.alias,
             link=network.wire(self.alias, self.actor),
             leases=plan.leases if several else None,
+            lanes=plan.lanes,
         )
         self.keeper = keeper
         keeper.writer.on_failure(self._broken)
@@ -186,7 +189,10 @@ class Node:
         self._told(f"{self.alias} is up")
 
     def _broken(self, problem: BaseException) -> None:
+        if self.actor.dead:
+            return
         self._told(f"{self.alias} can write no more: {type(problem).__name__}: {problem}")
+        self.broken.append(problem)
         self.crash()
         self.on_end(self)
 

@@ -96,6 +96,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How often a run is forked at some step."""
     retention: RetentionOptions | None = None
     """How long what is finished is kept; ``None``: for ever."""
+    lanes: int = 1
+    """How many transactions a node has in flight at a time."""
     erasure: bool = False
     """Whether there is a namespace that is encrypted, until its key is erased."""
 
@@ -241,11 +243,12 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         move=Random(f"move {seed}").choice((0.3, 1.0)),  # noqa: S311 - likewise
         retention=_retention(Random(f"retention {seed}")),  # noqa: S311 - likewise
         erasure=Random(f"erasure {seed}").random() < ERASED,  # noqa: S311 - likewise
+        lanes=1 if count == 1 else Random(f"lanes {seed}").choice((1, 2, 3)),  # noqa: S311 - likewise
     )
     if drawn.fail_overs:
         # What was lost in a fail-over is asked for again, by keys that may have gone with their runs by then. And a
-        # database that lost an erasure has not erased.
-        drawn = msgspec.structs.replace(drawn, retention=None, erasure=False)
+        # database that lost an erasure has not erased. Of several chains only one is watched for it in the model.
+        drawn = msgspec.structs.replace(drawn, retention=None, erasure=False, lanes=1)
     if Random(f"limited {seed}").random() >= LIMITED:  # noqa: S311 - likewise
         drawn = msgspec.structs.replace(drawn, limit_rate=None, limit_concurrency=64, limit_budget=1_000)
     # A run that is moved while it waits in a queue may not begin: known, and not in these worlds until it is mended.

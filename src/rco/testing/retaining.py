@@ -8,6 +8,7 @@ from rco.model.decision import Decision
 from rco.model.event import Event
 from rco.model.run import RunRow, fork_prefix
 from rco.store.contract.retaining import Record, Removed
+from rco.testing.store_lanes import ModelLanes
 from rco.testing.store_reader import ModelReader
 from rco.testing.store_writer import ModelWriter
 from rco.testing.tables import Gone, Tables
@@ -18,7 +19,7 @@ __all__ = ["ModelRetaining"]
 class ModelRetaining:
     """Implements ``rco.store.contract.retaining.Retaining``."""
 
-    def __init__(self, reader: ModelReader, writer: ModelWriter) -> None:
+    def __init__(self, reader: ModelReader, writer: ModelWriter | ModelLanes) -> None:
         self._reader, self._writer = reader, writer
 
     async def closed_runs(self, before_us: int, after: bytes, limit: int) -> tuple[list[RunRow], bytes | None]:

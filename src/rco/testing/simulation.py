@@ -147,6 +147,7 @@ class World:
             noticeable=any(node.alias in self.fate.knowing and not node.actor.dead for node in self.nodes),
             ended_s=self.loop.world.now_s,
             shelf=self.shelf,
+            broken=[problem for node in self.nodes for problem in node.broken],
             erased_s=None if self.tenant is None else self.tenant.erased_s,
             looks=[] if self.tenant is None else self.tenant.looks,
         )

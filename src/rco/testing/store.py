@@ -20,6 +20,7 @@ from rco.testing.database import ModelDatabase
 from rco.testing.leases import LeaseOptions, Leases
 from rco.testing.link import ConnectionLost, DirectLink, Link, told
 from rco.testing.retaining import ModelRetaining
+from rco.testing.store_lanes import ModelLanes
 from rco.testing.store_reader import ModelReader
 from rco.testing.store_writer import ModelWriter
 
@@ -33,7 +34,8 @@ class ModelKeeper:
     """Implements ``rco.store.contract.keeper.Keeper``.
 
     With ``leases`` it is one node of several, under the name ``node``, which no other incarnation may have. Without,
-    it is the sole owner. ``pid`` is the process that a second sole owner is told about. A keeper lives once.
+    it is the sole owner. ``pid`` is the process that a second sole owner is told about. ``lanes``: how many
+    transactions may be in flight at a time. A keeper lives once.
     """
 
     def __init__(
@@ -45,12 +47,17 @@ class ModelKeeper:
         link: Link | None = None,
         leases: LeaseOptions | None = None,
         pid: int = 1,
+        lanes: int = 1,
     ) -> None:
         self._database, self._clock, self._node, self._pid = database, clock, node, pid
         self._link: Link = link or DirectLink()
         self._options = leases
         chain = MAIN_CHAIN if leases is None else node
-        self._writer = ModelWriter(database, self._link, clock, node, chain)
+        self._writer: ModelWriter | ModelLanes
+        if lanes == 1:
+            self._writer = ModelWriter(database, self._link, clock, node, chain)
+        else:
+            self._writer = ModelLanes(database, self._link, clock, node, chain, lanes)
         self._reader = ModelReader(database, self._link, self._writer, chain, clock)
         self._retaining = ModelRetaining(self._reader, self._writer)
         self._chain = chain
@@ -76,7 +83,7 @@ class ModelKeeper:
         self._rewinds: list[Callable[[Rewind], None]] = []
 
     @property
-    def writer(self) -> ModelWriter:
+    def writer(self) -> ModelWriter | ModelLanes:
         return self._writer
 
     @property

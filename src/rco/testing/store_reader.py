@@ -34,6 +34,7 @@ from rco.testing import table_payloads, table_queues
 from rco.testing.clocks import EPOCH_US
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
+from rco.testing.store_lanes import ModelLanes
 from rco.testing.store_writer import ModelWriter
 from rco.testing.table_attributes import has
 from rco.testing.table_quotas import usage_of
@@ -48,7 +49,9 @@ READ_LIMIT = 10_000
 class ModelReader:
     """Implements ``rco.store.contract.reader.Reader``. A read whose connection breaks is asked again."""
 
-    def __init__(self, database: ModelDatabase, link: Link, writer: ModelWriter, chain: str, clock: Clock) -> None:
+    def __init__(
+        self, database: ModelDatabase, link: Link, writer: ModelWriter | ModelLanes, chain: str, clock: Clock
+    ) -> None:
         self._clock = clock
         self._database, self._link, self._writer, self._chain = database, link, writer, chain
         self._open = False

@@ -172,7 +172,7 @@ class ModelWriter:
         self._in_flight_rows = self.backlog
         self._count += 1
         self._in_flight = Batch(
-            (self._node, self._count),
+            (f"{self._node} {self._chain}", self._count),
             changes,
             list(self._notes),
             [(principal, token) for principal, token, _ in self._principals],

@@ -51,6 +51,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "retries": timers.retried,
     "undo": undo.ran,
     "owners": ownership.sends,
+    "writes": ownership.writes,
     "evidence": evidence.chains,
     "rewound": evidence.rewound,
     "idle": idle.commits,

@@ -83,6 +83,7 @@ class History:
         noticeable: bool,
         ended_s: float,
         shelf: Shelf | None = None,
+        broken: Sequence[BaseException] = (),
         erased_s: float | None = None,
         looks: Sequence[Looked] = (),
     ) -> None:
@@ -90,6 +91,8 @@ class History:
         self.sent, self.done = sent, done
         self.rewinds, self.problems, self.stuck, self.ended_s = rewinds, problems, stuck, ended_s
         self.shelf = shelf or Shelf()
+        self.broken = broken
+        """What ended nodes that could write no more."""
         self.erased_s, self.looks = erased_s, looks
         """When the tenant's key was erased, and what it was shown before and after that."""
         self.noticeable = noticeable

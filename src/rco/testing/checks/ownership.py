@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rco.errors import Fenced
 from rco.testing.checks.history import History
+from rco.testing.tables import Rewound
 
-__all__ = ["sends"]
+__all__ = ["sends", "writes"]
 
 
 def sends(history: History) -> Iterator[str]:
@@ -16,3 +18,10 @@ def sends(history: History) -> Iterator[str]:
     for sent in history.sent:
         if sent.owner not in (sent.node, ""):
             yield f"{sent.node} sent {sent.step} of run {sent.run_id.hex()}, which {sent.owner} owned"
+
+
+def writes(history: History) -> Iterator[str]:
+    """No node writes what the store must refuse, but what it wrote as an owner that it no longer was."""
+    for problem in history.broken:
+        if not isinstance(problem, Fenced | Rewound):
+            yield f"a node stopped: {type(problem).__name__}: {problem}"
