@@ -52,7 +52,7 @@ from rco.scheduler.commit import Commit
 from rco.scheduler.scheduler import Scheduler
 from rco.scheduler.ticks import Ticks
 from rco.store.contract.retaining import Removed
-from rco.testing import retaining, tables
+from rco.testing import retaining, table_attributes, tables
 from rco.testing.database import ModelDatabase
 from rco.testing.plan import draw
 from rco.testing.retaining import ModelRetaining
@@ -587,7 +587,8 @@ def remove_whatever_hangs_on_it(patch: pytest.MonkeyPatch) -> None:
 
 def remove_nothing(patch: pytest.MonkeyPatch) -> None:
     async def over(_self: Any, _now_us: int) -> Any:
-        for row in ():
+        nothing: list[Any] = []
+        for row in nothing:
             yield row
 
     patch.setattr(Retention, "_over", over)
@@ -621,7 +622,7 @@ def forks_say_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 def keep_what_was_taken_back(patch: pytest.MonkeyPatch) -> None:
-    change = tables.change_attributes
+    change = table_attributes.change_attributes
 
     def stubborn(said: Any, opened: Any, changes: Any) -> None:
         change(said, opened, [one for one in changes if one.attribute.type != Type.GONE])

@@ -77,7 +77,7 @@ class Keys:
         """Pass where new payloads of ``namespace`` can be kept. Raises ``Forbidden``."""
         why = self._shut.get(namespace)
         if why is not None:
-            raise Forbidden(why.message, cure=why.cure)
+            raise Forbidden(why.message, cure=why.cure) from why
 
     def shut(self) -> dict[str, PayloadErased | PayloadLocked]:
         """Namespaces in which nothing new can be kept, and why."""

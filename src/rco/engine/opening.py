@@ -13,7 +13,7 @@ from rco.engine.machine import Machine
 from rco.engine.owner import Coming, Owner
 from rco.engine.program import Programs
 from rco.engine.queueing import Queueing, Seat, place_in, queued_detail
-from rco.errors import Misuse, Overloaded
+from rco.errors import Misuse, Overloaded, RcoError
 from rco.kit.canonical import canonical_json
 from rco.kit.digest import digest
 from rco.kit.ids import id_text
@@ -57,7 +57,8 @@ class Openings:
         self.on_overtaken: Callable[[bytes], None] = _left
         """Called with a run whose shard left this node and came back between the commit and its answer."""
         self.refusing: Callable[[str], None] | None = None
-        """Asked with its namespace before a run is prepared; raises what the asker is told."""
+        """Asked with its namespace before a run is prepared, and again before its code begins; raises what the asker is
+        told."""
         self.draining = False
         """No new run is admitted any more; those that are open go on, with the children they open."""
 
@@ -199,9 +200,22 @@ class Openings:
             # Reloaded between preparing and committing.
             owner.block(live, {"cause": "no such workflow", "message": row.workflow})
             return
+        if self.refusing is not None and (why := self._refused(row.namespace)) is not None:
+            # It was let in, and what it was given was erased before that was written: nobody can read it any more.
+            owner.block(live, {"cause": why.code, "message": str(why)})
+            return
         start = opening.start
         machine.begin(lambda machine: program.begin(machine, row.run_id, start), row.opened_us)
         owner.drive(live)
+
+    def _refused(self, namespace: str) -> RcoError | None:
+        assert self.refusing is not None
+        try:
+            self.refusing(namespace)
+        except RcoError as problem:
+            # What lies behind the refusal says more to who looks at the run.
+            return problem.__cause__ if isinstance(problem.__cause__, RcoError) else problem
+        return None
 
     def _renewed(self) -> None:
         unsure, self._unsure = self._unsure, []

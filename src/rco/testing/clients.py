@@ -344,7 +344,11 @@ class Clients:
             AttributeFilter("fails", "=", random.choice(("true", "false"))),
         ):
             ask = RunFilter(attributes=(where,), limit=1000)
-            rows = await self.insist("list", where.name, lambda engine, ask=ask: engine._reader.runs(ask))
+
+            def list_them(engine: Engine, ask: RunFilter = ask) -> Any:
+                return engine._reader.runs(ask)
+
+            rows = await self.insist("list", where.name, list_them)
             self._note("list", where.name, where=where, found=tuple(row.run_id for row in rows))
 
     # -- doubt -----------------------------------------------------------------------------------------------------

@@ -17,18 +17,22 @@ from rco.engine.emitting import Started
 from rco.engine.engine import Engine
 from rco.engine.opening import Opening
 from rco.engine.program import Programs
+from rco.errors import Forbidden, PayloadErased
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, decode_segment
-from rco.model.run import SHARDS, Outcome
+from rco.model.run import SHARDS, Mode, Outcome
 from rco.store.contract.ownership import Shards
 from rco.testing.database import ModelDatabase
+from rco.testing.loop import InPlace
 from rco.testing.store import ModelKeeper
 from rco.workflow import Context, workflow
 from rco.workflow.application import Application
 
 ALL = frozenset(range(SHARDS))
+NOBODY: Any = None
+"""These workflows call nobody."""
 
 
 @workflow
@@ -105,7 +109,7 @@ class House:
         self.engine = Engine(
             self.keeper.writer,
             self.keeper.reader,
-            Programs(Application("test", ".", [greets, listens]).programs(None, None)),
+            Programs(Application("test", ".", [greets, listens]).programs(NOBODY, InPlace())),
             lambda event: Started([], []),
             clock=self.clock,
             ids=self.ids,
@@ -216,6 +220,23 @@ async def test_what_another_node_has_closed_meanwhile_is_not_begun(house: House)
     await house.goes_on()
     assert house.kinds(run_id) == before
     await other.stop()
+
+
+async def test_a_run_whose_namespace_was_closed_meanwhile_is_blocked(house: House) -> None:
+    opening = house.engine.prepare(StartAsk(workflow="greets", input="me"))
+    run_id = opening.row.run_id
+    await house.commit(opening)
+
+    def refuse(namespace: str) -> None:
+        raise Forbidden("erased.", cure="It is gone.") from PayloadErased("erased.", cure="It is gone.")
+
+    house.engine.refuse_with(refuse)
+    house.engine.begin(opening)
+    await house.keeper.writer.settled()
+    row = house.database.tables.runs[run_id]
+    assert row.mode is Mode.BLOCKED
+    assert b"payload_erased" in (row.detail or b"")
+    assert house.kinds(run_id) == [Kind.START]
 
 
 async def test_openings_that_nobody_begins_are_forgotten(house: House) -> None:

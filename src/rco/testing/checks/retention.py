@@ -23,10 +23,12 @@ def kept(history: History) -> Iterator[str]:
         if run is None:
             continue
         keep_s = _keep_s(history, gone.row)
+        # As it stands in the row: the commit may have come much later.
+        ended_s = ((gone.row.closed_us or 0) - EPOCH_US) / MICROS
         if run.closed_s > gone.at_s:
             yield f"{run.name} was removed at {gone.at_s:.3f}, and closed at {run.closed_s:.3f}"
-        elif gone.at_s < run.closed_s + keep_s - history.plan.clocks_differ_s - 1e-6:
-            yield f"{run.name} is kept for {keep_s:g} s and was removed {gone.at_s - run.closed_s:.3f} s after its end"
+        elif gone.at_s < ended_s + keep_s - history.plan.clocks_differ_s - 1e-6:
+            yield f"{run.name} is kept for {keep_s:g} s and was removed {gone.at_s - ended_s:.3f} s after its end"
         for other in history.runs.values():
             if other.at_s[0] > gone.at_s:
                 continue
