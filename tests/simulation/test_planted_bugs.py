@@ -560,6 +560,8 @@ def take_over_without_a_word(patch: pytest.MonkeyPatch) -> None:
 
 
 LARGE = {"payload_over_bytes": 1, "payload_away": 0.1, "payload_s": 0.02, "versions": False}
+
+
 def begin_whatever_was_found(patch: pytest.MonkeyPatch) -> None:
     """An answer that comes late does not ask whether somebody was faster."""
     begin = Openings.begin
