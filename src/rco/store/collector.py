@@ -43,6 +43,7 @@ def _has_rows(changes: Changes) -> bool:
         or changes.decisions
         or changes.queues
         or changes.attributes
+        or changes.payloads
     )
 
 

@@ -194,7 +194,7 @@ class Changes:
         self.letters_replayed: list[tuple[bytes, int]] = []
         self.attributes: list[AttributeChange] = []
         self.payloads: list[PayloadUse] = []
-        """Objects that rows of this transaction refer to; never alone in one."""
+        """Objects that rows of this transaction refer to."""
         self.queues: list[ItemChange | QueueState] = []
         """Changes to items of queues, and queues that are paused or resumed."""
         self.decisions: list[Decision] = []
