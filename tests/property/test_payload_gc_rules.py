@@ -75,7 +75,7 @@ def in_time(at_us: int, now_us: int) -> bool:
 async def walk(steps: list[tuple[str, int]], sweeper_of: Any = Sweeper) -> None:
     world = World()
     objects = MemoryObjects(world.clock, 1 << 30)
-    store = PayloadStore(objects, SPACE, Ids(world.clock), over_bytes=1, put_timeout_s=5)
+    store = PayloadStore(objects, SPACE, Ids(world.clock), over_bytes=1, timeout_s=5)
     sweeper = sweeper_of(objects, world, SPACE)
     for what, number in steps:
         now_us = world.clock.at_us

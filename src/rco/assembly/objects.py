@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rco.assembly.ground import Ground
 from rco.encryption.keys import Keys
+from rco.errors import StoreError
 from rco.objects.contract import Objects
 from rco.operations.payload_gc import PayloadGc
 from rco.operations.payload_meter import PayloadMeter
@@ -29,8 +30,14 @@ class ObjectsOnce:
             objects = open_objects(
                 ground.settings.objects, ground.data, clock=ground.clock, ids=ground.ids, resolve=ground.secrets
             )
-            await objects.start()
             ground.stops.append(objects.stop)
+            try:
+                await objects.start()
+            except StoreError as problem:
+                # Away now, it may come back. Runs without large payloads need not wait for it.
+                if ground.settings.content.enabled:
+                    raise
+                ground.warn("payloads.behind")(problem)
             self._opened = objects
         return self._opened
 
@@ -50,7 +57,7 @@ async def open_payloads(ground: Ground, keeper: Keeper, keys: Keys | None, objec
         await keeper.reader.payload_space(),
         ground.ids,
         over_bytes=options.object_store_over_bytes,
-        put_timeout_s=options.put_timeout_s,
+        timeout_s=options.timeout_s,
         sealing=sealing,
         told=PayloadMeter(ground.metrics, ground.warn("payloads.behind")),
     )

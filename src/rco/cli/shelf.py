@@ -46,7 +46,7 @@ def open_shelf(config: Path | None, space: Callable[[], str]) -> Iterator[Fetch]
                     resolve=Secrets(os.environ),
                 )
                 runner.run(objects.start())
-                opened.append(PayloadStore(objects, space(), Ids(clock), over_bytes=0, put_timeout_s=1.0))
+                opened.append(PayloadStore(objects, space(), Ids(clock), over_bytes=0, timeout_s=60.0))
             return runner.run(opened[0].stored(reference))
 
         try:

@@ -89,7 +89,7 @@ class Large(World):
         super().__init__(folder, downstream)
         (folder / "app.py").write_text(APP)
         self.place = ObjectOptions()
-        self.payloads = PayloadOptions(object_store_over_bytes=1024, put_timeout_s=2, gc_every_s=3600, gc_grace_s=60)
+        self.payloads = PayloadOptions(object_store_over_bytes=1024, timeout_s=2, gc_every_s=3600, gc_grace_s=60)
         self.dsn = ""
         self.encrypted = False
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from tests.integration.payloads.conftest import BIG, WORD, Large, refers
 from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import Proxy
 from tests.servers.s3 import S3Server
 
 from rco.errors import Unreachable
@@ -100,6 +101,47 @@ async def test_every_kind_of_payload(anywhere: Large) -> None:
     seen = await world.client.payloads.gc(preview=True)
     assert (seen.removed, seen.waiting) == (0, 0), "everything that there is is in use"
     assert seen.used == len(await world.keys())
+
+
+async def test_a_service_starts_while_the_bucket_is_away_and_runs_what_needs_it_not(
+    unstarted: Large, s3: S3Server
+) -> None:
+    proxy = Proxy(int(s3.endpoint.rpartition(":")[2]))
+    await proxy.start()
+    world = unstarted
+    world.place = ObjectOptions(
+        place=f"s3://{s3.bucket}/{world.folder.name}",
+        endpoint=f"http://127.0.0.1:{proxy.port}",
+        access_key_id="env:KEY",
+        secret_access_key="env:SECRET",
+    )
+    await world.start()
+    try:
+        large = [(await world.client.start("steps", {"text": BIG})).id for _ in range(3)]
+        small = (await world.client.start("steps", {"text": "s"})).id
+
+        async def resting() -> bool:
+            kinds = [{record.kind for record in await world.raw(run_id)} for run_id in (*large, small)]
+            return all(Kind.WAIT in one for one in kinds)
+
+        await world.until(resting)
+        await world.stop()
+        proxy.refuse = True
+        await world.start()
+        for run_id in (*large, small):
+            await world.client.signal(run_id, "go", None)
+        assert await world.end(small) == 2
+        assert [(await world.client.run(run_id)).state for run_id in large] == ["running"] * 3
+        # One of them is ended by force: that needs no payload.
+        await world.client.terminate(large[2], "it is not wanted any more")
+        assert (await world.client.run(large[2])).state == "terminated"
+        proxy.refuse = False
+        for run_id in large[:2]:
+            assert await world.end(run_id) == 2 * len(BIG)
+        assert world.doubled == 4
+    finally:
+        await world.stop()
+        await proxy.stop()
 
 
 async def test_small_payloads_stay_where_they_were(large: Large) -> None:

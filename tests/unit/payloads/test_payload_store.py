@@ -33,7 +33,7 @@ async def folder(tmp_path: Path) -> FolderObjects:
 
 
 def store(objects: object, **more: object) -> PayloadStore:
-    known = {"over_bytes": 1024, "put_timeout_s": 5.0}
+    known = {"over_bytes": 1024, "timeout_s": 5.0}
     return PayloadStore(objects, SPACE, Ids(), **(known | more))  # type: ignore[arg-type]
 
 
@@ -80,7 +80,7 @@ async def test_an_object_store_that_hangs_or_fails_is_away() -> None:
             return []
 
     with pytest.raises(ObjectsAway, match="not taken within"):
-        await store(Hanging(SystemClock(), 1 << 20), put_timeout_s=0.05).keep("default", b"x" * 2000)
+        await store(Hanging(SystemClock(), 1 << 20), timeout_s=0.05).keep("default", b"x" * 2000)
     full = MemoryObjects(SystemClock(), 1000)
     with pytest.raises(ObjectsAway):
         await store(full).keep("default", b"x" * 2000)
