@@ -19,8 +19,7 @@ from typing import Any
 
 import msgspec
 
-import rco.egress.client as egress_client
-import rco.egress.lane as egress_lane
+import rco.egress.sending as egress_sending
 import rco.engine.loading as engine_loading
 import rco.store.sqlite.keeper as sqlite_keeper
 from rco.datasource.outbox import OutboxReader
@@ -224,21 +223,21 @@ def _calls(trap: Trap) -> None:
         return answer
 
     Egress.attempt = watched_attempt  # type: ignore[method-assign]
-    read_capped = egress_client.read_capped
+    read_capped = egress_sending.read_capped
 
     async def watched_read(response: Any, limit: int) -> bytes:
         trap.passing("call.answered", {response.method})
         return await read_capped(response, limit)
 
-    egress_client.read_capped = watched_read  # type: ignore[assignment]
-    send = egress_lane._Request.send
+    egress_sending.read_capped = watched_read  # type: ignore[assignment]
+    send = egress_sending._Request.send
 
     async def watched_send(self: Any, conn: Any) -> Any:
         response = await send(self, conn)
         trap.passing("call.sent", {self.method})
         return response
 
-    egress_lane._Request.send = watched_send  # type: ignore[method-assign]
+    egress_sending._Request.send = watched_send  # type: ignore[method-assign]
 
 
 # -- databases of the users' own -------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from functools import partial
 
 from rco.assembly.ground import Ground
 from rco.config.settings import Settings
-from rco.datasource.steps import Datasources
+from rco.datasource.sources import Datasources
 from rco.egress.client import Egress
 from rco.engine.program import Program
 from rco.errors import ConfigInvalid

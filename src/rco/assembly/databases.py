@@ -6,11 +6,9 @@ from collections.abc import Callable
 from functools import partial
 
 from rco.assembly.ground import Ground
-from rco.datasource.cleaning import Cleaner
 from rco.datasource.entry import Entry, Handled
 from rco.datasource.options import Outbox
-from rco.datasource.outbox import OutboxReader
-from rco.datasource.steps import Datasource, Datasources
+from rco.datasource.sources import Datasources
 from rco.operations.desk import Desk
 from rco.operations.outbox_entry import take_entry
 from rco.store.contract.keeper import Keeper
@@ -22,8 +20,12 @@ __all__ = ["open_databases", "start_cleaners", "start_outboxes"]
 def open_databases(ground: Ground, keeper: Keeper) -> Datasources:
     """The databases by name. Raises ``ConfigInvalid`` when there are any and their library is not there."""
     settings, clock = ground.settings, ground.clock
-    if settings.databases:
-        need_postgres()
+    if not settings.databases:
+        return Datasources({})
+    need_postgres()
+    # The driver takes long to load: not where nobody needs it.
+    from rco.datasource.steps import Datasource
+
     databases = Datasources(
         {
             name: Datasource(
@@ -44,6 +46,8 @@ def open_databases(ground: Ground, keeper: Keeper) -> Datasources:
 async def start_cleaners(ground: Ground, keeper: Keeper, databases: Datasources) -> None:
     """Remove, in each database, the marks of steps whose runs have closed."""
     for database in databases:
+        from rco.datasource.cleaning import Cleaner
+
         cleaner = Cleaner(
             database, keeper.reader, keeper.ownership, ground.metrics, ground.warn("datasource.cleaning_failed")
         )
@@ -61,6 +65,8 @@ async def start_outboxes(ground: Ground, databases: Datasources, desk: Callable[
         ground.log.warning("outbox.failed", detail=name, error=problem)
 
     for outbox in ground.settings.outboxes.values():
+        from rco.datasource.outbox import OutboxReader
+
         reader = OutboxReader(
             outbox,
             databases(outbox.database),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 
 from rco.assembly.content import Content
 from rco.assembly.ground import Ground
 from rco.config.check import check_address
+from rco.egress.client import preload
 from rco.errors import ConfigInvalid
 from rco.kit import memory
 from rco.operations.access import Access
@@ -30,8 +32,12 @@ def control_api(
     settings = ground.settings
 
     def make() -> App:
-        # Its framework takes as long to load as all the rest: not before the service is up.
+        # Its framework takes as long to load as all the rest: not before the service is up. Nor what calls go through,
+        # nor what a scrape needs.
         from rco.server.api.app import control_api as make_api
+
+        preload()
+        import_module("rco.telemetry.exposition")
 
         return make_api(
             desk,

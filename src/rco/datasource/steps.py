@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ from rco.model.effect import Attempt, EffectFailed
 from rco.telemetry import signals
 from rco.telemetry.metrics import Metrics
 
-__all__ = ["Datasource", "Datasources"]
+__all__ = ["Datasource"]
 
 _CLAIM = """
 INSERT INTO rco.rco_step (run_id, step_key, fingerprint, attempt) VALUES ($1, $2, $3, $4)
@@ -344,25 +344,3 @@ class _Asked:
         self.isolation, self.timeout_s, self.attempt = isolation, timeout_s, attempt
         self.key = (uuid.UUID(bytes=attempt.run_id), attempt.key)
         self.claim = (*self.key, fingerprint, attempt.number)
-
-
-class Datasources:
-    """The databases there are, by name."""
-
-    def __init__(self, sources: Mapping[str, Datasource]) -> None:
-        self._sources = dict(sources)
-
-    def __call__(self, name: str) -> Datasource:
-        """Raises ``Misuse`` for one that is not declared."""
-        source = self._sources.get(name)
-        if source is None:
-            known = ", ".join(sorted(self._sources)) or "none"
-            raise Misuse(f"no database {name!r} is declared.", cure=f"Declare it under databases (known: {known}).")
-        return source
-
-    def __iter__(self) -> Any:
-        return iter(self._sources.values())
-
-    async def stop(self) -> None:
-        for source in self._sources.values():
-            await source.stop()

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-
-from aiohttp import ClientError, ThreadedResolver
-from aiohttp.abc import AbstractResolver
-from yarl import URL
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from rco.egress.breaker import Shut, Ticket
 from rco.egress.credentials import SecretMissing, SecretResolver, header_value
 from rco.egress.evidence import call_decision, shown_path
 from rco.egress.gates import Gates
-from rco.egress.incoming import Unusable, error_body, plain_body, read_capped
-from rco.egress.lane import Lane, NotOursToSend
+from rco.egress.lane import Lane
 from rco.egress.limits import Limits
 from rco.egress.meters import watch
 from rco.egress.outgoing import NotSendable
@@ -25,22 +21,18 @@ from rco.egress.permit import Leave, Permit
 from rco.egress.plan import Plan, plan_of, repeat_of
 from rco.egress.scopes import Scopes
 from rco.egress.sharing import Sharing
-from rco.egress.socket_guard import JOURNEY, Journey, OpenSocket, open_socket
+from rco.egress.socket_guard import Journey, OpenSocket, open_socket
 from rco.egress.state import TargetState
 from rco.egress.verdict import (
     Verdict,
-    answered,
-    broken,
     crowded,
     late,
     permit_ran_out,
     refused,
     shut,
-    unusable,
 )
 from rco.errors import ConfigInvalid
 from rco.kit.clock import Clock
-from rco.kit.digest import content_address
 from rco.kit.ids import Ids
 from rco.model.decision import Decision
 from rco.model.effect import Answer, Attempt, EffectFailed, RetryPolicy
@@ -48,10 +40,20 @@ from rco.model.path import PathRefused
 from rco.model.target import CallLimits, CallRequest, Repeat, Target, TargetProbe
 from rco.telemetry.metrics import Metrics
 
-__all__ = ["REQUEST_LIMIT_BYTES", "Egress"]
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver
+
+    from rco.egress.sending import Sending
+
+__all__ = ["REQUEST_LIMIT_BYTES", "Egress", "preload"]
 
 REQUEST_LIMIT_BYTES = 1 << 20
 _WHAT_LIMITS = {"rate_limited": "rate", "concurrency_limited": "concurrency"}
+
+
+def preload() -> None:
+    """Load the HTTP client; from any thread. The first call would do it: who has time before spares it the wait."""
+    import_module("rco.egress.sending")
 
 
 class Egress:
@@ -89,7 +91,9 @@ class Egress:
         self._clock, self._ids, self._resolve_secret, self._metrics = clock, ids, resolve_secret, metrics
         self._given_resolver, self._opener, self._tls = resolver, opener, tls
         self._request_limit_bytes = request_limit_bytes
-        self._resolver: AbstractResolver | None = None
+        self._sending: Sending | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._running = False
         self._lanes: dict[str, Lane] = {}
         self._retired: set[Lane] = set()
         self._closing: set[asyncio.Task[None]] = set()
@@ -109,15 +113,14 @@ class Egress:
 
     async def start(self) -> None:
         """Ready to call. Nothing is opened yet: connections are made by the first calls."""
-        self._resolver = self._given_resolver or ThreadedResolver()
+        self._running = True
         if self._sharing is not None:
             await self._sharing.start()
 
     async def stop(self) -> None:
         """Close every connection and return when no attempt is under way. Those that were fail as if the connection
         had been lost; further attempts are refused as ``stopped``, retryable. May be called twice."""
-        resolver = self._resolver
-        self._resolver = None
+        self._running = False
         for lane in (*self._lanes.values(), *self._retired):
             lane.limits.disperse()
         for limits in self._scopes.all():
@@ -131,8 +134,9 @@ class Egress:
             await asyncio.wait(self._closing)
         if self._sharing is not None:
             await self._sharing.stop()
-        if resolver is not None and resolver is not self._given_resolver:
-            await resolver.close()
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            await sending.close()
 
     def reload(self, targets: Iterable[Target], namespaces: Mapping[str, CallLimits] | None = None) -> None:
         """Replace all targets at once. A target whose declaration is equal keeps its limits, breaker and connections;
@@ -163,6 +167,8 @@ class Egress:
         is ``retryable`` and ``ambiguous`` is said in ``verdict``. ``data`` holds ``status``, ``reason`` and, for an
         answer that says no, the redacted and shortened ``body``. Cancelling it closes the connection.
         """
+        if self._sending is None:
+            await self._load()
         begun = self._clock.monotonic()
         lane = self._lanes.get(request.target)
         if lane is None:
@@ -188,6 +194,17 @@ class Egress:
             if self._idle is not None and not self._under_way:
                 self._idle.set()
         return self._end(verdict, lane, request, attempt, plan, begun, permit.shown if permit is not None else "")
+
+    async def _load(self) -> None:
+        """Load what sends, off the loop. Those who wait for it go on in the order in which they came."""
+        if self._loading is None:
+            self._loading = asyncio.get_running_loop().create_task(asyncio.to_thread(preload))
+        # Others wait for the same: a call that is given up must not take it from them.
+        await asyncio.shield(self._loading)
+        if self._running and self._sending is None:
+            from rco.egress.sending import Sending
+
+            self._sending = Sending(self._given_resolver, self._tls, self._clock)
 
     def repeat_class(self, request: CallRequest) -> Repeat:
         """Whether the call may be repeated when it is not known whether it took effect. Unknown targets: never."""
@@ -309,9 +326,11 @@ class Egress:
         except asyncio.CancelledError:
             # Closing the connector cancels what it waits for, and that looks like our own cancellation. It is not.
             task = asyncio.current_task()
-            if self._resolver is not None or task is None or task.cancelling():
+            if self._running or task is None or task.cancelling():
                 lane.breaker.abandoned(ticket)
                 raise
+            from rco.egress.broken import broken
+
             verdict = broken(ConnectionError(), journey.sent, "", plan.what)
         except BaseException:
             lane.breaker.abandoned(ticket)
@@ -323,7 +342,7 @@ class Egress:
         return verdict
 
     async def _send(self, lane: Lane, plan: Plan, journey: Journey) -> Verdict:
-        if self._resolver is None:
+        if not self._running:
             return refused("stopped", f"{plan.what}: calls are stopped here; retry elsewhere or later", retryable=True)
         headers, secret = plan.headers, ""
         if lane.target.credential is not None:
@@ -332,39 +351,8 @@ class Egress:
             except SecretMissing as error:
                 return refused("secret_missing", f"{plan.what}: {error}", retryable=True)
             headers = {**headers, lane.target.credential.header: value}
-        token = JOURNEY.set(journey)
-        try:
-            async with lane.session(self._resolver).request(
-                plan.method, URL(plan.url, encoded=True), data=plan.body, headers=headers, allow_redirects=False
-            ) as response:
-                status = response.status
-                if not 200 <= status < 300:
-                    no = answered(
-                        status,
-                        response.headers.getall("Retry-After", ()),
-                        self._clock.now_us(),
-                        plan.repeat,
-                        plan.what,
-                    )
-                    return await error_body(no, response, lane.redaction, secret, lane.target.max_response_bytes)
-                raw = await read_capped(response, lane.target.max_response_bytes)
-                kept = lane.redaction.headers(response.headers)
-        except NotOursToSend:
-            message = f"{plan.what}: this node's lease has run out; whoever owns the run makes the call"
-            return refused("lease_ran_out", message, retryable=True)
-        except Unusable as error:
-            return unusable(error.reason, str(error), status=status, repeat=plan.repeat, what=plan.what)
-        except (ClientError, OSError, ValueError, RuntimeError) as error:
-            if isinstance(error, TimeoutError):
-                raise
-            return broken(error, journey.sent, journey.refused, plan.what)
-        finally:
-            JOURNEY.reset(token)
-        body, binary = plain_body(raw, kept.get("content-type", ""), lane.redaction, secret)
-        result = {"status": status, "headers": kept, "body": body, "b3": content_address(raw), "fallback": False}
-        if binary:
-            result["base64"] = True
-        return Verdict(status=status, healthy=True, value=result)
+        assert self._sending is not None
+        return await self._sending.send(lane, plan, journey, headers, secret)
 
     def _end(
         self,
@@ -432,9 +420,7 @@ class Egress:
             watch(name, self._metrics, lane.limits, lane.breaker)
 
     def _lane(self, target: Target) -> Lane:
-        return Lane(
-            target, scopes=self._scopes, clock=self._clock, metrics=self._metrics, opener=self._opener, tls=self._tls
-        )
+        return Lane(target, scopes=self._scopes, clock=self._clock, metrics=self._metrics, opener=self._opener)
 
     def _close_if_done(self, lane: Lane) -> None:
         if lane.users or lane not in self._retired:

@@ -6,14 +6,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
-
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, ThreadedResolver
-from aiohttp.abc import AbstractResolver
-from yarl import URL
+from typing import TYPE_CHECKING
 
 from rco.egress.addresses import Network
 from rco.egress.socket_guard import OpenSocket, SocketGuard, open_socket
 from rco.errors import Unreachable
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+    from aiohttp.abc import AbstractResolver
 
 __all__ = ["Fetcher", "system_roots"]
 
@@ -51,6 +52,9 @@ class Fetcher:
     async def __call__(self, url: str, limit_bytes: int) -> tuple[int, bytes]:
         """The status and the body. Raises ``Unreachable`` when there is no whole answer of at most ``limit_bytes``
         within the deadline, when the address may not be reached, and for anything but ``https``."""
+        from aiohttp import ClientError
+        from yarl import URL
+
         address = URL(url, encoded=True)
         if address.scheme != "https" or address.explicit_port is not None or address.user is not None:
             raise Unreachable("only https addresses without port and user are fetched")
@@ -76,6 +80,8 @@ class Fetcher:
 
     def _opened(self) -> ClientSession:
         if self._session is None:
+            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, ThreadedResolver
+
             self._session = ClientSession(
                 connector=TCPConnector(
                     resolver=self._resolver or ThreadedResolver(),

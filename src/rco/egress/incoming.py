@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiohttp import ClientError, ClientResponse
 
 from rco.egress.redaction import REDACTED, Redaction, TooDeep
 from rco.egress.verdict import Verdict
 
-__all__ = ["ERROR_BODY_BYTES", "Unusable", "error_body", "plain_body", "read_capped"]
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+__all__ = ["ERROR_BODY_BYTES", "Unusable", "plain_body", "read_capped", "shortened"]
 
 ERROR_BODY_BYTES = 4096
 """How much of the body of a refusal goes into the error a workflow meets."""
@@ -81,20 +83,9 @@ def plain_body(raw: bytes, content_type: str, redaction: Redaction, secret: str)
         return base64.b64encode(raw).decode(), True
 
 
-async def error_body(
-    verdict: Verdict, response: ClientResponse, redaction: Redaction, secret: str, limit_bytes: int
-) -> Verdict:
-    """``verdict`` with the body of the answer as its value: redacted, and shortened to ``ERROR_BODY_BYTES`` of text.
-
-    The status has said what matters, so a body that cannot be taken is left out and changes nothing. What is larger
-    than ``limit_bytes`` is not read on: it is not redacted as a whole, so none of it is kept.
-    """
-    try:
-        raw = await read_capped(response, limit_bytes)
-    except (Unusable, ClientError, OSError):
-        # A deadline is no OSError of the connection: it stays the answer's status that counts here.
-        return verdict
-    body, _ = plain_body(raw, response.headers.get("Content-Type", ""), redaction, secret)
+def shortened(verdict: Verdict, raw: bytes, content_type: str, redaction: Redaction, secret: str) -> Verdict:
+    """``verdict`` with a refusal's body as its value: redacted, and shortened to ``ERROR_BODY_BYTES`` of text."""
+    body, _ = plain_body(raw, content_type, redaction, secret)
     if len(raw) > ERROR_BODY_BYTES and body is not None:
         text = body if isinstance(body, str) else msgspec.json.encode(body).decode()
         body = text[:ERROR_BODY_BYTES]

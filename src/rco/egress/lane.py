@@ -7,26 +7,8 @@ target's rules (its private networks, its port) to another with the same host, p
 from __future__ import annotations
 
 import re
-import ssl
 from collections import Counter
-
-from aiohttp import (
-    ClientConnectionError,
-    ClientConnectorError,
-    ClientError,
-    ClientHandlerType,
-    ClientOSError,
-    ClientRequest,
-    ClientResponse,
-    ClientSession,
-    ClientTimeout,
-    ConnectionTimeoutError,
-    DummyCookieJar,
-    ServerDisconnectedError,
-    TCPConnector,
-)
-from aiohttp.abc import AbstractResolver, AbstractStreamWriter
-from aiohttp.connector import Connection
+from typing import TYPE_CHECKING
 
 from rco.egress.addresses import parse_networks
 from rco.egress.breaker import CircuitBreaker
@@ -37,86 +19,32 @@ from rco.egress.outgoing import endpoint_of
 from rco.egress.redaction import Redaction
 from rco.egress.rules import Rules
 from rco.egress.scopes import Scopes, credential_scope, target_scope
-from rco.egress.socket_guard import JOURNEY, OpenSocket, SocketGuard
+from rco.egress.socket_guard import OpenSocket, SocketGuard
 from rco.egress.state import TargetState
 from rco.errors import ConfigInvalid
 from rco.kit.clock import Clock
 from rco.model.target import Target
 from rco.telemetry.metrics import Metrics
 
-__all__ = ["ConnectionLost", "Lane", "NotOursToSend"]
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
 
-_DNS_CACHE_S = 10
+__all__ = ["Lane"]
+
 _WAYS_MAX = 1000
-_HEADER_LINE_BYTES = 8190
-_HEADER_COUNT = 100
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
-_NO_TIMEOUT = ClientTimeout(total=None, sock_connect=None)
-
-
-class ConnectionLost(ClientConnectionError):
-    """The connection ended before the answer did."""
-
-
-class NotOursToSend(ClientError):
-    """The hold on what the request is for has run out while a connection was waited for."""
-
-
-class _Request(ClientRequest):
-    """Marks the moment from which the other side may have seen something, and asks once more just before it.
-
-    With a body, head and body leave together in a task of their own, which may be a turn of the loop later.
-    """
-
-    async def send(self, conn: Connection) -> ClientResponse:
-        if not self.body:
-            _leaves()
-        return await super().send(conn)
-
-    async def write_bytes(
-        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
-    ) -> None:
-        if self.body:
-            try:
-                _leaves()
-            except NotOursToSend as error:
-                if conn.protocol is not None:
-                    # Whoever waits for the answer is told; the connection is closed with it.
-                    conn.protocol.set_exception(error)
-                return
-        await super().write_bytes(writer, conn, content_length)
-
-
-def _leaves() -> None:
-    journey = JOURNEY.get()
-    if not journey.may_send():
-        raise NotOursToSend
-    journey.sent = True
-
-
-async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """One attempt is one attempt: aiohttp itself repeats idempotent methods, PUT and DELETE among them, when a reused
-    connection turns out dead. It does so for these errors, so they leave here under another name."""
-    try:
-        return await handler(request)
-    except (ClientConnectorError, ConnectionTimeoutError):
-        raise
-    except (ClientOSError, ServerDisconnectedError) as error:
-        raise ConnectionLost(type(error).__name__) from None
 
 
 class Lane:
-    """Belongs to one event loop. ``session`` opens with the first call."""
+    """Belongs to one event loop."""
 
     __slots__ = (
-        "_guard",
         "_scopes",
-        "_session",
-        "_tls",
         "_ways",
         "breaker",
         "calls",
         "endpoint",
+        "guard",
         "limits",
         "meters",
         "outcomes",
@@ -124,6 +52,7 @@ class Lane:
         "retired",
         "rules",
         "scope",
+        "session",
         "switches",
         "target",
         "users",
@@ -137,7 +66,6 @@ class Lane:
         clock: Clock,
         metrics: Metrics,
         opener: OpenSocket,
-        tls: ssl.SSLContext | None,
     ) -> None:
         """Raises ``ConfigInvalid`` naming the target when its declaration cannot be used."""
         try:
@@ -145,7 +73,7 @@ class Lane:
             self.endpoint = endpoint_of(target.base_url)
             self.rules = Rules(target.allow)
             self.limits = scopes.of_target(target)
-            self._guard = SocketGuard(
+            self.guard = SocketGuard(
                 port=self.endpoint.port, allow_private=parse_networks(target.allow_private), opener=opener
             )
         except ValueError as error:
@@ -161,36 +89,13 @@ class Lane:
         self.breaker = CircuitBreaker(target.breaker, clock)
         self.redaction = Redaction(target.redact)
         self.meters = Meters(target.name, metrics)
-        self._tls = tls
-        self._session: ClientSession | None = None
+        self.session: ClientSession | None = None
+        """Opened by the first call."""
         self.users = 0
         """Attempts under way, whatever they wait for."""
         self.retired = False
         self.calls = 0
         self.outcomes: Counter[str] = Counter()
-
-    def session(self, resolver: AbstractResolver) -> ClientSession:
-        """The lane's client session; opened on the first call, the same one afterwards."""
-        if self._session is None:
-            self._session = ClientSession(
-                connector=TCPConnector(
-                    resolver=resolver,
-                    socket_factory=self._guard,
-                    limit=self.target.concurrency,
-                    ttl_dns_cache=_DNS_CACHE_S,
-                    ssl=self._tls or True,
-                ),
-                cookie_jar=DummyCookieJar(),
-                trust_env=False,
-                auto_decompress=False,
-                request_class=_Request,
-                middlewares=(_once,),
-                timeout=_NO_TIMEOUT,
-                max_line_size=_HEADER_LINE_BYTES,
-                max_field_size=_HEADER_LINE_BYTES,
-                max_headers=_HEADER_COUNT,
-            )
-        return self._session
 
     def way(self, namespace: str) -> tuple[Limits, ...]:
         """The limits that a call of ``namespace`` passes, in their order; the target's own are the last."""
@@ -207,8 +112,8 @@ class Lane:
 
     async def close(self) -> None:
         """Close every connection, those in use too. May be called twice."""
-        if self._session is not None:
-            await self._session.close()
+        if self.session is not None:
+            await self.session.close()
 
     def state(self) -> TargetState:
         succeeded, failed = self.breaker.counts

@@ -11,14 +11,16 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-
-from aiohttp import AddrInfoType
+from typing import TYPE_CHECKING
 
 from rco.egress.addresses import Network, judge
 
+if TYPE_CHECKING:
+    from aiohttp import AddrInfoType
+
 __all__ = ["BAD_PORTS", "JOURNEY", "AddressRefused", "Journey", "OpenSocket", "SocketGuard", "open_socket"]
 
-OpenSocket = Callable[[AddrInfoType], socket.socket]
+OpenSocket = Callable[["AddrInfoType"], socket.socket]
 
 BAD_PORTS: frozenset[int] = frozenset(
     (

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientConnectorError, ClientResponseError
-from aiohttp import ClientConnectorSSLError as TlsError
 
 from rco.egress.breaker import Shut
 from rco.egress.limits import Crowded
@@ -19,7 +16,6 @@ from rco.model.target import Repeat
 __all__ = [
     "Verdict",
     "answered",
-    "broken",
     "crowded",
     "late",
     "permit_ran_out",
@@ -34,7 +30,6 @@ SWITCH_WAIT_S, BUDGET_WAIT_S = 60.0, 600.0
 
 _TRY_AGAIN = frozenset({408, 425, 429})
 _PAUSES = frozenset({429, 503})
-_WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -128,47 +123,6 @@ def late(sent: bool, timeout_s: float, what: str) -> Verdict:
         ambiguous=sent,
         healthy=False,
     )
-
-
-def broken(error: Exception, sent: bool, address_refused: str, what: str) -> Verdict:
-    """Something below HTTP failed. Errors are told by type: their texts may hold URLs and headers."""
-    if address_refused and not sent:
-        return refused(
-            f"address_{address_refused}",
-            f"{what}: its host leads to an address that is refused ({address_refused}); "
-            "name the network in the target's allow_private if it is meant",
-        )
-    name = type(error).__name__
-    if isinstance(error, ClientResponseError):
-        return Verdict(
-            reason="answer_malformed",
-            kind="BadAnswer",
-            message=f"{what}: the answer is not HTTP, or its headers are larger than is allowed",
-            ambiguous=True,
-            healthy=False,
-        )
-    if sent:
-        return Verdict(
-            reason="connection_lost",
-            kind="ConnectionLost",
-            message=f"{what}: the connection ended before the answer did",
-            retryable=True,
-            ambiguous=True,
-            healthy=False,
-        )
-    if isinstance(error, ClientConnectorDNSError):
-        reason, message = "dns_failed", "its name cannot be resolved"
-    elif isinstance(error, (ClientConnectorCertificateError, TlsError)):
-        reason, message = "tls_failed", "TLS could not be agreed or the certificate does not verify"
-    elif isinstance(error, ClientConnectorError):
-        reason, message = "connect_failed", f"no connection ({_errno(error)})"
-    else:
-        reason, message = "connect_failed", f"no connection ({name if _WORD.fullmatch(name) else 'error'})"
-    return Verdict(reason=reason, kind="ConnectFailed", message=f"{what}: {message}", retryable=True, healthy=False)
-
-
-def _errno(error: OSError) -> str:
-    return f"errno {error.errno}" if error.errno else "no address answered"
 
 
 def unusable(reason: str, message: str, *, status: int, repeat: Repeat, what: str) -> Verdict:

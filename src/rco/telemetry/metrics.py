@@ -7,18 +7,14 @@ safe from any thread.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
-
+from rco.telemetry.cells import Cell, Counter, Gauge, Histogram
 from rco.telemetry.signal import Kind, Signal
 from rco.telemetry.signals import CATALOGUE
+
+if TYPE_CHECKING:
+    from rco.telemetry.exposition import Exposition
 
 __all__ = ["CONTENT_TYPE", "MAX_CHILDREN", "OTHER", "Counter", "Gauge", "Histogram", "Metrics"]
 
@@ -30,93 +26,17 @@ OTHER = "other"
 _MAX_LABEL_CHARS = 128
 
 
-class Counter:
-    """A number that only grows."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value: float = 0
-
-    def add(self, amount: float = 1) -> None:
-        """Add ``amount``, which must not be negative; that is not checked here, for speed."""
-        self.value += amount
-
-
-class Gauge:
-    """A number that goes up and down, set here or asked for at each scrape."""
-
-    __slots__ = ("_ask", "_value")
-
-    def __init__(self) -> None:
-        self._value: float = 0
-        self._ask: Callable[[], float] | None = None
-
-    def set(self, value: float) -> None:
-        self._value = value
-
-    def add(self, amount: float) -> None:
-        self._value += amount
-
-    def watch(self, ask: Callable[[], float]) -> None:
-        """From now on call ``ask`` at each scrape. When it raises, the gauge is NaN, and the scrape goes on."""
-        self._ask = ask
-
-    @property
-    def value(self) -> float:
-        if self._ask is None:
-            return self._value
-        try:
-            return float(self._ask())
-        except Exception:  # noqa: BLE001  (one broken gauge must not blind the operator to all others)
-            return float("nan")
-
-
-class Histogram:
-    """A distribution over fixed upper bounds."""
-
-    __slots__ = ("_bounds", "_counts", "_sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count ``value``, a finite number in the unit of the signal's name."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
-
-    @property
-    def count(self) -> int:
-        return sum(self._counts)
-
-    @property
-    def sum(self) -> float:
-        return self._sum
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        """(upper bound as text, how many were at most that), ending with ``+Inf``."""
-        bounds = [*(repr(float(bound)) for bound in self._bounds), "+Inf"]
-        return list(zip(bounds, accumulate(self._counts), strict=True))
-
-
-_Cell = Counter | Gauge | Histogram
-
-
-class Metrics(Collector):
+class Metrics:
     """The numbers of one service. Nothing is global: two services in one process do not see each other's.
 
     ``process`` adds what the operating system knows of this process (memory, CPU, files), by the usual names.
     """
 
     def __init__(self, *, process: bool = True) -> None:
-        self._children: dict[Signal, dict[tuple[str, ...], _Cell]] = {signal: {} for signal in CATALOGUE}
-        self._seen: dict[tuple[Any, ...], _Cell] = {}
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-        if process:
-            ProcessCollector(registry=self._registry)
+        self._children: dict[Signal, dict[tuple[str, ...], Cell]] = {signal: {} for signal in CATALOGUE}
+        self._seen: dict[tuple[Any, ...], Cell] = {}
+        self._process = process
+        self._exposition: Exposition | None = None
         for signal in CATALOGUE:
             if not signal.labels:
                 self._cell(signal, {})
@@ -148,13 +68,18 @@ class Metrics(Collector):
 
     def render(self) -> bytes:
         """All numbers in Prometheus' text format (version 0.0.4)."""
-        return generate_latest(self._registry)
+        if self._exposition is None:
+            # What writes the format takes long to load: not for a start.
+            from rco.telemetry.exposition import Exposition
 
-    def collect(self) -> Iterable[Metric]:
-        """For the registry; not for callers."""
-        return [_family(signal, dict(self._children[signal])) for signal in CATALOGUE]
+            self._exposition = Exposition(self.cells, process=self._process)
+        return self._exposition.text()
 
-    def _cell(self, signal: Signal, labels: dict[str, str]) -> _Cell:
+    def cells(self) -> list[tuple[Signal, dict[tuple[str, ...], Cell]]]:
+        """Every signal of the catalogue with its numbers, by label values."""
+        return [(signal, dict(self._children[signal])) for signal in CATALOGUE]
+
+    def _cell(self, signal: Signal, labels: dict[str, str]) -> Cell:
         # Callers name their labels in one order, so what was found once is found by a look; the checks run once each.
         seen = (signal.name, *labels.items())
         cell = self._seen.get(seen)
@@ -164,7 +89,7 @@ class Metrics(Collector):
                 self._seen[seen] = cell
         return cell
 
-    def _find(self, signal: Signal, labels: dict[str, str]) -> _Cell:
+    def _find(self, signal: Signal, labels: dict[str, str]) -> Cell:
         children = self._children.get(signal)
         if children is None:
             raise ValueError(f"{signal.name} is not in the catalogue; declare it in rco.telemetry.signals")
@@ -182,29 +107,9 @@ class Metrics(Collector):
         return cell
 
 
-def _new(signal: Signal) -> _Cell:
+def _new(signal: Signal) -> Cell:
     if signal.kind is Kind.COUNTER:
         return Counter()
     if signal.kind is Kind.GAUGE:
         return Gauge()
     return Histogram(signal.buckets)
-
-
-def _family(signal: Signal, children: dict[tuple[str, ...], _Cell]) -> Metric:
-    if signal.kind is Kind.HISTOGRAM:
-        histograms = HistogramMetricFamily(signal.name, signal.help, labels=signal.labels)
-        for values, cell in children.items():
-            if isinstance(cell, Histogram):
-                histograms.add_metric(values, cell.cumulative(), cell.sum)
-        return histograms
-    if signal.kind is Kind.COUNTER:
-        counters = CounterMetricFamily(signal.name, signal.help, labels=signal.labels)
-        for values, cell in children.items():
-            if isinstance(cell, Counter):
-                counters.add_metric(values, cell.value)
-        return counters
-    gauges = GaugeMetricFamily(signal.name, signal.help, labels=signal.labels)
-    for values, cell in children.items():
-        if isinstance(cell, Gauge):
-            gauges.add_metric(values, cell.value)
-    return gauges

@@ -112,6 +112,9 @@ class StubTargets(Egress):
         _asking.set((request, attempt))
         return await super().attempt(request, attempt, permit)
 
+    async def _load(self) -> None:
+        """There is nothing to load."""
+
     def repeat_class(self, request: CallRequest) -> Repeat:
         self._known(request)
         return super().repeat_class(request)

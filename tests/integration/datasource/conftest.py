@@ -16,7 +16,8 @@ from tests.servers.postgres import PostgresServer
 from rco.audit.chain import ChainSealer
 from rco.datasource.options import Database
 from rco.datasource.schema import steps
-from rco.datasource.steps import Datasource, Datasources
+from rco.datasource.sources import Datasources
+from rco.datasource.steps import Datasource
 from rco.engine.ask import StartAsk
 from rco.engine.emitting import Started
 from rco.engine.ending import Finished

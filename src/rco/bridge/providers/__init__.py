@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 
 from rco.bridge.certificates import Certificates
@@ -16,15 +16,27 @@ from rco.errors import ConfigInvalid
 __all__ = ["CATALOGUE", "build_verifier", "check_provider", "kind_of"]
 
 
-def _catalogue() -> dict[str, Kind]:
-    found: dict[str, Kind] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        kind: Kind = import_module(f"{__name__}.{module}").KIND
-        found[kind.name] = kind
-    return found
+class _Catalogue(Mapping[str, Kind]):
+    """By name, which is that of the module with dashes. A kind is loaded when it is asked for: the libraries of some
+    take long."""
+
+    def __init__(self) -> None:
+        self._names = sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(__path__))
+
+    def __getitem__(self, name: str) -> Kind:
+        if name not in self._names:
+            raise KeyError(name)
+        kind: Kind = import_module(f"{__name__}.{name.replace('-', '_')}").KIND
+        return kind
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
-CATALOGUE: dict[str, Kind] = _catalogue()
+CATALOGUE: Mapping[str, Kind] = _Catalogue()
 
 
 def kind_of(settings: ProviderSettings) -> Kind:
