@@ -8,6 +8,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -49,6 +50,7 @@ def main(arguments: list[str]) -> int:
     given.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=given.folder)).resolve()
     machine = {**facts(folder), "load_before": load()}
+    took_s: Counter[str] = Counter()
     try:
         with console.status("measuring") as status, contextlib.ExitStack() as stack:
             server = ""
@@ -61,6 +63,7 @@ def main(arguments: list[str]) -> int:
                 scale=given.scale,
                 folder=folder,
                 server=server,
+                took=lambda name, seconds: took_s.update({name: round(seconds)}),
                 tell=lambda number, name, store: status.update(
                     f"round {number + 1} of {given.rounds}: {name}, {store}"
                 ),
@@ -72,6 +75,7 @@ def main(arguments: list[str]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     machine["load_after"] = load()
     machine["scale"] = given.scale
+    machine["took_s"] = dict(took_s.most_common())
     figures: list[Figure] = [
         summed_up(
             line,

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,9 +48,10 @@ def rounds_of(
     folder: Path,
     server: str,
     tell: Callable[[int, str, str], None],
+    took: Callable[[str, float], None] = lambda *_: None,
 ) -> Found:
     """Every round of every question. ``server`` is the address of the PostgreSQL to measure on. ``tell`` hears of each
-    round before it begins.
+    round before it begins, ``took`` of how many seconds it lasted.
 
     Raises ``BenchFailed`` with the last words of a round that failed.
     """
@@ -58,8 +60,10 @@ def rounds_of(
         for name, store in asked:
             if number < question(name).rounds_max:
                 tell(number, name, store)
+                began_s = time.perf_counter()
                 for measured in one_round(name, store, folder / f"{name}-{number}", scale, server):
                     found.setdefault((measured.name, store), []).append(measured)
+                took(name, time.perf_counter() - began_s)
     return found
 
 

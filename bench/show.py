@@ -67,6 +67,10 @@ def _verdict(figures: Sequence[Figure], machine: dict[str, Any]) -> str:
     missed = [f"{one.question} ({_SHORT.get(one.store, one.store)})" for one in figures if one.reached is False]
     asked = [one for one in figures if one.reached is not None]
     lines = [f"reached {len(asked) - len(missed)} of {len(asked)}" + (f"; not: {', '.join(missed)}" if missed else "")]
+    took_s = machine.get("took_s") or {}
+    if took_s:
+        longest = ", ".join(f"{name} {seconds}" for name, seconds in list(took_s.items())[:8])
+        lines.append(f"It took {sum(took_s.values())} s, the longest of it: {longest}.")
     busiest = max(machine["load_before"], machine["load_after"])
     if busiest > machine["cores"] + 1.5:
         lines.append(

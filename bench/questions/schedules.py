@@ -26,7 +26,7 @@ from rco.store.contract.schedules import ScheduleWrite
 __all__ = ["QUESTION"]
 
 PERIOD_S = 1_000
-IDLE_S, MEASURED_S = 15.0, 15.0
+IDLE_S, MEASURED_S = 8.0, 10.0
 BATCH = 2_000
 CALM_S = 60.0
 
@@ -84,7 +84,7 @@ async def _fill(rig: Rig, clock: SystemClock, count: int, period_s: int, idle_s:
     """Put them all in. Returns when the first is due."""
     ids = Ids(clock)
     # Putting them in takes about 40 us each.
-    begin_us = (clock.now_us() // MICROS + round(idle_s + 4.0 + count * 0.0002)) * MICROS
+    begin_us = (clock.now_us() // MICROS + round(idle_s + 4.0 + count * 0.00016)) * MICROS
     for first in range(0, count, BATCH):
         waiting: list[asyncio.Future[Any]] = []
         for number in range(first, min(first + BATCH, count)):
