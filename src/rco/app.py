@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from rco import __version__
@@ -50,6 +51,7 @@ from rco.scheduler.rules import rules_of
 from rco.server.health import Health
 from rco.server.serving import Listener
 from rco.store.contract.keeper import Keeper
+from rco.store.contract.news import Topic
 from rco.telemetry import signals
 from rco.telemetry.logs import bridge_stdlib
 from rco.telemetry.metrics import Metrics
@@ -120,7 +122,12 @@ class Service:
         await first_admin(ground, keeper)
         threads = open_threads(ground)
         self._egress = await open_egress(ground, keeper, node)
-        self._spaces = Spaces(keeper.reader, keeper.writer, ground.warn("namespaces.behind"))
+        self._spaces = Spaces(
+            keeper.reader,
+            keeper.writer,
+            ground.warn("namespaces.behind"),
+            partial(keeper.on_news, Topic.NAMESPACES),
+        )
         self._certificates = open_certificates(ground)
         self._granting = await open_office(ground, keeper, self._notes.keys)
         databases = open_databases(ground, keeper)

@@ -13,6 +13,7 @@ from rco.egress.fetch import Fetcher, system_roots
 from rco.egress.sharing import Sharing
 from rco.model.target import NamespaceLimits
 from rco.store.contract.keeper import Keeper
+from rco.store.contract.news import Topic
 from rco.telemetry import signals
 from rco.telemetry.metrics import Metrics
 from rco.webhooks.book import Book
@@ -40,6 +41,7 @@ async def open_egress(ground: Ground, keeper: Keeper, node: str) -> Egress:
             leased=keeper.ownership.shards() is not None,
             random=random.random,
             trouble=ground.warn("limits.behind"),
+            hear=partial(keeper.on_news, Topic.CLOSED),
         ),
         namespaces=bounds_of(settings),
     )
@@ -81,7 +83,7 @@ async def open_hooks(ground: Ground, keeper: Keeper) -> Hooks:
     ground.stops.append(egress.stop)
     safe = Safe(key, ground.secrets, ids)
     sender = Sender(egress, safe, options, clock=clock, ids=ids, metrics=ground.metrics, random=random.random)
-    book = Book(keeper.reader, ground.warn("webhooks.behind"))
+    book = Book(keeper.reader, ground.warn("webhooks.behind"), hear=partial(keeper.on_news, Topic.ENDPOINTS))
     await book.start()
     ground.stops.append(book.stop)
     for state in ("enabled", "disabled"):

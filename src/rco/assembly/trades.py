@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 from rco.assembly.code import queues_of
 from rco.assembly.ground import Ground
@@ -21,6 +22,7 @@ from rco.queues.dispatcher import Dispatcher
 from rco.scheduler.rules import rules_of
 from rco.scheduler.scheduler import Scheduler
 from rco.store.contract.keeper import Keeper
+from rco.store.contract.news import Topic
 from rco.store.contract.reader import Reader
 from rco.webhooks.book import Book
 
@@ -75,6 +77,7 @@ def make_scheduler(
         calendars=calendars,
         rules=rules_of(calendars),
         clear=clear,
+        hear=partial(keeper.on_news, Topic.SCHEDULES),
     )
 
 

@@ -97,7 +97,7 @@ class Egress:
         self._lanes: dict[str, Lane] = {}
         self._retired: set[Lane] = set()
         self._closing: set[asyncio.Task[None]] = set()
-        self._under_way = 0
+        self._under_way = self._called = 0
         self._idle: asyncio.Event | None = None
         self._sharing = sharing
         leaser, leased = (None, False) if sharing is None else (sharing.leaser, sharing.leased)
@@ -107,6 +107,7 @@ class Egress:
         if sharing is not None:
             self.gates = Gates(sharing.closures, self.lane, shared=leased)
             sharing.closures.watched = lambda: bool(self._lanes)
+            sharing.closures.busy = self._busy
         targets = list(targets)
         self._scopes.declare(targets, namespaces or {})
         self._use(self._lanes_for(targets))
@@ -246,6 +247,10 @@ class Egress:
     def lane(self, name: str) -> Lane | None:
         """The lane of target ``name``."""
         return self._lanes.get(name)
+
+    def _busy(self) -> bool:
+        before, self._called = self._called, sum(lane.calls for lane in self._lanes.values())
+        return self._under_way > 0 or self._called != before
 
     def limits_of(self, name: str) -> list[Limits]:
         """The limits of target ``name``: its own first, then those beside them that its calls have needed here."""

@@ -1,7 +1,8 @@
 """What is closed, on all nodes: by an operator's switch, by a target that asked for a pause, by a breaker that opened.
 
-A closure is written down first and holds here at once; other nodes read what is closed every ``BEAT_S``. It survives
-restarts. Times are the database's, so nodes whose clocks differ agree on when it ends.
+A closure is written down first and holds here at once; other nodes read what is closed when they are told that it has
+changed, and, as the word of it may be lost, every ``BEAT_S`` as long as they make calls. It survives restarts. Times
+are the database's, so nodes whose clocks differ agree on when it ends.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import msgspec
 from rco.egress.store_time import StoreTime
 from rco.errors import StoreError
 from rco.kit.clock import MICROS, Clock
-from rco.kit.lifecycle import stop_task
-from rco.store.contract.limit_states import LimitState, LimitStates
+from rco.kit.lookout import Hear, Lookout, deaf
+from rco.store.contract.limit_states import CLOSED, LimitState, LimitStates
 
 __all__ = ["BEAT_S", "BREAKER", "KIND", "PAUSE", "SWITCH", "Closed", "Closures"]
 
-KIND = "closed"
+KIND = CLOSED
 SWITCH, PAUSE, BREAKER = "switch", "pause", "breaker"
 BEAT_S = 0.8
 _CAS_TRIES = 20
@@ -66,16 +67,20 @@ class Closures:
         shared: bool,
         trouble: Callable[[BaseException], None] = lambda _: None,
         beat_s: float = BEAT_S,
+        hear: Hear = deaf,
     ) -> None:
         self._store, self._holder, self._clock, self._shared = store, holder, clock, shared
-        self._trouble, self._beat_s = trouble, beat_s
+        self._trouble = trouble
+        self._hear, self._told, self._changed = hear, False, False
+        self._lookout = Lookout(self._look, beat_s=beat_s, trouble=trouble, within_s=2.0, name="rco-closures")
         self._known: dict[tuple[str, str], _Known] = {}
         self._time: StoreTime | None = None
-        self._task: asyncio.Task[None] | None = None
         self._writing: dict[tuple[str, str], asyncio.Task[None]] = {}
         self.changed: Callable[[str, str], None] = _nobody
         self.watched: Callable[[], bool] = _always
         """Whether there is anything that could be closed: where there is not, the store is not asked."""
+        self.busy: Callable[[], bool] = _always
+        """Whether calls were made since it was asked last. Who is told of changes asks the store only then."""
         self.switched: frozenset[str] = frozenset()
         """Scopes that an operator has closed, some perhaps only until a time that has come."""
 
@@ -83,27 +88,32 @@ class Closures:
 
     async def start(self) -> None:
         """Returns when what is closed is known. Raises ``StoreError`` when the store gives no answer."""
-        await self.read()
-        if self._shared:
-            self._task = asyncio.get_running_loop().create_task(self._beat(), name="rco-closures")
+        if not self._shared:
+            await self.read()
+            return
+        self._told = self._hear(self._heard)
+        await self._lookout.start()
 
     async def stop(self) -> None:
         """May be called before ``start`` and twice. What was to be written is written, or given up in a moment."""
-        task, self._task = self._task, None
-        await stop_task(task)
+        await self._lookout.stop()
         if self._writing:
             await asyncio.wait(list(self._writing.values()), timeout=1.0)
 
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(self._beat_s)
-            if not self.watched():
-                continue
-            try:
-                async with asyncio.timeout(2.0):
-                    await self.read()
-            except Exception as problem:  # noqa: BLE001 - the next one may get through
-                self._trouble(problem)
+    def _heard(self) -> None:
+        self._changed = True
+        self._lookout.poke()
+
+    async def _look(self) -> None:
+        wanted = self._changed or self._time is None or (self.watched() and (not self._told or self.busy()))
+        if not wanted:
+            return
+        self._changed = False
+        try:
+            await self.read()
+        except BaseException:
+            self._changed = True
+            raise
 
     async def read(self) -> None:
         """Ask once and take in what is new."""

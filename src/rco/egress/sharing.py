@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rco.egress.closures import Closures
 from rco.egress.leaser import Leaser
 from rco.kit.clock import Clock
+from rco.kit.lookout import Hear, deaf
 from rco.store.contract.limit_states import LimitStates
 
 __all__ = ["Sharing"]
@@ -25,10 +26,12 @@ class Sharing:
         leased: bool,
         random: Callable[[], float],
         trouble: Callable[[BaseException], None] = lambda _: None,
+        hear: Hear = deaf,
     ) -> None:
-        """``holder`` is a name that no other life of any node has."""
+        """``holder`` is a name that no other life of any node has. ``hear`` tells when something was closed or
+        opened."""
         self.leased = leased
-        self.closures = Closures(store, holder, clock, shared=leased, trouble=trouble)
+        self.closures = Closures(store, holder, clock, shared=leased, trouble=trouble, hear=hear)
         self.leaser = Leaser(store, holder, clock, random=random, trouble=trouble)
 
     async def start(self) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from rco.errors import Forbidden, NotFound, Overloaded, RcoError, Reason, Refused
-from rco.kit.lifecycle import stop_task
+from rco.errors import Forbidden, NotFound, Overloaded, Reason, Refused
+from rco.kit.lookout import Hear, Lookout, deaf
 from rco.model.namespace import DEFAULT, NamespaceRow, NamespaceState
 from rco.model.principal import Principal
 from rco.operations.access import spaces
@@ -19,29 +18,31 @@ from rco.store.contract.writer import Writer
 __all__ = ["REFRESH_S", "Spaces"]
 
 REFRESH_S = 1.0
+"""Between two looks, where nobody tells of changes."""
 _pack = msgspec.msgpack.Encoder().encode
 
 
 class Spaces:
-    """Reads the namespaces every ``REFRESH_S``; what is changed on this node holds here at once.
+    """Reads the namespaces when one has changed; what is changed on this node holds here at once.
 
     A namespace that gets its first quota is counted from then on by every node that knows of it. Each node asks for a
     count from the start when it comes to know, so once all know, nothing is missing from the count.
     """
 
-    def __init__(self, namespaces: Namespaces, writer: Writer, trouble: Callable[[BaseException], None]) -> None:
-        self._namespaces, self._writer, self._trouble = namespaces, writer, trouble
+    def __init__(
+        self, namespaces: Namespaces, writer: Writer, trouble: Callable[[BaseException], None], hear: Hear = deaf
+    ) -> None:
+        self._namespaces, self._writer = namespaces, writer
+        self._lookout = Lookout(self.look, beat_s=REFRESH_S, trouble=trouble, hear=hear, name="rco-namespaces")
         self._rows: dict[str, NamespaceRow] = {DEFAULT: NamespaceRow(name=DEFAULT)}
         self._watched: frozenset[str] = frozenset()
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Know what there is before anything is let in. Raises ``StoreError``."""
-        await self.look()
-        self._task = asyncio.get_running_loop().create_task(self._looking(), name="rco-namespaces")
+        await self._lookout.start()
 
     async def stop(self) -> None:
-        await stop_task(self._task)
+        await self._lookout.stop()
 
     async def look(self) -> None:
         """Read them now."""
@@ -94,12 +95,3 @@ class Spaces:
             raise Overloaded(
                 f"namespace {name!r} is {row.state.value}.", cure="Open it: rco namespace set --state active."
             )
-
-    async def _looking(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            try:
-                await self.look()
-            except RcoError as problem:
-                # What was known stays in force; the next look is a second away.
-                self._trouble(problem)

@@ -23,6 +23,7 @@ from rco.errors import Misuse, RcoError
 from rco.kit.clock import MICROS, Clock
 from rco.kit.ids import Ids
 from rco.kit.lifecycle import stop_task
+from rco.kit.lookout import SLOW_S, Hear, deaf
 from rco.kit.zone import ZONE_RULES
 from rco.model.run import Mode, shard_of
 from rco.model.schedule import Schedule
@@ -71,9 +72,11 @@ class Scheduler:
         calendars: Calendars | None = None,
         rules: str = ZONE_RULES,
         clear: Clear | None = None,
+        hear: Hear = deaf,
     ) -> None:
         self._engine, self._reader, self._ownership = engine, reader, ownership
         self._clock, self._options = clock, options or SchedulerOptions()
+        self._hear, self._poll_s, self._changed = hear, self._options.poll_s, False
         self.calendars: Calendars = calendars or {}
         self.rules = rules
         """Under which due times are worked out. Change it with ``reload``."""
@@ -102,6 +105,8 @@ class Scheduler:
 
     async def start(self) -> None:
         """Begin to look. Ticks that came while nobody looked are caught up as their schedules say."""
+        if self._hear(self._told):
+            self._poll_s = SLOW_S
         self._loop_task = asyncio.get_running_loop().create_task(self._run(), name="rco-scheduler")
 
     async def stop(self) -> None:
@@ -124,6 +129,11 @@ class Scheduler:
     def held(self) -> int:
         """Schedules in memory: those that are due within the window, or wait for a run."""
         return len(self._entries)
+
+    def _told(self) -> None:
+        """Another node has made a schedule due at once."""
+        self._changed = True
+        self._poke.set()
 
     def wake(self) -> None:
         """Look at the clock: it was set."""
@@ -233,8 +243,9 @@ class Scheduler:
                     mine = None if shards is None else fresh
                     await self._fill(_START, self._horizon_us, mine)
                     await self._renew(mine)
-                if shards is not None and now_us - last_look_us >= round(options.poll_s * MICROS):
-                    last_look_us = now_us
+                over = now_us - last_look_us >= round(self._poll_s * MICROS)
+                if shards is not None and (over or self._changed):
+                    last_look_us, self._changed = now_us, False
                     await self._fill(_START, WORK_US, shards)
                 await self._look_all()
             except Exception as problem:  # noqa: BLE001 - the store is away for a moment; what is due stays due
@@ -251,7 +262,7 @@ class Scheduler:
         options = self._options
         longest_s = min(CLOCK_S, options.window_s / 2)
         if self._ownership.shards() is not None:
-            longest_s = min(longest_s, options.poll_s)
+            longest_s = min(longest_s, self._poll_s)
         if not self._heap:
             return longest_s
         return min(max(0.0, (self._heap[0][0] - self._clock.now_us()) / MICROS), longest_s)

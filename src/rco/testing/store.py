@@ -14,6 +14,7 @@ from typing import Any
 from rco.kit.clock import Clock
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
+from rco.store.contract.news import Topic
 from rco.store.contract.ownership import Ownership, Shards, SoleOwner
 from rco.store.contract.rewind import Rewind
 from rco.testing.database import ModelDatabase
@@ -107,6 +108,11 @@ class ModelKeeper:
             self._link.ask(self._database.unread, self._unread)
         else:
             self._mailed(runs or [])
+
+    def on_news(self, topic: Topic, listener: Callable[[], None]) -> bool:
+        """Never tells: whoever wants to know looks."""
+        del topic, listener
+        return False
 
     def on_rewound(self, listener: Callable[[Rewind], None]) -> None:
         self._rewinds.append(listener)

@@ -1,4 +1,4 @@
-"""The endpoints as this node knows them: read by number every half second, matched as subscriptions are."""
+"""The endpoints as this node knows them: read by number when one has changed, matched as subscriptions are."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from rco.errors import ConfigInvalid, RcoError
-from rco.kit.lifecycle import stop_task
+from rco.errors import ConfigInvalid
+from rco.kit.lookout import Hear, Lookout, deaf
 from rco.model.endpoint import DELIVER, Endpoint, EndpointState
 from rco.model.event import Event
 from rco.model.subscription import Subscription
@@ -18,6 +18,7 @@ from rco.store.contract.queues import QueueReader
 __all__ = ["BEAT_S", "ORDERED", "Book", "Wanted", "check", "letter_label", "letter_name"]
 
 BEAT_S = 0.5
+"""Between two looks, where nobody tells of changes."""
 PAGE = 500
 ORDERED = "rco.webhooks"
 """The queue in which ordered deliveries wait: one at a time of each key."""
@@ -37,12 +38,14 @@ def _nothing() -> None:
 class Book:
     """One to a node, used on its event loop. A ``Lives``; after ``start`` everything was read once."""
 
-    def __init__(self, store: Kept, trouble: Callable[[BaseException], None], *, beat_s: float = BEAT_S) -> None:
-        self._store, self._trouble, self._beat_s = store, trouble, beat_s
+    def __init__(
+        self, store: Kept, trouble: Callable[[BaseException], None], *, beat_s: float = BEAT_S, hear: Hear = deaf
+    ) -> None:
+        self._store, self._trouble = store, trouble
+        self._lookout = Lookout(self.look, beat_s=beat_s, trouble=trouble, hear=hear, name="rco-endpoints")
         self._rows: dict[str, Endpoint] = {}
         self._last = 0
         self._table: RoutingTable | None = None
-        self._task: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self.ordered = False
         """Some endpoint's deliveries go one after the other, or did."""
@@ -51,12 +54,11 @@ class Book:
 
     async def start(self) -> None:
         """Raises ``StoreError``."""
-        await self.look()
+        await self._lookout.start()
         self.ordered |= any(one.queue == ORDERED for one in await self._store.queue_counts())
-        self._task = asyncio.get_running_loop().create_task(self._beat(), name="rco-endpoints")
 
     async def stop(self) -> None:
-        await stop_task(self._task)
+        await self._lookout.stop()
 
     async def look(self) -> None:
         """Read what changed."""
@@ -118,15 +120,6 @@ class Book:
                     continue
                 made += _subscriptions(endpoint)
         return RoutingTable.build(made) if made else None
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(self._beat_s)
-            try:
-                await self.look()
-            except RcoError as problem:
-                # What was known stays in force; the next look is a moment away.
-                self._trouble(problem)
 
 
 def check(endpoint: Endpoint) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from rco.store.contract.news import News
 from rco.store.contract.ownership import Ownership
 from rco.store.contract.reader import Reader
 from rco.store.contract.retaining import Retaining
@@ -14,7 +15,7 @@ from rco.store.contract.writer import Writer
 __all__ = ["Keeper"]
 
 
-class Keeper(Protocol):
+class Keeper(News, Protocol):
     """Opens, owns, writes and reads one database."""
 
     @property

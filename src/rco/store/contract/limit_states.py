@@ -11,8 +11,10 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["STATES_LIMIT", "LimitState", "LimitStates", "StatesRead"]
+__all__ = ["CLOSED", "STATES_LIMIT", "LimitState", "LimitStates", "StatesRead"]
 
+CLOSED = "closed"
+"""The kind of states that all nodes are told of when one changes."""
 STATES_LIMIT = 10_000
 """So many states of one kind are read at most."""
 

@@ -9,6 +9,7 @@ from rco.errors import StoreError
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.kit.lifecycle import stop_task
+from rco.store.contract.news import Topic
 from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.postgres import migrate
@@ -69,6 +70,7 @@ class PostgresKeeper:
         )
         self._mail = Mail(dsn, identity=identity, ownership=ownership, options=options)
         self._mail.on_leases = self._leases.poke
+        self._reader.changed = self._mail.changed
         self._leases.on_released = self._mail.released
         self._sweep, self._sweeping = ClaimSweep(), asyncio.Event()
         self._housekeeping = Line(dsn, options)
@@ -105,6 +107,10 @@ class PostgresKeeper:
     def on_mail(self, listener: Callable[[bytes], None]) -> None:
         """See ``Keeper.on_mail``. A message is told at once where LISTEN works, else within ``options.poll_s``."""
         self._mail.on_mail(listener)
+
+    def on_news(self, topic: Topic, listener: Callable[[], None]) -> bool:
+        """See ``News.on_news``. The slow poll comes every ``options.poll_s``; it is the only one without LISTEN."""
+        return self._mail.on_news(topic, listener)
 
     def on_rewound(self, listener: Callable[[Rewind], None]) -> None:
         """See ``Keeper.on_rewound``. Noticed by the next flush or heartbeat."""

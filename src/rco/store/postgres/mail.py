@@ -1,5 +1,8 @@
 """Wake-ups between nodes: notifications that are sent together, after commits, and a slow look that needs none.
 
+The same look finds what else others may have changed (``news``): a number for each topic, which grows with each change.
+So one statement every few seconds is all that an idle node asks, and who was told nothing has missed nothing.
+
 ``NOTIFY`` within a writing transaction would take one lock of the whole server for the length of its commit, so shards
 that got a message are noted, and told at most a hundred times a second on a connection of their own.
 """
@@ -14,7 +17,9 @@ from typing import Any
 
 from rco.kit.lifecycle import stop_task
 from rco.model.run import shard_of
+from rco.store.contract.news import Topic
 from rco.store.contract.ownership import Shards
+from rco.store.postgres import news
 from rco.store.postgres.connection import Connection, Line, answering_within
 from rco.store.postgres.flusher import Identity
 from rco.store.postgres.options import PostgresOptions
@@ -28,9 +33,15 @@ _BETWEEN_S = 0.01
 _WINDOW_S = 60.0
 """Messages are numbered before they are committed: so long a smaller number may still appear behind a larger one."""
 _PAGE = 10_000
+_TOPICS = frozenset(Topic)
 _HELD = "SELECT pg_try_advisory_lock(7304, hashtext($1))"
 _TELL = "SELECT pg_notify($1, $2)"
-_LOOK = "SELECT arrival, run_id FROM message WHERE arrival > $1 AND shard = ANY ($2) ORDER BY arrival LIMIT $3"
+# The numbers come first, so that there is a row where there is no message.
+_LOOK = (
+    f"SELECT m.arrival, m.run_id, n.* FROM ({news.NUMBERS}) AS n LEFT JOIN"
+    " (SELECT arrival, run_id FROM message WHERE arrival > $1 AND shard = ANY ($2) ORDER BY arrival LIMIT $3) AS m"
+    " ON true ORDER BY m.arrival"
+)
 _LOOK_ALL = "SELECT DISTINCT run_id FROM message WHERE shard = ANY ($1)"
 
 
@@ -52,6 +63,9 @@ class Mail:
         self._seen: dict[int, None] = {}
         self._marks: deque[tuple[float, int]] = deque()
         self._low = 0
+        self._numbers: dict[Topic, int] = {}
+        self._news: dict[Topic, list[Callable[[], None]]] = {}
+        self._untold: set[Topic] = set()
         self.on_leases: Callable[[], None] = _nothing
         """Called when another node has given shards back."""
         ownership.on_gained(self._on_gained)
@@ -64,6 +78,8 @@ class Mail:
         # Held as long as the process lives: whoever gets it knows that the one before is gone.
         self._held = bool(await connection.fetchval(_HELD, self._identity.node))
         await connection.add_listener(_CHANNEL, self._heard)
+        # What was said while nobody listened is found by looking, and looking listens again.
+        connection.add_termination_listener(lambda _: self._look.set())
 
     async def open(self) -> None:
         """Open the connection and listen. Raises what ``is_passing`` judges."""
@@ -86,7 +102,7 @@ class Mail:
         for task in self._tasks:
             await stop_task(task)
         self._tasks = []
-        if self._pending or self._released:
+        if self._pending or self._released or self._untold:
             # What is not told is found by looking.
             with contextlib.suppress(Exception):
                 await self._tell()
@@ -108,6 +124,11 @@ class Mail:
         self._released = True
         self._send.set()
 
+    def changed(self, topic: Topic) -> None:
+        """This node has committed a change of ``topic``."""
+        self._untold.add(topic)
+        self._send.set()
+
     async def _sending(self) -> None:
         while True:
             await self._send.wait()
@@ -123,6 +144,8 @@ class Mail:
         released, self._released = self._released, False
         words = [_LEASES] if released else []
         words += [str(shard) for shard in sorted(shards)]
+        untold, self._untold = self._untold, set()
+        words += sorted(untold)
         if words:
             await self._line.fetch(_TELL, _CHANNEL, ",".join(words))
 
@@ -130,6 +153,15 @@ class Mail:
 
     def on_mail(self, listener: Callable[[bytes], None]) -> None:
         self._listeners.append(listener)
+
+    def on_news(self, topic: Topic, listener: Callable[[], None]) -> bool:
+        """See ``News.on_news``."""
+        self._news.setdefault(topic, []).append(listener)
+        return self._listens
+
+    def _tell_news(self, topic: Topic) -> None:
+        for listener in self._news.get(topic, ()):
+            listener()
 
     def look(self) -> None:
         """Look for messages at once."""
@@ -144,6 +176,8 @@ class Mail:
             elif word.isdecimal() and self._ownership.owns(int(word)):
                 self._look.set()
                 self._report([bytes(15) + bytes((int(word),))])
+            elif word in _TOPICS:
+                self._tell_news(Topic(word))
 
     def _on_gained(self, shards: Shards) -> None:
         self._gained |= shards
@@ -175,13 +209,13 @@ class Mail:
                 self._gained |= gained
                 raise
             self._report([row[0] for row in rows])
-        shards = self._ownership.shards()
-        if not shards:
-            return
+        shards = self._ownership.shards() or frozenset()
         now_s = asyncio.get_running_loop().time()
         low = self._low
         while True:
-            rows = await self._line.fetch(_LOOK, low, sorted(shards), _PAGE)
+            found = await self._line.fetch(_LOOK, low, sorted(shards), _PAGE)
+            self._compare(news.numbers(tuple(found[0])[2:]))
+            rows = [row for row in found if row[0] is not None]
             self._report([row[1] for row in rows if row[0] not in self._seen])
             self._seen.update((row[0], None) for row in rows)
             if len(rows) < _PAGE:
@@ -192,6 +226,13 @@ class Mail:
         while self._marks and now_s - self._marks[0][0] > _WINDOW_S:
             self._low = max(self._low, self._marks.popleft()[1])
             self._seen = {arrival: None for arrival in self._seen if arrival > self._low}
+
+    def _compare(self, found: dict[Topic, int]) -> None:
+        known, self._numbers = self._numbers, found
+        for topic, number in found.items():
+            # What is due at once stays to be told of until it is taken up.
+            if number != known.get(topic) or (topic is Topic.SCHEDULES and number):
+                self._tell_news(topic)
 
     def _report(self, run_ids: list[bytes]) -> None:
         for run_id in dict.fromkeys(run_ids):

@@ -19,10 +19,10 @@ __all__ = [
     "COUNT",
     "EVERY_MESSAGE",
     "FORKS",
-    "JOURNAL",
+    "JOURNALS",
     "KEY",
     "MESSAGES",
-    "RUN",
+    "RUNS",
     "Question",
     "due",
     "message",
@@ -32,27 +32,32 @@ __all__ = [
 
 Question = tuple[str, list[Any]]
 
-RUN = f"{rows.OPEN_RUNS} WHERE run_id = $1 UNION ALL {rows.CLOSED_RUNS} WHERE run_id = $1"
+# Of several runs, each found by the index whatever the planner knows of the tables.
+_EACH = "SELECT f.* FROM unnest($1::bytea[]) WITH ORDINALITY AS a(id, place) CROSS JOIN LATERAL ({0} OFFSET 0) AS f"
+RUNS = _EACH.format(f"{rows.OPEN_RUNS} WHERE run_id = a.id UNION ALL {rows.CLOSED_RUNS} WHERE run_id = a.id")
 COUNT = "SELECT mode, count(*) FROM run GROUP BY mode"
 KEY = "SELECT run_id FROM start_key WHERE namespace = $1 AND key = $2"
 FORKS = (
     "SELECT run_id FROM start_key WHERE namespace = $1 AND key LIKE 'fork:%' AND key ~>~ $2 AND key ~<~ $3"
     " ORDER BY key USING ~<~ LIMIT $4"
 )
-JOURNAL = f"SELECT {rows.SEGMENT_COLUMNS}, chain FROM journal WHERE run_id = $1 ORDER BY first_seq"
+JOURNALS = (
+    _EACH.format(f"SELECT {rows.SEGMENT_COLUMNS}, chain FROM journal WHERE run_id = a.id")
+    + " ORDER BY a.place, f.first_seq"
+)
 _MESSAGES = (
     "SELECT m.run_id, m.message_id, m.kind, m.name, m.body, m.at_us, e.id, e.source, e.type, e.subject, e.time_us,"
-    " e.data FROM (SELECT run_id, message_id, kind, name, body, at_us, event, arrival FROM message{0}"
+    " e.data, m.arrival FROM (SELECT run_id, message_id, kind, name, body, at_us, event, arrival FROM message{0}"
     " UNION ALL SELECT run_id, message_id, kind, name, body, at_us, NULL, arrival FROM unread{0}) AS m"
-    " LEFT JOIN event AS e ON e.seq = m.event ORDER BY {1}"
+    " LEFT JOIN event AS e ON e.seq = m.event"
 )
-MESSAGES = _MESSAGES.format(" WHERE run_id = $1", "m.arrival")
-EVERY_MESSAGE = _MESSAGES.format("", "m.run_id, m.arrival")
+MESSAGES = _EACH.format(_MESSAGES.format(" WHERE run_id = a.id")) + " ORDER BY a.place, f.arrival"
+EVERY_MESSAGE = _MESSAGES.format("") + " ORDER BY m.run_id, m.arrival"
 
 
 def message(row: Any) -> Message:
     """With the body of an event put together here: it is stored once, however many runs it wakes."""
-    run_id, message_id, kind, name, body, at_us, *event = row
+    run_id, message_id, kind, name, body, at_us, *event, _ = row
     if body is None:
         body = event_body(*event)
     return Message(run_id, message_id, kind, name, body, at_us)

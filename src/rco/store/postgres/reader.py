@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rco.errors import Conflict, StoreError
@@ -19,8 +19,9 @@ from rco.model.queue import Item
 from rco.model.run import Mode, RunRow, fork_prefix
 from rco.store import rows
 from rco.store.contract.endpoints import EndpointPage
-from rco.store.contract.limit_states import LimitState, StatesRead
+from rco.store.contract.limit_states import CLOSED, LimitState, StatesRead
 from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
+from rco.store.contract.news import Topic
 from rco.store.contract.ownership import Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
@@ -28,6 +29,7 @@ from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
+from rco.store.gather import Gather
 from rco.store.postgres import (
     attributes,
     endpoints,
@@ -67,6 +69,10 @@ class PostgresReader:
         self._options = answering_within(options, max(options.ttl_s, _SILENT_S))
         self._patience_s = max(options.connect_timeout_s, 2 * self._options.answer_timeout_s)
         self._pool: Pool | None = None
+        self._rows, self._journals = Gather(self._read_rows), Gather(self._read_journals)
+        self._inboxes = Gather(self._read_inboxes)
+        self.changed: Callable[[Topic], None] = _nobody
+        """Told of what was written here that other nodes want to know."""
 
     async def begin(self) -> None:
         """Ready to read; connections are opened when they are first needed."""
@@ -100,12 +106,26 @@ class PostgresReader:
 
         return await patiently(once, self._clock, self._options, self._patience_s)
 
+    async def _read_rows(self, run_ids: list[bytes]) -> dict[bytes, RunRow]:
+        return {row.run_id: row for row in map(rows.run, await self._ask(read_runs.RUNS, run_ids))}
+
+    async def _read_journals(self, run_ids: list[bytes]) -> dict[bytes, list[Segment]]:
+        found: dict[bytes, list[Segment]] = {}
+        for row in await self._ask(read_runs.JOURNALS, run_ids):
+            found.setdefault(row[0], []).append(Segment(*row))
+        return found
+
+    async def _read_inboxes(self, run_ids: list[bytes]) -> dict[bytes, list[Message]]:
+        found: dict[bytes, list[Message]] = {}
+        for row in await self._ask(read_runs.MESSAGES, run_ids):
+            found.setdefault(row[0], []).append(read_runs.message(row))
+        return found
+
     def _bounded(self, limit: int) -> int:
         return max(0, min(limit, self._options.read_limit))
 
     async def run(self, run_id: bytes) -> RunRow | None:
-        found = await self._ask(read_runs.RUN, run_id)
-        return rows.run(found[0]) if found else None
+        return await self._rows(run_id)
 
     async def runs(self, where: RunFilter) -> list[RunRow]:
         sql, values = read_runs.runs(where, self._bounded(where.limit))
@@ -141,7 +161,7 @@ class PostgresReader:
         return [row[0] for row in found]
 
     async def journal(self, run_id: bytes) -> list[Segment]:
-        return [Segment(*row) for row in await self._ask(read_runs.JOURNAL, run_id)]
+        return list(await self._journals(run_id) or ())
 
     async def due(
         self, before_us: int, limit: int, shards: Shards | None = None, pool: Pins | None = None
@@ -150,7 +170,7 @@ class PostgresReader:
         return [(row[0], row[1]) for row in await self._ask(sql, *values)]
 
     async def messages(self, run_id: bytes) -> list[Message]:
-        return [read_runs.message(row) for row in await self._ask(read_runs.MESSAGES, run_id)]
+        return list(await self._inboxes(run_id) or ())
 
     async def event(self, namespace: str, event_id: str) -> Event | None:
         """The newest one when several sources used the same id."""
@@ -296,6 +316,7 @@ class PostgresReader:
             await self._ask(namespaces.PUT_IN, *values)
         else:
             await self._ask(namespaces.CHANGE, *values, expect)
+        self.changed(Topic.NAMESPACES)
         # Asked, not counted: the statement may have been sent a second time.
         return row in await self.namespaces()
 
@@ -375,10 +396,15 @@ class PostgresReader:
         return limit_states.states(await self._ask(limit_states.READ, kind, None if names is None else list(names)))
 
     async def swap_limits(self, states: Sequence[LimitState]) -> StatesRead:
-        return limit_states.states(await self._ask(limit_states.SWAP, *limit_states.columns(states)))
+        found = await self._ask(limit_states.SWAP, *limit_states.columns(states))
+        if any(state.kind == CLOSED for state in states):
+            self.changed(Topic.CLOSED)
+        return limit_states.states(found)
 
     async def swap_endpoint(self, endpoint: Endpoint) -> bool:
-        return bool(await self._ask(endpoints.SWAP, *rows.endpoint_values(endpoint)))
+        swapped = bool(await self._ask(endpoints.SWAP, *rows.endpoint_values(endpoint)))
+        self.changed(Topic.ENDPOINTS)
+        return swapped
 
     async def endpoint(self, endpoint_id: str) -> Endpoint | None:
         found = await self._ask(endpoints.FIND, plain(endpoint_id))
@@ -386,3 +412,7 @@ class PostgresReader:
 
     async def endpoints(self, after: int, limit: int) -> EndpointPage:
         return endpoints.page(await self._ask(endpoints.PAGE, after, self._bounded(limit)), after)
+
+
+def _nobody(_: Topic) -> None:
+    """Nobody wants to know."""

@@ -95,8 +95,7 @@ class PostgresWriter:
     async def begin(self) -> None:
         """Open the connections and take batches."""
         self._begun = True
-        for flusher in self.flushers:
-            await flusher.begin()
+        await asyncio.gather(*(flusher.begin() for flusher in self.flushers))
 
     def probe(self, chain: str, doubt: Decision) -> None:
         """Commit ``doubt`` to this chain: if it does not stand where it was left, that is found out by it."""

@@ -14,6 +14,7 @@ from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.model.run import Mode
 from rco.store import migrate
+from rco.store.contract.news import Topic
 from rco.store.contract.ownership import SoleOwner
 from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Sealer
@@ -88,6 +89,11 @@ class SqliteKeeper:
         commit and the waking. There is no other node that could write to a run afterwards."""
         for run_id in self._unread:
             asyncio.get_running_loop().call_soon(listener, run_id)
+
+    def on_news(self, topic: Topic, listener: Callable[[], None]) -> bool:
+        """Never tells: what other programs write into the file, nobody says."""
+        del topic, listener
+        return False
 
     def on_rewound(self, listener: Callable[[Rewind], None]) -> None:
         """Never tells: a restore under a running service fences it."""

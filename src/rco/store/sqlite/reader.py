@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rco.errors import Conflict, StoreError
 from rco.kit.clock import Clock
@@ -33,6 +33,7 @@ from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
 from rco.store.contract.writer import Seal
+from rco.store.gather import Gather
 from rco.store.sqlite import (
     attributes,
     endpoints,
@@ -87,6 +88,9 @@ class SqliteReader:
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._swapping = asyncio.Lock()
+        self._rows, self._journals, self._inboxes = (
+            Gather(self._of_each(read)) for read in (read_runs.run, read_runs.journal, read_runs.messages)
+        )
 
     def begin(self) -> None:
         """Ready to read; connections are opened when they are first needed."""
@@ -125,11 +129,22 @@ class SqliteReader:
         except sqlite3.Error as error:
             raise StoreError(f"The database could not be read: {error}.") from error
 
+    def _of_each(
+        self, read: Callable[[sqlite3.Connection, bytes], Any]
+    ) -> Callable[[list[bytes]], Awaitable[dict[bytes, Any]]]:
+        """The same question of several runs, in one turn of a thread."""
+
+        async def ask(run_ids: list[bytes]) -> dict[bytes, Any]:
+            return await self._ask(lambda connection: {run_id: read(connection, run_id) for run_id in run_ids})
+
+        return ask
+
     def _bounded(self, limit: int) -> int:
         return max(0, min(limit, self._options.read_limit))
 
     async def run(self, run_id: bytes) -> RunRow | None:
-        return await self._ask(lambda connection: read_runs.run(connection, run_id))
+        row: RunRow | None = await self._rows(run_id)
+        return row
 
     async def runs(self, where: RunFilter) -> list[RunRow]:
         limit = self._bounded(where.limit)
@@ -164,7 +179,7 @@ class SqliteReader:
         return await self._ask(lambda connection: read_runs.forks(connection, namespace, run_id, limit))
 
     async def journal(self, run_id: bytes) -> list[Segment]:
-        return await self._ask(lambda connection: read_runs.journal(connection, run_id))
+        return list(await self._journals(run_id) or ())
 
     async def segments(
         self,
@@ -186,7 +201,7 @@ class SqliteReader:
         return await self._ask(lambda connection: read_runs.due(connection, before_us, limit, pool))
 
     async def messages(self, run_id: bytes) -> list[Message]:
-        return await self._ask(lambda connection: read_runs.messages(connection, run_id))
+        return list(await self._inboxes(run_id) or ())
 
     async def event(self, namespace: str, event_id: str) -> Event | None:
         """The newest one when several sources used the same id."""
