@@ -41,6 +41,7 @@ from rco.operations.observe_queues import observe_queues
 from rco.operations.observe_schedules import observe_schedules
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted
+from rco.operations.reconfigured import Altered, Reconfigured
 from rco.operations.retention import Retention
 from rco.operations.schedule_declared import check_declared, keep_declared
 from rco.operations.spaces import Spaces
@@ -203,6 +204,8 @@ class Service:
             await watch_erasure(ground, keys, engine, scheduler, keeper)
         self._declare(settings)
         self._stops.append(lambda: stop_task(self._declared))
+        self._reconfigured = Reconfigured(self._at_desk)
+        self._stops.append(self._reconfigured.stop)
         self._bridge = await start_watching(ground, keeper, self._at_desk)
         self._ingress = open_door(ground, self._turnstile, self._bridge.sentinel, trail.note, self._at_desk)
         await self._listen(settings, keeper)
@@ -271,7 +274,8 @@ class Service:
         if self._granting is not None:
             self._granting.policy = Policy(settings.grants)
         # Where no setting differs it is for the secrets behind the references, which were opened again.
-        for subject in [change.key for change in diff(self.settings, settings)] or ["providers.secrets"]:
+        changes = diff(self.settings, settings)
+        for subject in [change.key for change in changes] or ["providers.secrets"]:
             self._notes.config(subject, "reloaded", True)
         self.settings, self._versions = settings, versions
         await declare_namespaces(self._desk, settings.namespaces)
@@ -281,6 +285,7 @@ class Service:
         self._desk.dispatcher.reload(queues_of(settings, self._hooks.book))
         self._desk.scheduler.reload(calendars, rules_of(calendars))
         self._declare(settings)
+        self._reconfigured.tell([Altered(change.key, change.before, change.after) for change in changes])
         self.metrics.counter(signals.INTEROP_CONFIG_RELOADS, result="ok").add()
         self.log.info("service.reloaded")
 

@@ -18,6 +18,7 @@ from rco.model.principal import Principal, Role
 from rco.model.wire_audit import TailItem, TailPage
 from rco.operations.access import require_everywhere
 from rco.operations.desk import Desk
+from rco.relay.topics import CONFIG, UPDATED
 from rco.store.contract.reader import AuditReader
 from rco.store.contract.writer import Seal
 
@@ -40,7 +41,6 @@ TOPICS: dict[str, frozenset[str] | None] = {
 _TYPES = {
     "accept": "interop.webhook.accepted.v1",
     "brownout": "interop.bridge.brownout.v1",
-    "config": "config.updated.v1",
 }
 PUT_TYPE = "interop.put.accepted.v1"
 AUDIT_TYPE = "audit.event.v1"
@@ -128,8 +128,8 @@ def _type_of(decision: dict[str, Any]) -> str:
         return PUT_TYPE
     if verb == "node" and decision.get("reason") == "stopped":
         return SHUTDOWN_TYPE
-    if verb == "config" and not decision.get("allow", True):
-        return AUDIT_TYPE
+    if verb == "config" and decision.get("reason") == UPDATED:
+        return CONFIG
     return _TYPES.get(verb, AUDIT_TYPE)
 
 

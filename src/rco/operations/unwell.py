@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Callable
 
 from rco.bridge.brownout import RETRY_AFTER_S, Judged, Sentinel
 from rco.bridge.dependency import Dependency
 from rco.bridge.watch import Watch
-from rco.errors import RcoError
 from rco.kit.lifecycle import Lives
 from rco.model.decision import Decision, Verb
-from rco.operations.announce import announce
+from rco.operations.announcing import Announcing
 from rco.operations.desk import Desk
 from rco.telemetry import signals
 
 __all__ = ["BROWNOUT_EVENT", "Unwell"]
 
 BROWNOUT_EVENT = "interop.bridge.brownout.v1"
-ANNOUNCE_AGAIN_S = 5.0
-UNTOLD_MAX = 64
 
 
 class Unwell:
@@ -28,8 +23,7 @@ class Unwell:
 
     When a brownout begins or ends there is a line in the log, the metric changes at once, and the event
     ``interop.bridge.brownout.v1`` is made durable with the decision: as soon as the store takes it, as its being away
-    may be the cause. Changes that could not be made known yet are told in their order, the newest ``UNTOLD_MAX`` of
-    them.
+    may be the cause, and in the order of the changes.
     """
 
     def __init__(
@@ -42,8 +36,7 @@ class Unwell:
         self._sentinel, self._desk = sentinel, desk
         here = desk()
         self._lives: list[Lives] = [*dependencies, Watch(sentinel, here.clock, queue_share, self._changed)]
-        self._telling: asyncio.Task[None] | None = None
-        self._untold: deque[tuple[dict[str, object], Decision]] = deque(maxlen=UNTOLD_MAX)
+        self._announcing = Announcing(desk, BROWNOUT_EVENT)
         here.metrics.gauge(signals.INTEROP_BROWNOUT, component="bridge").watch(lambda: sentinel.active)
 
     async def start(self) -> None:
@@ -53,9 +46,7 @@ class Unwell:
     async def stop(self) -> None:
         for one in reversed(self._lives):
             await one.stop()
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.wait([self._telling])
+        await self._announcing.stop()
 
     def _changed(self, judged: Judged) -> None:
         desk = self._desk()
@@ -78,21 +69,7 @@ class Unwell:
             "refusing_writes": judged.active and refusing,
             "retry_after_s": RETRY_AFTER_S if judged.active else 0,
         }
-        self._untold.append((data, decision))
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.get_running_loop().create_task(self._tell())
-
-    async def _tell(self) -> None:
-        while self._untold:
-            first = self._untold[0]
-            try:
-                await announce(self._desk(), BROWNOUT_EVENT, *first)
-            except RcoError:
-                await asyncio.sleep(ANNOUNCE_AGAIN_S)
-            else:
-                # Told a moment ago; it may have made room for newer ones meanwhile.
-                if self._untold[0] is first:
-                    self._untold.popleft()
+        self._announcing.tell(data, decision)
 
 
 def _mode(refusing: bool) -> str:

@@ -17,6 +17,7 @@ Topic = Literal[
     "audit.event.v1",
     "interop.bridge.brownout.v1",
     "shutdown.v1",
+    "config.updated.v1",
 ]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 

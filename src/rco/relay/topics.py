@@ -16,14 +16,17 @@ from rco.kit.clock import iso
 from rco.model.decision import Verb
 from rco.store.contract.writer import Seal
 
-__all__ = ["TOPICS", "messages_of"]
+__all__ = ["CONFIG", "TOPICS", "UPDATED", "messages_of"]
 
 AUDIT = "audit.event.v1"
 WEBHOOK = "interop.webhook.accepted.v1"
 PUT = "interop.put.accepted.v1"
 BROWNOUT = "interop.bridge.brownout.v1"
 SHUTDOWN = "shutdown.v1"
-TOPICS = (WEBHOOK, PUT, AUDIT, BROWNOUT, SHUTDOWN)
+CONFIG = "config.updated.v1"
+TOPICS = (WEBHOOK, PUT, AUDIT, BROWNOUT, SHUTDOWN, CONFIG)
+UPDATED = "updated"
+"""The reason of the decision that stands for a reload as a whole; each setting that differs has one of its own."""
 
 _decode = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -52,6 +55,8 @@ def _topics_of(decision: dict[str, Any]) -> list[str]:
         return [BROWNOUT, AUDIT]
     elif verb == Verb.NODE and decision.get("reason") == "stopping":
         return [SHUTDOWN, AUDIT]
+    elif verb == Verb.CONFIG and decision.get("reason") == UPDATED:
+        return [CONFIG, AUDIT]
     return [AUDIT]
 
 

@@ -21,7 +21,7 @@ from rco.brokers.opening import open_broker
 from rco.config.settings import Settings
 from rco.errors import BrokerAway
 from rco.relay.options import PublishSettings, SourceSettings
-from rco.relay.topics import AUDIT, BROWNOUT, PUT, SHUTDOWN, TOPICS, WEBHOOK
+from rco.relay.topics import AUDIT, BROWNOUT, CONFIG, PUT, SHUTDOWN, TOPICS, WEBHOOK
 
 pytestmark = pytest.mark.timeout(300)
 APP = """
@@ -241,7 +241,7 @@ async def test_what_is_no_event_is_kept_with_its_cause_and_holds_nothing_up(
 
 
 def test_topics_are_what_the_contract_names() -> None:
-    assert set(TOPICS) == {WEBHOOK, PUT, AUDIT, BROWNOUT, SHUTDOWN}
+    assert set(TOPICS) == {WEBHOOK, PUT, AUDIT, BROWNOUT, SHUTDOWN, CONFIG}
 
 
 @pytest.mark.parametrize("server", ["nats", "redis"], indirect=True)

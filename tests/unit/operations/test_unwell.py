@@ -12,7 +12,7 @@ import pytest
 from rco.bridge.brownout import BrownoutSettings, Judged, Sentinel
 from rco.errors import StoreError
 from rco.kit.clock import SystemClock
-from rco.operations import unwell
+from rco.operations import announcing
 from rco.operations.unwell import Unwell
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Metrics
@@ -31,8 +31,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Any:
             raise StoreError("away")
         found.said.append(decision.reason)
 
-    monkeypatch.setattr(unwell, "announce", announce)
-    monkeypatch.setattr(unwell, "ANNOUNCE_AGAIN_S", 0.0)
+    monkeypatch.setattr(announcing, "announce", announce)
+    monkeypatch.setattr(announcing, "AGAIN_S", 0.0)
     return found
 
 
@@ -44,8 +44,7 @@ def a_bridge() -> Unwell:
 
 
 async def until_told(bridge: Unwell) -> None:
-    assert bridge._telling is not None
-    await asyncio.wait_for(bridge._telling, 10)
+    await asyncio.wait_for(bridge._announcing.told(), 10)
 
 
 async def test_what_could_not_be_told_is_told_later_and_nothing_is_left_out(told: Any) -> None:
@@ -65,12 +64,12 @@ async def test_what_could_not_be_told_is_told_later_and_nothing_is_left_out(told
 
 async def test_what_waits_is_bounded_and_the_newest_stays(told: Any) -> None:
     bridge = a_bridge()
-    for _ in range(unwell.UNTOLD_MAX):
+    for _ in range(announcing.UNTOLD_MAX):
         bridge._changed(BEGINS)
         bridge._changed(ENDS)
     await told.asked.wait()
     told.away = False
     await until_told(bridge)
-    assert len(told.said) == unwell.UNTOLD_MAX
+    assert len(told.said) == announcing.UNTOLD_MAX
     assert told.said[-1] == "ends"
     await bridge.stop()
