@@ -15,7 +15,7 @@ from rco.assembly.brokers import start_relaying
 from rco.assembly.calls import bounds_of, open_certificates, open_egress, open_hooks
 from rco.assembly.changing import require_changeable
 from rco.assembly.code import Reach, load_code, open_threads, queues_declared, queues_of, table_of
-from rco.assembly.content import open_content
+from rco.assembly.content import Contents, large_bodies, open_content
 from rco.assembly.databases import open_databases, start_cleaners, start_outboxes
 from rco.assembly.doors import control_api, graph, open_listeners
 from rco.assembly.ground import Stops, lay_ground
@@ -133,11 +133,12 @@ class Service:
         self._granting = await open_office(ground, keeper, self._notes.keys)
         databases = open_databases(ground, keeper)
         keys = await open_keys(ground, keeper)
-        self._objects = ObjectsOnce(ground)
-        payloads = await open_payloads(ground, keeper, keys, self._objects)
+        objects = ObjectsOnce(ground)
+        self._contents = Contents(ground, objects)
+        payloads = await open_payloads(ground, keeper, keys, objects)
         reader = fetching(opened_by(keys, keeper.reader), payloads, ground.warn("payloads.behind"))
         await announce(keeper.reader, node, self._versions.digests, self._versions.name, clock.now_us())
-        self._reach = Reach(self._egress, threads, databases, self._granting, self._at_desk)
+        self._reach = Reach(self._egress, threads, databases, self._granting, self._contents.for_steps, self._at_desk)
         programs = Programs(*self._reach.programs(self._versions))
         engine = make_engine(
             ground, keeper, reader, programs, lambda event: emitted(self._desk, event), self._granting, payloads
@@ -207,7 +208,8 @@ class Service:
         self._reconfigured = Reconfigured(self._at_desk)
         self._stops.append(self._reconfigured.stop)
         self._bridge = await start_watching(ground, keeper, self._at_desk)
-        self._ingress = open_door(ground, self._turnstile, self._bridge.sentinel, trail.note, self._at_desk)
+        large = large_bodies(ground, self._contents, self._at_desk)
+        self._ingress = open_door(ground, self._turnstile, self._bridge.sentinel, trail.note, self._at_desk, large)
         await self._listen(settings, keeper)
         await start_relaying(ground, keeper, node, self._at_desk)
         memory.settle()
@@ -218,7 +220,7 @@ class Service:
         sentinel, store = self._bridge.sentinel, self._bridge.store
         listeners: list[Listener] = []
         access = access_of(ground, keeper, granting)
-        content = await open_content(ground, self._ingress, sentinel, access, desk, self._objects)
+        content = await open_content(ground, self._ingress, sentinel, access, desk, self._contents)
         health = Health(
             checks={
                 "listener_bound": lambda: listeners[0].bound,
@@ -240,7 +242,7 @@ class Service:
         if asked is not None:
             late["/graphql"] = asked
         self._stops.extend(app.stop for app in late.values())
-        stored = {} if content is None else {"/put": content.app, "/o": content.app}
+        stored = {} if content is None or content.app is None else {"/put": content.app, "/o": content.app}
         await open_listeners(ground, self._ingress, health, {**stored, **late}, listeners)
         for app in late.values():
             await app.start()
@@ -262,6 +264,7 @@ class Service:
             queues_declared(settings, versions)
             routes = routes_of(self._ground, settings, self._certificates)
             table = table_of(settings, versions)
+            await self._contents.open_for(settings)
             calendars = calendars_of(settings)
             self._egress.reload(settings.targets.values(), bounds_of(settings))
         except RcoError as problem:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -45,7 +47,7 @@ async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         case "memory":
             kept = MemoryObjects(clock, 64 << 20)
         case "folder":
-            kept = FolderObjects(tmp_path / "objects", clock, Ids(clock))
+            kept = FolderObjects(tmp_path / "objects", Ids(clock))
         case _:
             kept = bucket(request.getfixturevalue("s3"), tmp_path, f"tests/{tmp_path.name}")
     await kept.start()
@@ -165,7 +167,7 @@ async def test_memory_has_a_bound() -> None:
 
 async def test_a_folder_is_its_owners_alone_and_forgets_what_was_cut_off(tmp_path: Path) -> None:
     clock = SystemClock()
-    kept = FolderObjects(tmp_path / "objects", clock, Ids(clock))
+    kept = FolderObjects(tmp_path / "objects", Ids(clock))
     await kept.start()
     intake = await kept.begin()
     await intake.write(b"cut off")
@@ -175,18 +177,65 @@ async def test_a_folder_is_its_owners_alone_and_forgets_what_was_cut_off(tmp_pat
     for folder in (tmp_path / "objects", tmp_path / "objects/content/ab"):
         assert folder.stat().st_mode & 0o777 == 0o700
     await kept.start()
-    assert left.exists(), "it may still be coming in"
-    os.utime(left, (0, 0))
-    await kept.start()
-    assert not left.exists()
+    assert left.exists(), "it is still coming in"
+    dead = left.with_name("of-a-process-that-is-gone")
+    dead.write_bytes(b"cut off")
+    assert await kept.collect() == 1
+    assert not dead.exists()
+    await intake.write(b" nearly")
+    await intake.commit("content/ac/late")
+    assert await get(kept, "content/ac/late") == [b"cut off nearly"]
+    assert await kept.collect() == 0
     assert await get(kept, KEY) == [b"whole"]
+
+
+async def test_what_another_process_writes_is_left_alone_until_it_dies(tmp_path: Path) -> None:
+    clock = SystemClock()
+    kept = FolderObjects(tmp_path / "objects", Ids(clock))
+    await kept.start()
+    script = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from rco.kit.ids import Ids\n"
+        "from rco.objects.folder import FolderObjects\n"
+        "async def main():\n"
+        f"    objects = FolderObjects(Path({str(tmp_path / 'objects')!r}), Ids())\n"
+        "    intake = await objects.begin()\n"
+        "    await intake.write(b'half')\n"
+        "    print('written', flush=True)\n"
+        "    sys.stdin.read()\n"
+        "asyncio.run(main())\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdin is not None
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"written\n"
+    assert await kept.collect() == 0
+    other.kill()
+    other.wait()
+    assert await kept.collect() == 1
+    assert list((tmp_path / "objects/.incoming").iterdir()) == []
+    other.stdin.close()
+    other.stdout.close()
+
+
+async def test_collecting_takes_nothing_that_was_not_cut_off(objects: Objects) -> None:
+    await put(objects, KEY, b"whole")
+    intake = await objects.begin()
+    await intake.write(b"still ")
+    assert await objects.collect() == 0
+    await intake.write(b"coming")
+    await intake.commit("content/ac/late")
+    assert await objects.collect() == 0
+    assert await get(objects, KEY) == [b"whole"]
+    assert await get(objects, "content/ac/late") == [b"still coming"]
 
 
 async def test_a_folder_syncs_the_file_and_each_folder_above_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SystemClock()
-    kept = FolderObjects(tmp_path / "objects", clock, Ids(clock))
+    kept = FolderObjects(tmp_path / "objects", Ids(clock))
     await kept.start()
     synced: list[str] = []
     real = os.fsync
@@ -216,6 +265,6 @@ async def test_a_bucket_that_is_away_says_so_without_a_secret(s3: S3Server, tmp_
 
 async def test_a_place_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    kept = FolderObjects(tmp_path / "file" / "objects", SystemClock(), Ids())
+    kept = FolderObjects(tmp_path / "file" / "objects", Ids())
     with pytest.raises(ConfigInvalid):
         await kept.start()

@@ -22,6 +22,7 @@ from rco.operations.store_health import StoreHealth
 from rco.operations.unwell import Unwell
 from rco.server.caller import CallerOf
 from rco.server.ingress import Ingress
+from rco.server.large_bodies import LargeBodies
 from rco.store.contract.keeper import Keeper
 
 __all__ = ["Wellness", "limits_of", "open_door", "open_turnstile", "routes_of", "start_forgetting", "start_watching"]
@@ -109,6 +110,7 @@ def open_door(
     sentinel: Sentinel,
     note: Callable[[Decision], None],
     desk: Callable[[], Desk],
+    large: LargeBodies,
 ) -> Ingress:
     """Where webhooks come in. ``note`` records the decision on each."""
     settings = ground.settings
@@ -125,4 +127,5 @@ def open_door(
         decompression=settings.decompression,
         caller_of=CallerOf(settings.server.trusted_proxies),
         sentinel=sentinel,
+        large=large,
     )

@@ -22,6 +22,7 @@ from rco.operations.desk import Desk
 from rco.operations.version_run import move_program
 from rco.router.table import RoutingTable
 from rco.webhooks.book import ORDERED, Book
+from rco.workflow.body import Contents
 from rco.workflow.versions import Versions, load_versions
 
 __all__ = ["Reach", "load_code", "open_threads", "queues_declared", "queues_of", "table_of"]
@@ -66,17 +67,19 @@ def open_threads(ground: Ground) -> Executor:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What the code may reach: targets under its rights, threads, databases; and, the service's own, the desk."""
+    """What the code may reach: targets under its rights, threads, databases, content; and, the service's own, the
+    desk."""
 
     egress: Egress
     threads: Executor
     databases: Datasources
     granting: Granting | None
+    contents: Contents
     desk: Callable[[], Desk]
 
     def programs(self, versions: Versions) -> tuple[list[Program], dict[str, list[Program]] | None]:
         """What new runs begin with, and by version what older ones go on with."""
         own = [program(self.desk) for program in (bulk_program, move_program, deliver_program)]
         held = None if self.granting is None else partial(self.granting.caller, self.egress)
-        new = versions.programs(self.egress, self.threads, held, self.databases)
-        return [*new, *own], versions.pooled(self.egress, self.threads, held, self.databases)
+        reach = (self.egress, self.threads, held, self.databases, self.contents)
+        return [*versions.programs(*reach), *own], versions.pooled(*reach)

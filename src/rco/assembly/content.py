@@ -1,4 +1,4 @@
-"""The content store: its objects, opened and watched, and its application."""
+"""The content store: its objects, opened and watched, its application, and large webhooks that come into it."""
 
 from __future__ import annotations
 
@@ -10,48 +10,90 @@ from rco.assembly.ground import Ground
 from rco.assembly.objects import ObjectsOnce
 from rco.bridge.brownout import Sentinel
 from rco.bridge.dependency import Dependency
+from rco.config.settings import Settings
 from rco.objects.content import ContentStore
+from rco.objects.insisting import Insisting
 from rco.operations.access import Access
 from rco.operations.desk import Desk
+from rco.operations.receive import require_room
 from rco.server.framing import App
 from rco.server.health import ReadyCheck
 from rco.server.ingress import Ingress
+from rco.server.large_bodies import LargeBodies
+from rco.telemetry import signals
+from rco.workflow.body import no_contents
 
-__all__ = ["Content", "open_content"]
+__all__ = ["Content", "Contents", "large_bodies", "open_content"]
+
+
+class Contents:
+    """The content store, opened when the first asks for it: at the start, or with the reload that first needs it."""
+
+    def __init__(self, ground: Ground, objects: ObjectsOnce) -> None:
+        self._ground, self._objects = ground, objects
+        self.held: ContentStore | None = None
+
+    async def open(self) -> ContentStore:
+        """The store. A second call gives the same."""
+        if self.held is None:
+            self.held = ContentStore(Insisting(await self._objects(), self._ground.clock, random.random))
+        return self.held
+
+    async def open_for(self, settings: Settings) -> None:
+        """Open it if a provider may send what is streamed to it."""
+        if _any_large(settings):
+            await self.open()
+
+    def for_steps(self) -> ContentStore:
+        """The store, once it is open. Raises ``Misuse`` where it is not."""
+        return self.held or no_contents()
+
+
+def large_bodies(ground: Ground, contents: Contents, desk: Callable[[], Desk]) -> LargeBodies:
+    """Where webhooks go that are too large to hold."""
+    return LargeBodies(
+        lambda: contents.held,
+        ground.clock,
+        options=ground.settings.content,
+        read_timeout_s=ground.settings.server.read_timeout_s,
+        room=lambda delivery: require_room(desk(), delivery),
+        told=ground.metrics.counter(signals.INTEROP_CONTENT_BYTES, direction="in").add,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The store, its application, and whether its objects can be reached."""
+    """The store, its application where it is wanted, and whether its objects can be reached."""
 
     store: ContentStore
-    app: App
+    app: App | None
     reached: ReadyCheck
 
 
 async def open_content(
-    ground: Ground, ingress: Ingress, sentinel: Sentinel, access: Access, desk: Callable[[], Desk], once: ObjectsOnce
+    ground: Ground, ingress: Ingress, sentinel: Sentinel, access: Access, desk: Callable[[], Desk], contents: Contents
 ) -> Content | None:
-    """The content store, where it is wanted. Uploads are admitted as webhooks are."""
+    """The content store, where it is wanted, or needed for webhooks. Uploads are admitted as webhooks are."""
     settings = ground.settings
-    if not settings.content.enabled:
+    if not settings.content.enabled and not _any_large(settings):
         return None
-    from rco.objects.insisting import Insisting
-    from rco.server.content import ContentApp
+    store = await contents.open()
+    objects = store.objects
+    app: App | None = None
+    if settings.content.enabled:
+        from rco.server.content import ContentApp
 
-    objects = await once()
-    store = ContentStore(Insisting(objects, ground.clock, random.random))
-    app = ContentApp(
-        store,
-        desk,
-        access,
-        ground.clock,
-        options=settings.content,
-        json_limit_bytes=settings.limits.body_limit_bytes,
-        read_timeout_s=settings.server.read_timeout_s,
-        admit=ingress.admit,
-        sentinel=sentinel,
-    )
+        app = ContentApp(
+            store,
+            desk,
+            access,
+            ground.clock,
+            options=settings.content,
+            json_limit_bytes=settings.limits.body_limit_bytes,
+            read_timeout_s=settings.server.read_timeout_s,
+            admit=ingress.admit,
+            sentinel=sentinel,
+        )
     reached = Dependency(
         "objects",
         lambda: objects.seen("health/probe"),
@@ -62,3 +104,7 @@ async def open_content(
     await reached.start()
     ground.stops.append(reached.stop)
     return Content(store, app, lambda: reached.well)
+
+
+def _any_large(settings: Settings) -> bool:
+    return any(one.large_body_limit_bytes is not None for one in settings.providers.values())

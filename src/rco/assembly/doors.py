@@ -73,7 +73,7 @@ def graph(
             desk,
             access,
             options=settings.graphql,
-            contents=None if content is None else content.store,
+            contents=None if content is None or content.app is None else content.store,
             admit=ingress.admit,
             body_limit_bytes=settings.limits.body_limit_bytes,
             read_timeout_s=settings.server.read_timeout_s,

@@ -6,6 +6,7 @@ from rco.assembly.ground import Ground
 from rco.encryption.keys import Keys
 from rco.errors import StoreError
 from rco.objects.contract import Objects
+from rco.objects.leftovers import Collector
 from rco.operations.payload_gc import PayloadGc
 from rco.operations.payload_meter import PayloadMeter
 from rco.payloads.keeping import PayloadStore
@@ -22,7 +23,7 @@ class ObjectsOnce:
         self._opened: Objects | None = None
 
     async def __call__(self) -> Objects:
-        """The keeper, started."""
+        """The keeper, started, and what crashes leave in it collected."""
         if self._opened is None:
             from rco.objects.opening import open_objects
 
@@ -38,6 +39,13 @@ class ObjectsOnce:
                 if ground.settings.content.enabled:
                     raise
                 ground.warn("payloads.behind")(problem)
+            collector = Collector(
+                objects,
+                lambda count: ground.log.info("objects.collected", count=count),
+                ground.warn("objects.behind"),
+            )
+            await collector.start()
+            ground.stops.append(collector.stop)
             self._opened = objects
         return self._opened
 

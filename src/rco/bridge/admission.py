@@ -39,12 +39,14 @@ class AdmissionLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class Route:
     """One provider as the edge sees it. ``verifier`` is ``None`` when it is switched off."""
 
-    __slots__ = ("bucket", "content_types", "exempt", "name", "settings", "verifier")
+    __slots__ = ("bucket", "content_types", "exempt", "large", "name", "settings", "verifier")
 
     def __init__(self, settings: ProviderSettings, verifier: Verifier | None, clock: Clock, kind: Kind) -> None:
         content_types = settings.content_types or kind.content_types
         self.exempt = settings.in_brownout == "accept" or (settings.in_brownout is None and not kind.redelivers)
         """Goes in during a brownout."""
+        self.large = settings.large_body_limit_bytes is not None
+        """Takes bodies over its ``body_limit`` as a stream: its verifier is a ``LargeVerifier``."""
         self.name, self.settings, self.verifier = settings.name, settings, verifier
         self.content_types = frozenset(media.encode() for media in content_types)
         self.bucket: TokenBucket | None = None

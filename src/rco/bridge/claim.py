@@ -6,7 +6,7 @@ digest in RCO, and it stays the same over restarts and secret rotations, as a re
 
 from __future__ import annotations
 
-from rco.kit.digest import digest, keyed_digest, length_prefixed
+from rco.kit.digest import KeyedDigest, digest, keyed_digest, length_prefixed
 
 __all__ = ["Claims"]
 
@@ -29,6 +29,11 @@ class Claims:
     def of_bytes(self, signed: bytes) -> bytes:
         """For schemes that do not: over the signed bytes themselves, as all else can be edited by who replays."""
         return keyed_digest(_KEY, self._of_bytes + length_prefixed(signed))
+
+    def passing(self, length_bytes: int) -> KeyedDigest:
+        """``of_bytes`` of ``length_bytes`` signed bytes that come in pieces: the same claim, so that no change of
+        framing or of a limit makes a new delivery of an old one."""
+        return KeyedDigest(_KEY, self._of_bytes + length_bytes.to_bytes(4, "big"))
 
     def of_id_or_bytes(self, delivery_id: bytes, signed: bytes) -> bytes:
         """For schemes that sign an identity with the rest where there is one: over ``signed`` when it is empty."""

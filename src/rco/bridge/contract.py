@@ -70,6 +70,9 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     skew_limit_s: float = 30.0
     bad_signature_status: int = 401
     body_limit_bytes: int = 1 << 20
+    large_body_limit_bytes: int | None = None
+    """The exception for bodies over ``body_limit``: up to this they are streamed to the content store, and the event
+    holds a reference in place of them. Not given: refused. Only for kinds whose event needs nothing of the body."""
     retry_horizon_s: float | None = None
     """For how long a repeat is recognised. Default: the kind's, else 7 days where the time is signed and 30 where it
     is not."""

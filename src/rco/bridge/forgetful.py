@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
 from msgspec import Meta
 
 from rco.bridge.contract import Answered, Errand, Handshake, Headers, Verifier
 from rco.bridge.decompression import Expand
+from rco.bridge.passing import LargeVerifier, Passing
 from rco.errors import ConfigInvalid, Reason, Refused
 from rco.model.delivery import Delivery
 
@@ -59,14 +60,23 @@ class Forgetful:
     ) -> Delivery | Answered | Handshake | Errand:
         """See ``Verifier.verify``. Raises ``Refused`` besides: ``POLICY_BLOCKED`` (``before_start``), and
         ``DOWNSTREAM_UNAVAILABLE`` (``secret_unreadable``) where its secrets cannot be read any more."""
+        found = self._held().verify(headers, body, now_us, corr_id, expand)
+        delivery = found.delivery if isinstance(found, Answered) else found
+        if isinstance(delivery, Delivery) and delivery.event.time_us < self._since_us:
+            raise Refused(Reason.POLICY_BLOCKED, "before_start")
+        return found
+
+    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+        """See ``LargeVerifier.begin``, and ``verify``. Only where the kind can do it."""
+        passing = cast("LargeVerifier", self._held()).begin(headers, length_bytes, now_us, corr_id)
+        passing.earliest_us = self._since_us
+        return passing
+
+    def _held(self) -> Verifier:
         inner = self._inner
         if inner is None:
             try:
                 inner = self._inner = self._make()
             except ConfigInvalid:
                 raise Refused(Reason.DOWNSTREAM_UNAVAILABLE, "secret_unreadable", retry_after_s=1.0) from None
-        found = inner.verify(headers, body, now_us, corr_id, expand)
-        delivery = found.delivery if isinstance(found, Answered) else found
-        if isinstance(delivery, Delivery) and delivery.event.time_us < self._since_us:
-            raise Refused(Reason.POLICY_BLOCKED, "before_start")
-        return found
+        return inner

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rco.bridge.contract import Expression, ProviderSettings
+from rco.bridge.passing import Kept, Proven, reference
 from rco.errors import RcoError, Reason, Refused
 from rco.kit.digest import content_address
 from rco.model.delivery import Delivery
@@ -66,10 +67,12 @@ class Forming:
         secret_id: str,
         payload: bytes | None = None,
         sig_alg: str | None = None,
+        b3: str = "",
     ) -> Delivery:
         """The delivery. ``payload`` is the event's data where it is not the body itself; ``sig_alg`` another algorithm
-        than the provider's usual. Raises ``Refused`` (``MALFORMED``): ``subject_malformed`` or ``subject_failed``, when
-        the provider's expression does not give a subject from this body."""
+        than the provider's usual; ``b3`` the address of a body that is not here. Raises ``Refused`` (``MALFORMED``):
+        ``subject_malformed`` or ``subject_failed``, when the provider's expression does not give a subject from this
+        body."""
         return Delivery(
             provider=self._name,
             event=Event(
@@ -89,7 +92,36 @@ class Forming:
             claim_ttl_s=self._ttl_s,
             secret_id=secret_id,
             sig_alg=sig_alg or self._sig_alg,
-            b3=content_address(body),
+            b3=b3 or content_address(body),
+        )
+
+    def large(
+        self,
+        proven: Proven,
+        kept: Kept,
+        *,
+        event_id: str,
+        event_type: str,
+        time_us: int,
+        now_us: int,
+        corr_id: str,
+        trace: str,
+    ) -> Delivery:
+        """The delivery whose body is ``kept`` elsewhere: its data is the reference. An empty ``event_id`` is the
+        claim's text."""
+        return self.delivery(
+            data=None,
+            body=b"",
+            payload=reference(kept),
+            event_id=event_id or proven.claim.hex(),
+            event_type=event_type,
+            time_us=time_us,
+            now_us=now_us,
+            corr_id=corr_id,
+            trace=trace,
+            claim=proven.claim,
+            secret_id=proven.secret_id,
+            b3=kept.address,
         )
 
 

@@ -11,12 +11,21 @@ from rco.bridge.certificates import Certificates
 from rco.bridge.contract import Expression, ProviderSettings, Verifier
 from rco.bridge.secrets import Opened, Secret
 
-__all__ = ["About", "Kind", "Materials", "Signed", "Signing", "never"]
+__all__ = ["About", "Kind", "Materials", "Signed", "Signing", "because", "never", "streams"]
 
 
 def never(_: ProviderSettings) -> bool:
     """Whatever the settings."""
     return False
+
+
+def because(reason: str) -> Callable[[ProviderSettings], str]:
+    """``reason``, whatever the settings: why the kind cannot do without the whole body."""
+    return lambda _: reason
+
+
+streams = because("")
+"""Whatever the settings, a body may pass in pieces."""
 
 
 def _always(_: ProviderSettings) -> bool:
@@ -94,5 +103,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the sender tries again what it was answered 5xx to. What does not goes in during a brownout too."""
     signs_time: Callable[[ProviderSettings], bool] = _always
     """Whether every request of a provider with these settings carries a signed time."""
+    whole: Callable[[ProviderSettings], str] = because("its event is made of the parsed body")
+    """Why a body must be held as a whole with these settings, so that ``large_body_limit`` cannot be; empty where it
+    need not, and the verifier is a ``rco.bridge.passing.LargeVerifier``."""
     sign: Callable[[Signing], Signed] | None = None
     """Signs as the provider does. ``None``: no time is signed, so a request stays good as it is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from rco.bridge.contract import ProviderSettings
 from rco.bridge.kind import Kind
 from rco.bridge.providers import CATALOGUE
 
@@ -23,6 +24,8 @@ A provider is somebody who may send events to `POST /webhooks/NAME`. Its `kind` 
 * `age_limit` (5 min) and `skew_limit` (30 s) around a signed time, `body_limit` (1 MiB), `retry_horizon` (for how long
   a repeat is recognised), `bad_signature_status` (401), `rate_per_s` and `burst`.
 * `type`, `source`, `subject` and `namespace` of the event.
+* `large_body_limit`: bodies over `body_limit`, [streamed to the content store](../how-to/take-large-webhooks.md), where
+  the kind can prove a body that it does not hold.
 
 `rco interop conform KIND` puts the kind's published vectors to an instance, with `--url` to one that is live.
 
@@ -48,6 +51,7 @@ def section(kind: Kind) -> str:
         ("Handshake", about.handshake),
         ("Answer", about.answer),
         ("Retries", about.retries),
+        ("Large bodies", _large(kind)),
         ("Media types", ", ".join(f"`{media}`" for media in kind.content_types)),
     ]
     lines = [f"## {kind.name}", "", f"{about.title}.", ""]
@@ -56,6 +60,11 @@ def section(kind: Kind) -> str:
     lines += ["", "```yaml", about.example.rstrip("\n"), "```", ""]
     lines += [f"* {trap}" for trap in about.traps]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _large(kind: Kind) -> str:
+    reason = kind.whole(ProviderSettings(name="any", kind=kind.name))
+    return f"no: {reason}" if reason else "yes"
 
 
 def page() -> str:

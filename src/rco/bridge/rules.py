@@ -23,6 +23,7 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]{1,256}")
 
 WINDOW_CAP_S = 300.0
 BODY_CAP_BYTES = 64 << 20
+LARGE_BODY_CAP_BYTES = 1 << 30
 HORIZON_CAP_S = 366 * 86400.0
 SECRETS_CAP = 8
 # 410 is not among them on purpose: senders that see it switch the endpoint off.
@@ -110,6 +111,7 @@ def check_settings(settings: ProviderSettings) -> None:
             cure="Most senders stay under 1048576 (1 MiB).",
             key=key_of(settings, "body_limit_bytes"),
         )
+    _check_large_body(settings)
     horizon_s = settings.retry_horizon_s
     if horizon_s is not None and not 1 <= horizon_s <= HORIZON_CAP_S:
         raise ConfigInvalid(
@@ -119,6 +121,26 @@ def check_settings(settings: ProviderSettings) -> None:
         )
     _check_admission(settings)
     _check_event(settings)
+
+
+def _check_large_body(settings: ProviderSettings) -> None:
+    limit_bytes = settings.large_body_limit_bytes
+    if limit_bytes is None:
+        return
+    key = key_of(settings, "large_body_limit_bytes")
+    if not settings.body_limit_bytes < limit_bytes <= LARGE_BODY_CAP_BYTES:
+        raise ConfigInvalid(
+            f"{limit_bytes} bytes is not above body_limit ({settings.body_limit_bytes}) and at most"
+            f" {LARGE_BODY_CAP_BYTES}",
+            cure="Write e.g. 25MiB, or leave it out.",
+            key=key,
+        )
+    if settings.subject is not None:
+        raise ConfigInvalid(
+            "cannot be together with subject, which is an expression over the parsed body",
+            cure="Leave one of them out; a body over body_limit is never parsed.",
+            key=key,
+        )
 
 
 def _check_secrets(settings: ProviderSettings) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -15,11 +16,13 @@ from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, UNSIGNED_TIME_HORIZON_S, Forming, type_of
 from rco.bridge.kind import Materials
+from rco.bridge.passing import Kept, Passing, Proven
 from rco.bridge.rules import header_name, key_of
 from rco.bridge.secrets import open_base64, open_hex
 from rco.bridge.signature import (
     SIGNATURE_HEADER_CAP_BYTES,
     TRACEPARENT,
+    Signer,
     check_id,
     check_window,
     encode_base64,
@@ -78,6 +81,7 @@ class Template:
     """Reads and verifies requests of one provider; ``prove`` is what the kind adds."""
 
     __slots__ = (
+        "_able",
         "_age_s",
         "_base64",
         "_claims",
@@ -99,8 +103,17 @@ class Template:
     )
 
     def __init__(
-        self, materials: Materials, scheme: TemplateScheme, *, sig_alg: str, signature_bytes: int, prove: Prove
+        self,
+        materials: Materials,
+        scheme: TemplateScheme,
+        *,
+        sig_alg: str,
+        signature_bytes: int,
+        prove: Prove,
+        able: tuple[Signer, ...] = (),
     ) -> None:
+        """``able``: who may have signed, where a body can be proven while it passes."""
+        self._able = able
         settings = materials.settings
         self._prove, self._signature_bytes = prove, signature_bytes
         self._claims = Claims(settings.name)
@@ -137,30 +150,11 @@ class Template:
         self, headers: Headers, body: bytes, now_us: int, corr_id: str, expand: Expand | None = None
     ) -> Delivery:
         """See ``Verifier.verify``."""
-        status = self._status
         found = gather(headers, self._wanted)
-        signature = found.get(self._signature_header)
-        if not signature:
-            raise unauth("sig_missing", status)
-        values: dict[str, bytes] = {"body": body}
-        if self._id_header is not None:
-            values["id"] = found.get(self._id_header, b"")
-            if not values["id"]:
-                raise unauth("sig_missing", status)
-            check_id(values["id"], self._literals, status)
-        time_us = now_us
-        if self._time_header is not None:
-            values["timestamp"] = found.get(self._time_header, b"")
-            if not values["timestamp"]:
-                raise unauth("sig_missing", status)
-            time_us = parse_timestamp_s(values["timestamp"], status) * 1_000_000
-        if len(signature) > SIGNATURE_HEADER_CAP_BYTES or not signature.startswith(self._prefix):
-            raise unauth("sig_malformed", status)
-        candidate = signature[len(self._prefix) :]
-        if not well_formed(candidate, self._signature_bytes, self._base64):
-            raise unauth("sig_malformed", status)
+        values, time_us, candidate = self._read(found, now_us)
+        values["body"] = body
         signed = tuple(values[part] if isinstance(part, str) else part for part in self._parts)
-        secret_id = self._prove(now_us, signed, candidate, status)
+        secret_id = self._prove(now_us, signed, candidate, self._status)
         if self._time_header is not None:
             check_window(time_us, now_us, self._age_s, self._skew_s)
         content = body if expand is None else expand(body)
@@ -180,6 +174,79 @@ class Template:
             claim=claim,
             secret_id=secret_id,
         )
+
+    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+        """See ``LargeVerifier.begin``. Only where there is somebody ``able``."""
+        found = gather(headers, self._wanted)
+        values, time_us, candidate = self._read(found, now_us)
+        at = self._parts.index("body")
+        before, after = (
+            b"".join(values[part] if isinstance(part, str) else part for part in parts)
+            for parts in (self._parts[:at], self._parts[at + 1 :])
+        )
+        signed_id = values.get("id")
+        return Passing(
+            self._able,
+            now_us=now_us,
+            length_bytes=length_bytes,
+            claims=self._claims,
+            encode=ENCODE["base64" if self._base64 else "hex"],
+            candidates=(candidate,),
+            status=self._status,
+            form=partial(self._large, found, signed_id, time_us, now_us, corr_id),
+            before=before,
+            after=after,
+            claim=b"" if signed_id is None else self._claims.of_id(signed_id),
+        )
+
+    def _large(
+        self,
+        found: dict[bytes, bytes],
+        signed_id: bytes | None,
+        time_us: int,
+        now_us: int,
+        corr_id: str,
+        proven: Proven,
+        kept: Kept,
+    ) -> Delivery:
+        if self._time_header is not None:
+            check_window(time_us, now_us, self._age_s, self._skew_s)
+        return self._forming.large(
+            proven,
+            kept,
+            event_id="" if signed_id is None else signed_id.decode("ascii"),
+            event_type=self._type or self._find_type(found, {}),
+            time_us=time_us,
+            now_us=now_us,
+            corr_id=corr_id,
+            trace=trace_of(found),
+        )
+
+    def _read(self, found: dict[bytes, bytes], now_us: int) -> tuple[dict[str, bytes], int, bytes]:
+        """What stands in the head: the values of the template but for the body, the time, and the signature as it is
+        written. Raises ``Refused`` for what is missing or malformed."""
+        status = self._status
+        signature = found.get(self._signature_header)
+        if not signature:
+            raise unauth("sig_missing", status)
+        values: dict[str, bytes] = {}
+        if self._id_header is not None:
+            values["id"] = found.get(self._id_header, b"")
+            if not values["id"]:
+                raise unauth("sig_missing", status)
+            check_id(values["id"], self._literals, status)
+        time_us = now_us
+        if self._time_header is not None:
+            values["timestamp"] = found.get(self._time_header, b"")
+            if not values["timestamp"]:
+                raise unauth("sig_missing", status)
+            time_us = parse_timestamp_s(values["timestamp"], status) * 1_000_000
+        if len(signature) > SIGNATURE_HEADER_CAP_BYTES or not signature.startswith(self._prefix):
+            raise unauth("sig_malformed", status)
+        candidate = signature[len(self._prefix) :]
+        if not well_formed(candidate, self._signature_bytes, self._base64):
+            raise unauth("sig_malformed", status)
+        return values, time_us, candidate
 
     def signed_by(
         self, scheme: TemplateScheme, body: bytes, at_us: int, message_id: str, sign: Callable[[bytes], bytes]

@@ -9,6 +9,7 @@ from blake3 import blake3
 __all__ = [
     "DIGEST_BYTES",
     "ContentDigest",
+    "KeyedDigest",
     "chained_digest",
     "content_address",
     "derived_key",
@@ -62,6 +63,23 @@ class ContentDigest:
     def address(self) -> str:
         """That of all pieces so far. More may follow."""
         return "b3:" + self._hasher.hexdigest()
+
+
+class KeyedDigest:
+    """The keyed digest of what comes in pieces: the same as ``keyed_digest`` of all of them joined."""
+
+    __slots__ = ("_hasher",)
+
+    def __init__(self, key: bytes, first: bytes = b"") -> None:
+        """``key`` is exactly 32 bytes."""
+        self._hasher = blake3(first, key=key)
+
+    def add(self, piece: bytes) -> None:
+        self._hasher.update(piece)
+
+    def digest(self) -> bytes:
+        """32 bytes, of all pieces so far."""
+        return self._hasher.digest()
 
 
 def length_prefixed(*parts: bytes) -> bytes:

@@ -76,6 +76,11 @@ class Objects(Protocol):
         """Whether there was something to delete. When this returns, it is gone for good."""
         ...
 
+    async def collect(self) -> int:
+        """Remove what is left of uploads that a crash cut off, and say how many there were. What is still coming in,
+        here or in another process, is left alone."""
+        ...
+
     async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         """Objects whose keys begin with ``prefix`` and are greater than ``after``, by key."""
         ...

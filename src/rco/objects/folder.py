@@ -1,38 +1,38 @@
 """Objects in a folder of this machine: each one a file, there whole or not at all, and still there after a power cut.
 
 What comes in is written beside, in ``.incoming``, and moved to its place when it is whole: the file is fsynced before
-the move and its folder after it. What a crash left in ``.incoming`` is removed at the next start once it is a day old.
+the move and its folder after it. Who writes there holds a lock on the file, which the kernel takes back when the
+process dies: so what a crash left is told from what is still coming in, whichever process it is of.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from rco.errors import ConfigInvalid, NotFound, StoreError
-from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.objects.contract import CHUNK_BYTES, Seen, check_key
 
 __all__ = ["FolderObjects"]
 
 _INCOMING = ".incoming"
-_STALE_S = 86_400
 
 
 class FolderObjects:
     """Implements ``rco.objects.contract.Objects``. Several processes of one machine may share the folder."""
 
-    def __init__(self, folder: Path, clock: Clock, ids: Ids) -> None:
+    def __init__(self, folder: Path, ids: Ids) -> None:
         self.place = f"file:{folder}"
-        self._folder, self._clock, self._ids = folder, clock, ids
+        self._folder, self._ids = folder, ids
 
     async def start(self) -> None:
-        """Makes the folder, for its owner alone."""
+        """Makes the folder, for its owner alone, and collects what a crash left in it."""
         try:
             await asyncio.to_thread(self._open)
         except OSError as error:
@@ -44,9 +44,12 @@ class FolderObjects:
         """Nothing is held open."""
 
     async def begin(self) -> _Intake:
-        path = self._folder / _INCOMING / self._ids.token(16)
         with _told(self.place):
-            return _Intake(self.place, self._folder, path, await asyncio.to_thread(_create, path))
+            while True:
+                path = self._folder / _INCOMING / self._ids.token(16)
+                file = await asyncio.to_thread(_create, path)
+                if file is not None:
+                    return _Intake(self.place, self._folder, path, file)
 
     async def seen(self, key: str) -> Seen | None:
         path = self._folder / check_key(key)
@@ -72,6 +75,10 @@ class FolderObjects:
         with _told(self.place):
             return await asyncio.to_thread(_delete, path)
 
+    async def collect(self) -> int:
+        with _told(self.place):
+            return await asyncio.to_thread(self._collect)
+
     async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         with _told(self.place):
             return await asyncio.to_thread(self._listed, prefix, after, limit)
@@ -80,11 +87,10 @@ class FolderObjects:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         incoming = self._folder / _INCOMING
         incoming.mkdir(mode=0o700, exist_ok=True)
-        stale_s = self._clock.now_us() / 1e6 - _STALE_S
-        for left in incoming.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if left.stat().st_mtime < stale_s:
-                    left.unlink()
+        self._collect()
+
+    def _collect(self) -> int:
+        return sum(_collected(left) for left in (self._folder / _INCOMING).iterdir())
 
     def _listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         found: list[Seen] = []
@@ -120,9 +126,10 @@ class _Intake:
 
     def _commit(self, target: Path) -> None:
         os.fsync(self._file.fileno())
-        self._file.close()
         _make_folders(self._folder, target.parent)
+        # Closed afterwards: with its lock gone it would be taken for what a crash left.
         self._path.replace(target)
+        self._file.close()
         _sync_folder(target.parent)
 
 
@@ -136,9 +143,37 @@ def _told(place: str) -> Iterator[None]:
         ) from error
 
 
-def _create(path: Path) -> BinaryIO:
+def _create(path: Path) -> BinaryIO | None:
+    """The file, new and locked; ``None`` when a collector took it between the two."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
+    file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
+    if _locked(file.fileno()) and path.exists():
+        return file
+    file.close()
+    return None
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _collected(left: Path) -> bool:
+    """Whether it was left by who is gone, and is removed."""
+    try:
+        handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        if not _locked(handle):
+            return False
+        left.unlink(missing_ok=True)
+        return True
+    finally:
+        os.close(handle)
 
 
 def _write(file: BinaryIO, chunk: bytes) -> None:

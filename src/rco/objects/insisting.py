@@ -41,6 +41,9 @@ class Insisting:
     async def delete(self, key: str) -> bool:
         return await self._inner.delete(key)
 
+    async def collect(self) -> int:
+        return await self._inner.collect()
+
     async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         return await self._insist(lambda: self._inner.listed(prefix, after, limit))
 

@@ -69,6 +69,10 @@ class MemoryObjects:
         self._size_bytes -= len(held[0])
         return True
 
+    async def collect(self) -> int:
+        """Nothing outlives the process."""
+        return 0
+
     async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         keys = sorted(key for key in self._held if key.startswith(prefix) and key > after)
         return [Seen(key, len(self._held[key][0]), self._held[key][1]) for key in keys[:limit]]

@@ -28,7 +28,7 @@ def open_objects(
         return MemoryObjects(clock, options.memory_limit_bytes)
     if not options.place.startswith("s3://"):
         folder = Path(options.place.removeprefix("file:")) if options.place else data / "objects"
-        return FolderObjects(folder, clock, ids)
+        return FolderObjects(folder, ids)
     try:
         from rco.objects.bucket import BucketObjects
     except ImportError:

@@ -20,9 +20,9 @@ UNTOLD_MAX = 64
 
 
 class Announcing:
-    """Events of one type. Each is made durable with its decision as soon as the store takes it, as its being away may be
-    what there is to tell of. Those that could not be made known yet are told in their order, the newest ``UNTOLD_MAX``
-    of them."""
+    """Events of one type. Each is made durable with its decision as soon as the store takes it, as its being away may
+    be what there is to tell of. Those that could not be made known yet are told in their order, the newest
+    ``UNTOLD_MAX`` of them."""
 
     def __init__(self, desk: Callable[[], Desk], type: str) -> None:
         self._desk, self._type = desk, type

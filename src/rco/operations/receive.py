@@ -25,7 +25,16 @@ from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.telemetry import signals
 from rco.webhooks.book import letter_label
 
-__all__ = ["asks_for", "emitted", "event_input", "keep_data", "openings", "receive", "require_open"]
+__all__ = [
+    "asks_for",
+    "emitted",
+    "event_input",
+    "keep_data",
+    "openings",
+    "receive",
+    "require_open",
+    "require_room",
+]
 
 
 def event_input(event: Event) -> dict[str, Any]:
@@ -101,6 +110,15 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
 async def keep_data(desk: Desk, event: Event) -> Reference:
     """Keep an event's data that are too large for a row. Raises ``ObjectsAway``."""
     return await desk.engine.keep(event.namespace, event.data, json=True)
+
+
+def require_room(desk: Desk, delivery: Delivery) -> None:
+    """Pass where ``receive`` would take ``delivery`` now, as far as that can be known. Raises as ``receive`` does
+    before anything is written: for who has to do something large first."""
+    if desk.namespace_keys is not None:
+        require_open(desk, delivery.event.namespace)
+    desk.clearance.event(delivery.event).accept(delivery.provider)
+    desk.engine.admit()
 
 
 def require_open(desk: Desk, namespace: str) -> None:

@@ -7,7 +7,6 @@ memory. Nothing that was put is ever served as something that runs: types outsid
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Callable
@@ -19,14 +18,14 @@ from rco.errors import EvidenceBroken, NotFound, Overloaded, RcoError, Reason, R
 from rco.kit.clock import Clock
 from rco.model.decision import Decision, Verb
 from rco.objects.content import Content, ContentStore, Filling, Meta, well_formed_address
-from rco.objects.contract import CHUNK_BYTES
 from rco.objects.options import ContentOptions
 from rco.operations.access import Access
 from rco.operations.content import PUT_ORIGIN, PutRight, may_put, record_put
 from rco.operations.desk import Desk
 from rco.server.byte_range import Unsatisfiable, asked_range, matches
 from rco.server.envelope import CORR_ID, refusal_of, send_json, send_refusal
-from rco.server.framing import UNKNOWN_LENGTH, Head, Receive, Scope, Send, read_head
+from rco.server.framing import Head, Receive, Scope, Send, read_head
+from rco.server.pieces import cut, pieces
 from rco.telemetry import signals
 
 __all__ = ["ContentApp"]
@@ -139,23 +138,23 @@ class ContentApp:
             if head.content_encoding not in (None, b"identity"):
                 raise Refused(Reason.MEDIA_TYPE, "content_encoding")
             if kind == _JSON:
-                meta, pieces = await self._json(receive, head)
+                meta, body = await self._json(receive, head)
             elif kind == _BYTES:
                 meta = Meta(type="application/octet-stream", put_us=self._clock.now_us())
-                pieces = self._pieces(receive, head, self._options.object_limit_bytes)
+                body = self._pieces(receive, head, self._options.object_limit_bytes)
             else:
                 raise Refused(Reason.MEDIA_TYPE, "content_type")
-            address = await self._keep(desk, right, meta, pieces, corr_id, _one(scope, b"traceparent") or "")
+            address = await self._keep(desk, right, meta, body, corr_id, _one(scope, b"traceparent") or "")
         finally:
             self._inflight -= 1
         await send_json(send, 202, b'{"address":"%b","corr_id":"%b"}' % (address.encode(), corr_id.encode()), corr_id)
 
     async def _keep(
-        self, desk: Desk, right: PutRight, meta: Meta, pieces: AsyncIterator[bytes], corr_id: str, trace: str
+        self, desk: Desk, right: PutRight, meta: Meta, body: AsyncIterator[bytes], corr_id: str, trace: str
     ) -> str:
         filling: Filling = await self._store.begin(meta)
         try:
-            async for piece in pieces:
+            async for piece in body:
                 await filling.write(piece)
             right.check(filling.address)
             stored = await filling.finish()
@@ -191,30 +190,15 @@ class ContentApp:
         )
         return said, _cut(data)
 
-    async def _pieces(self, receive: Receive, head: Head, limit_bytes: int) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises ``Refused``: ``BODY_LIMIT``, ``TIMEOUT``, ``MALFORMED``."""
-        if head.length > limit_bytes:
-            raise Refused(Reason.BODY_LIMIT, "body_announced")
-        size_bytes = 0
-        ends_s = self._clock.monotonic() + self._options.put_timeout_s
-        more = head.length != 0
-        while more:
-            try:
-                async with asyncio.timeout(min(self._read_timeout_s, max(0.0, ends_s - self._clock.monotonic()))):
-                    message = await receive()
-            except TimeoutError:
-                raise Refused(Reason.TIMEOUT, "body_slow") from None
-            if message["type"] != "http.request":
-                raise Refused(Reason.MALFORMED, "body_cut")
-            more = message.get("more_body", False)
-            size_bytes += len(chunk := message.get("body", b""))
-            if size_bytes > limit_bytes:
-                raise Refused(Reason.BODY_LIMIT, "body_streamed")
-            if chunk:
-                async for piece in _cut(chunk):
-                    yield piece
-        if head.length not in (UNKNOWN_LENGTH, size_bytes):
-            raise Refused(Reason.MALFORMED, "body_length")
+    def _pieces(self, receive: Receive, head: Head, limit_bytes: int) -> AsyncIterator[bytes]:
+        return pieces(
+            receive,
+            head,
+            limit_bytes,
+            clock=self._clock,
+            piece_timeout_s=self._read_timeout_s,
+            whole_timeout_s=self._options.put_timeout_s,
+        )
 
     # -- out -------------------------------------------------------------------------------------------------------
 
@@ -332,8 +316,8 @@ class _Answer:
 
 
 async def _cut(data: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(data), CHUNK_BYTES):
-        yield data[at : at + CHUNK_BYTES]
+    for piece in cut(data):
+        yield piece
 
 
 def _one(scope: Scope, name: bytes) -> str | None:

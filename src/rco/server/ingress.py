@@ -30,6 +30,7 @@ from rco.server.caller import CallerOf
 from rco.server.deadlines import Deadlines
 from rco.server.envelope import refusal_of, send_json, send_plain, send_refusal
 from rco.server.framing import UNKNOWN_LENGTH, Head, Receive, Scope, Send, read_head
+from rco.server.large_bodies import HELD_BYTES, LargeBodies, Upload
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Counter, Metrics
 from rco.telemetry.signals import (
@@ -73,6 +74,7 @@ class Ingress:
         "_draining",
         "_handling",
         "_ids",
+        "_large",
         "_latency",
         "_log",
         "_log_bucket",
@@ -103,6 +105,7 @@ class Ingress:
         decompression: DecompressionLimits | None = None,
         caller_of: CallerOf | None = None,
         sentinel: Sentinel | None = None,
+        large: LargeBodies | None = None,
     ) -> None:
         self._turnstile, self._accept, self._note = turnstile, receive, note
         self._clock, self._ids, self._metrics, self._log = clock, ids, metrics, log
@@ -110,6 +113,7 @@ class Ingress:
         self._max_ratio = (decompression or DecompressionLimits()).max_ratio
         self._caller_of = caller_of or CallerOf()
         self._sentinel = sentinel or Sentinel(BrownoutSettings(), clock.monotonic())
+        self._large = large
         self._draining = False
         self._log_bucket = TokenBucket(LOG_RATE_PER_S, LOG_BURST, clock)
         self._silenced = 0
@@ -162,8 +166,12 @@ class Ingress:
                     self._check_probe(began)
                 _check_head(head, route)
                 expand = None if head.content_encoding is None else self._expand(head.content_encoding, route)
-                body = await self._read(receive, head, route.settings.body_limit_bytes, held)
-                found = self._verify(route, scope["headers"], body, corr_id, expand)
+                found: Delivery | Answered | Handshake | Errand | Upload
+                if route.large and head.length > route.settings.body_limit_bytes:
+                    found = await self._pass_large(receive, head, scope["headers"], route, corr_id, held)
+                else:
+                    body = await self._read(receive, head, route.settings.body_limit_bytes, held)
+                    found = self._verify(route, scope["headers"], body, corr_id, expand)
                 receipt, reply = await self._handle(found, route, scope["headers"], body, corr_id, expand, began)
             finally:
                 self._turnstile.leave(held.size_bytes)
@@ -205,7 +213,7 @@ class Ingress:
 
     async def _handle(
         self,
-        found: Delivery | Answered | Handshake | Errand,
+        found: Delivery | Answered | Handshake | Errand | Upload,
         route: Route,
         headers: list[tuple[bytes, bytes]],
         body: bytes,
@@ -257,9 +265,31 @@ class Ingress:
             self._count_matched(route.name, found.secret_id)
         return found
 
+    async def _pass_large(
+        self,
+        receive: Receive,
+        head: Head,
+        headers: list[tuple[bytes, bytes]],
+        route: Route,
+        corr_id: str,
+        held: _Held,
+    ) -> Upload:
+        """A body that is not held: see ``rco.server.large_bodies``."""
+        if self._large is None:
+            raise Refused(Reason.BODY_LIMIT, "body_announced")
+        self._turnstile.hold(HELD_BYTES)
+        held.size_bytes = HELD_BYTES
+        try:
+            upload = await self._large.receive(receive, head, headers, route, corr_id)
+        except Refused as refused:
+            self._count_verified(route.name, refused.detail)
+            raise
+        self._count_matched(route.name, upload.delivery.secret_id)
+        return upload
+
     async def _beyond(
         self,
-        found: Delivery | Answered | Handshake | Errand,
+        found: Delivery | Answered | Handshake | Errand | Upload,
         route: Route,
         headers: list[tuple[bytes, bytes]],
         body: bytes,
@@ -267,6 +297,10 @@ class Ingress:
         expand: Expand | None,
     ) -> tuple[Receipt, Reply | None]:
         """What a request asks for besides being accepted: see ``rco.server.beyond``."""
+        if isinstance(found, Upload):
+            took_s = (self._clock.now_us() - found.delivery.event.received_us) / MICROS
+            _stamp(found.delivery, "latency", latency_bucket(took_s))
+            return await found.accept(self._accept), None
         if isinstance(found, Errand):
             self._count_verified(route.name, "errand")
             await found.run()

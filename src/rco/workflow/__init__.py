@@ -20,6 +20,7 @@ from rco.kit.backoff import Backoff
 from rco.model.effect import Attempt, RetryPolicy
 from rco.model.probe import Applied, NotApplied
 from rco.model.target import CallResult, Repeat
+from rco.workflow.body import Body
 from rco.workflow.context import Context, attempt
 from rco.workflow.definition import On, Workflow, workflow
 from rco.workflow.probe import CallProbe, Probe
@@ -28,6 +29,7 @@ __all__ = [
     "Applied",
     "Attempt",
     "Backoff",
+    "Body",
     "CallProbe",
     "CallResult",
     "Context",

@@ -18,6 +18,7 @@ from rco.engine.program import Program, StartBody
 from rco.errors import ConfigInvalid, Misuse
 from rco.kit.digest import digest
 from rco.model.subscription import Subscription
+from rco.workflow.body import Contents, no_contents
 from rco.workflow.calls import Caller, CallerOf
 from rco.workflow.context import Context
 from rco.workflow.conversion import converter, plain
@@ -48,6 +49,7 @@ class Application(msgspec.Struct, frozen=True):
         held: CallerOf | None = None,
         transactions: Transactions = no_databases,
         version: str = "",
+        contents: Contents = no_contents,
     ) -> list[Program]:
         """The workflows as the engine runs them: calls go through ``caller``, blocking steps to ``executor``.
 
@@ -55,7 +57,7 @@ class Application(msgspec.Struct, frozen=True):
         ``version``: what their runs are pinned to; without, each has a digest of its own code."""
         caller_of = held or (lambda _id, _start: caller)
         return [
-            _program(workflow, caller_of, executor, transactions, version or workflow.version)
+            _program(workflow, caller_of, executor, transactions, version or workflow.version, contents)
             for workflow in self.workflows
         ]
 
@@ -162,12 +164,17 @@ def forget(folder: str) -> None:
 
 
 def _program(
-    workflow: Workflow[Any, Any], caller_of: CallerOf, executor: Executor, transactions: Transactions, version: str
+    workflow: Workflow[Any, Any],
+    caller_of: CallerOf,
+    executor: Executor,
+    transactions: Transactions,
+    version: str,
+    contents: Contents,
 ) -> Program:
     return Program(
         workflow.name,
         version,
-        partial(_begin, workflow, converter(workflow.input_type()), caller_of, executor, transactions),
+        partial(_begin, workflow, converter(workflow.input_type()), caller_of, executor, transactions, contents),
         workflow.queue,
     )
 
@@ -178,6 +185,7 @@ async def _begin(
     caller_of: CallerOf,
     executor: Executor,
     transactions: Transactions,
+    contents: Contents,
     machine: Machine,
     run_id: bytes,
     start: StartBody,
@@ -185,7 +193,7 @@ async def _begin(
     given = start.get("input")
     if convert is not None:
         given = convert(given)
-    context = Context(machine, start.get("corr_id") or "", caller_of(run_id, start), executor, transactions)
+    context = Context(machine, start.get("corr_id") or "", caller_of(run_id, start), executor, transactions, contents)
     declared = start.get("attributes")
     if declared is not None:
         machine.attributes = {one[0] for one in declared}

@@ -35,6 +35,7 @@ from rco.model.attribute import attribute as attribute_of
 from rco.model.effect import Attempt, RetryPolicy
 from rco.model.journal import Kind
 from rco.model.target import CallRequest, CallResult, Repeat
+from rco.workflow.body import Contents, address_in, no_contents, with_body
 from rco.workflow.calls import Caller
 from rco.workflow.conversion import plain, returns
 from rco.workflow.declared_probe import declared_probe
@@ -71,7 +72,7 @@ class Named(Protocol):
 class Context:
     """What a workflow is given. One per run; made anew for every replay."""
 
-    __slots__ = ("_caller", "_corr_id", "_executor", "_machine", "_transactions")
+    __slots__ = ("_caller", "_contents", "_corr_id", "_executor", "_machine", "_transactions")
 
     def __init__(
         self,
@@ -80,12 +81,14 @@ class Context:
         caller: Caller,
         executor: Executor,
         transactions: Transactions = no_databases,
+        contents: Contents = no_contents,
     ) -> None:
         self._machine = machine
         self._corr_id = corr_id
         self._caller = caller
         self._executor = executor
         self._transactions = transactions
+        self._contents = contents
 
     # -- who and when ----------------------------------------------------------------------------------------------
 
@@ -252,6 +255,40 @@ class Context:
             repeat=Repeat.KEYED,
             policy=policy,
         )
+        op.convert = convert
+        return op
+
+    def read(
+        self,
+        function: Callable[..., Awaitable[T]],
+        reference: Any,
+        *arguments: Any,
+        name: str | None = None,
+        attempts: int | None = None,
+        policy: RetryPolicy | None = None,
+        timeout_s: float | None = None,
+    ) -> Operation[T]:
+        """Run ``await function(body, *arguments)`` and keep its result, as ``ctx.step`` does, with the body that
+        ``reference`` stands for: the data of an event whose body was too large to hold, or an address of content.
+
+        ``body`` (``rco.workflow.Body``) gives it in pieces, or as a whole within a limit; it stays outside of the run's
+        history, which holds the result alone. Raises ``StepFailed`` or ``TimedOut`` when no attempt is left, and
+        ``Misuse`` for what is no reference.
+        """
+        own, is_async, convert = _known(function)
+        label = name or own
+        if not is_async:
+            raise Misuse(f"{label}: a function that reads is async.", cure="Write: async def name(body, ...): ...")
+        address = address_in(reference)
+        key = self._key(label)
+        if policy is None:
+            policy = STEP_POLICY if attempts is None else RetryPolicy(attempts)
+        try:
+            fp = fingerprint("read", (label, address, arguments))
+        except TypeError as problem:
+            raise _unplain(label, problem) from None
+        perform = partial(_perform, with_body, (self._contents, address, function, arguments))
+        op: Effect[Any] = Effect(key, fp, label, perform, repeat=Repeat.KEYED, policy=policy, timeout_s=timeout_s)
         op.convert = convert
         return op
 

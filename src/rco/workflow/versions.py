@@ -15,6 +15,7 @@ from rco.engine.program import Program
 from rco.errors import ConfigInvalid
 from rco.model.version import NAME_MAX, is_name, pin
 from rco.workflow.application import Application, forget, load_application
+from rco.workflow.body import Contents, no_contents
 from rco.workflow.calls import Caller, CallerOf
 from rco.workflow.transactions import Transactions, no_databases
 
@@ -43,10 +44,15 @@ class Versions(msgspec.Struct, frozen=True):
         executor: Executor,
         held: CallerOf | None = None,
         transactions: Transactions = no_databases,
+        contents: Contents = no_contents,
     ) -> list[Program]:
         """What new runs begin with."""
         version = pin(self.name) if self.name else ""
-        return [] if self.current is None else self.current.programs(caller, executor, held, transactions, version)
+        return (
+            []
+            if self.current is None
+            else self.current.programs(caller, executor, held, transactions, version, contents)
+        )
 
     def pooled(
         self,
@@ -54,12 +60,14 @@ class Versions(msgspec.Struct, frozen=True):
         executor: Executor,
         held: CallerOf | None = None,
         transactions: Transactions = no_databases,
+        contents: Contents = no_contents,
     ) -> dict[str, list[Program]] | None:
         """By pin, the programs of each version; ``None`` where there are no versions."""
         if not self.pool:
             return None
         return {
-            pin(name): one.programs(caller, executor, held, transactions, pin(name)) for name, one in self.pool.items()
+            pin(name): one.programs(caller, executor, held, transactions, pin(name), contents)
+            for name, one in self.pool.items()
         }
 
 

@@ -27,7 +27,7 @@ _pack = msgspec.msgpack.Encoder().encode
 @pytest.fixture
 async def folder(tmp_path: Path) -> FolderObjects:
     clock = SystemClock()
-    objects = FolderObjects(tmp_path / "objects", clock, Ids(clock))
+    objects = FolderObjects(tmp_path / "objects", Ids(clock))
     await objects.start()
     return objects
 

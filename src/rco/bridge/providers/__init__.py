@@ -67,6 +67,12 @@ def check_provider(settings: ProviderSettings) -> Kind:
             cure="Without a secret nothing can be verified; during a rotation name the old and the new one.",
             key=key_of(settings, "secrets"),
         )
+    if settings.large_body_limit_bytes is not None and (reason := kind.whole(settings)):
+        raise ConfigInvalid(
+            f"kind {kind.name} needs the whole body: {reason}",
+            cure="Leave it out; body_limit may be raised to 64MiB, and each such body is then held in memory.",
+            key=key_of(settings, "large_body_limit_bytes"),
+        )
     kind.build(Materials(settings=settings, certificates=Certificates()))
     return kind
 

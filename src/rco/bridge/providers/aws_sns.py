@@ -23,7 +23,7 @@ from rco.bridge.contract import Errand, Handshake, Headers, Reply
 from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import Forming
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because
 from rco.bridge.private_keys import rsa_private
 from rco.bridge.public_keys import decode_signature
 from rco.bridge.rules import key_of, read_scheme
@@ -250,6 +250,7 @@ orders:
         ),
     ),
     build=AwsSns,
+    whole=because("its signature stands in the body, and is over fields of it"),
     key_from=None,
     content_types=("text/plain", "application/json"),
     sign=sign,

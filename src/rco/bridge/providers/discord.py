@@ -16,7 +16,7 @@ from rco.bridge.contract import Answered, Handshake, Headers, Reply
 from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, named_type, type_of
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because
 from rco.bridge.private_keys import ed25519_private
 from rco.bridge.public_keys import (
     ED25519_KEY_BYTES,
@@ -180,6 +180,7 @@ discord:
         ),
     ),
     build=Discord,
+    whole=because("a handshake stands in the body, and ed25519 reads what is signed twice"),
     redelivers=False,
     key_from=lambda _: key_from,
     sign=sign,

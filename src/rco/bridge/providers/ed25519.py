@@ -4,7 +4,7 @@ cannot sign."""
 from __future__ import annotations
 
 from rco.bridge.contract import ProviderSettings
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because
 from rco.bridge.private_keys import ed25519_private
 from rco.bridge.public_keys import (
     ED25519_KEY_BYTES,
@@ -109,6 +109,7 @@ meter:
         traps=("The key is public, yet who can change it can let anybody in: keep its reference like a secret's.",),
     ),
     build=build,
+    whole=because("ed25519 reads what is signed twice"),
     key_from=_key_from,
     sign=sign,
 )

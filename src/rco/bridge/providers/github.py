@@ -7,6 +7,7 @@ Neither a time nor the delivery's identity is signed, so repeats are recognised 
 from __future__ import annotations
 
 import binascii
+from functools import partial
 from typing import Any
 
 from rco.bridge.claim import Claims
@@ -14,7 +15,8 @@ from rco.bridge.contract import Expression, Headers, ProviderSettings
 from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming
-from rco.bridge.kind import About, Kind, Materials, never
+from rco.bridge.kind import About, Kind, Materials, never, streams
+from rco.bridge.passing import Kept, Passing, Proven
 from rco.bridge.rules import fixed_scheme
 from rco.bridge.secrets import Secret
 from rco.bridge.signature import (
@@ -62,12 +64,7 @@ class GitHub:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
-        signature = found.get(_SIGNATURE)
-        if not signature:
-            raise unauth("sig_missing", status)
-        candidate = signature[7:]
-        if signature[:7] != b"sha256=" or not well_formed(candidate, 32, base64=False):
-            raise unauth("sig_malformed", status)
+        candidate = self._candidate(found)
         secret_id = matching_secret(self._signers, now_us, (body,), binascii.hexlify, (candidate,), status)
         content = body if expand is None else expand(body)
         data = decode_object(content)
@@ -85,6 +82,41 @@ class GitHub:
             claim=claim,
             secret_id=secret_id,
         )
+
+    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+        """See ``LargeVerifier.begin``. What stands in the body is not looked at: the type is without its action."""
+        found = gather(headers, _WANTED)
+        return Passing(
+            self._signers,
+            now_us=now_us,
+            length_bytes=length_bytes,
+            claims=self._claims,
+            encode=binascii.hexlify,
+            candidates=(self._candidate(found),),
+            status=self._status,
+            form=partial(self._large, found, now_us, corr_id),
+        )
+
+    def _large(self, found: dict[bytes, bytes], now_us: int, corr_id: str, proven: Proven, kept: Kept) -> Delivery:
+        return self._forming.large(
+            proven,
+            kept,
+            event_id=uuid_text(found.get(_DELIVERY, b"")),
+            event_type=self._type or _type(found.get(_EVENT, b""), {}),
+            time_us=now_us,
+            now_us=now_us,
+            corr_id=corr_id,
+            trace=trace_of(found),
+        )
+
+    def _candidate(self, found: dict[bytes, bytes]) -> bytes:
+        signature = found.get(_SIGNATURE)
+        if not signature:
+            raise unauth("sig_missing", self._status)
+        candidate = signature[7:]
+        if signature[:7] != b"sha256=" or not well_formed(candidate, 32, base64=False):
+            raise unauth("sig_malformed", self._status)
+        return candidate
 
 
 def _type(event: bytes, data: dict[str, Any]) -> str:
@@ -121,7 +153,7 @@ KIND = Kind(
         example="""\
 forge:
   kind: github
-  body_limit: 25MiB
+  large_body_limit: 25MiB
   secrets: [{secret_id: forge-2026, ref: "env:FORGE_SECRET"}]
 """,
         retries="never by itself; redeliver by hand or through its API",
@@ -130,11 +162,15 @@ forge:
                 "`X-GitHub-Delivery` and `X-GitHub-Event` are not signed: who replays can edit them, so repeats are"
                 " recognised by the body."
             ),
-            "Bodies reach 25 MB; the default limit is 1 MiB.",
+            (
+                "Bodies reach 25 MB; the default limit is 1 MiB. With `large_body_limit` larger ones are streamed to"
+                " the content store, and their type is `github.EVENT` without the action."
+            ),
             "The SHA-1 header beside it is never looked at.",
         ),
     ),
     build=build,
     key_from=lambda _: key_from,
     redelivers=False,
+    whole=streams,
 )

@@ -15,7 +15,7 @@ from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, UNSIGNED_TIME_HORIZON_S, Forming, named_type, type_of
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing, never
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because, never
 from rco.bridge.providers.standard_webhooks import key_from as signing_key_from
 from rco.bridge.providers.standard_webhooks import sign_v1
 from rco.bridge.rules import fixed_scheme
@@ -193,6 +193,7 @@ gitlab:
         ),
     ),
     build=GitLab,
+    whole=because("what happened stands in the body"),
     key_from=lambda _: key_from,
     sign=sign,
 )

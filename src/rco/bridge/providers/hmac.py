@@ -68,7 +68,14 @@ def build(materials: Materials) -> Template:
         sig_alg=f"hmac:hmac-{scheme.algorithm}",
         signature_bytes=DIGEST_BYTES[scheme.algorithm],
         prove=prove,
+        able=able,
     )
+
+
+def _whole(settings: ProviderSettings) -> str:
+    if settings.type is None and settings.type_header is None:
+        return "its type stands in the body, unless type or type_header is set"
+    return ""
 
 
 def sign(signing: Signing) -> Signed:
@@ -116,6 +123,7 @@ scale:
         ),
     ),
     build=build,
+    whole=_whole,
     key_from=_key_from,
     sign=sign,
 )

@@ -26,7 +26,7 @@ from rco.bridge.contract import Errand, Headers
 from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import Forming, type_of
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because
 from rco.bridge.private_keys import rsa_private
 from rco.bridge.public_keys import Check, PublicKey, decode_signature, matching_key
 from rco.bridge.rules import read_scheme
@@ -212,6 +212,7 @@ paypal:
         ),
     ),
     build=PayPal,
+    whole=because("the type and the identity stand in the body"),
     key_from=lambda _: key_from,
     sign=sign,
 )

@@ -16,7 +16,7 @@ from rco.bridge.contract import Headers, ProviderSettings
 from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, type_of
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because
 from rco.bridge.message_signature import ALGORITHMS, DIGESTS, Place, base_of, check_with, open_key
 from rco.bridge.private_keys import ed25519_private
 from rco.bridge.public_keys import PublicKey, matching_key
@@ -252,6 +252,7 @@ partner:
         ),
     ),
     build=Rfc9421,
+    whole=because("the type and the identity stand in the body, and its digest is signed in a header before it"),
     key_from=_key_from,
     sign=sign,
 )

@@ -15,7 +15,7 @@ from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_json
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because
 from rco.bridge.private_keys import ecdsa_private
 from rco.bridge.public_keys import Check, PublicKey, decode_signature, matching_key
 from rco.bridge.rules import fixed_scheme
@@ -135,6 +135,7 @@ mail:
         ),
     ),
     build=SendGrid,
+    whole=because("its events are a list in the body"),
     key_from=lambda _: key_from,
     sign=sign,
 )

@@ -6,12 +6,15 @@ signed: neither a time nor the topic nor an identity, so repeats are recognised 
 
 from __future__ import annotations
 
+from functools import partial
+
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_json
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming, named_type
-from rco.bridge.kind import About, Kind, Materials, never
+from rco.bridge.kind import About, Kind, Materials, never, streams
+from rco.bridge.passing import Kept, Passing, Proven
 from rco.bridge.rules import fixed_scheme
 from rco.bridge.signature import (
     TRACEPARENT,
@@ -60,11 +63,7 @@ class Shopify:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
-        signature = found.get(_SIGNATURE)
-        if not signature:
-            raise unauth("sig_missing", status)
-        if not well_formed(signature, 32, base64=True):
-            raise unauth("sig_malformed", status)
+        signature = self._candidate(found)
         secret_id = matching_secret(self._signers, now_us, (body,), encode_base64, (signature,), status)
         content = body if expand is None else expand(body)
         data = decode_json(content)
@@ -82,6 +81,40 @@ class Shopify:
             claim=claim,
             secret_id=secret_id,
         )
+
+    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+        """See ``LargeVerifier.begin``."""
+        found = gather(headers, _WANTED)
+        return Passing(
+            self._signers,
+            now_us=now_us,
+            length_bytes=length_bytes,
+            claims=self._claims,
+            encode=encode_base64,
+            candidates=(self._candidate(found),),
+            status=self._status,
+            form=partial(self._large, found, now_us, corr_id),
+        )
+
+    def _large(self, found: dict[bytes, bytes], now_us: int, corr_id: str, proven: Proven, kept: Kept) -> Delivery:
+        return self._forming.large(
+            proven,
+            kept,
+            event_id=uuid_text(found.get(_ID, b"")),
+            event_type=self._type or _type(found.get(_TOPIC, b"")),
+            time_us=now_us,
+            now_us=now_us,
+            corr_id=corr_id,
+            trace=trace_of(found),
+        )
+
+    def _candidate(self, found: dict[bytes, bytes]) -> bytes:
+        signature = found.get(_SIGNATURE)
+        if not signature:
+            raise unauth("sig_missing", self._status)
+        if not well_formed(signature, 32, base64=True):
+            raise unauth("sig_malformed", self._status)
+        return signature
 
 
 def _type(topic: bytes) -> str:
@@ -119,4 +152,5 @@ shopify:
     ),
     build=Shopify,
     key_from=lambda _: key_from,
+    whole=streams,
 )

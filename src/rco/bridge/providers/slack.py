@@ -18,7 +18,7 @@ from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, named_type, type_of
 from rco.bridge.forms import FORM, decode_form, form_data, is_form
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because
 from rco.bridge.rules import fixed_scheme
 from rco.bridge.signature import (
     TRACEPARENT,
@@ -160,6 +160,7 @@ slack:
         ),
     ),
     build=Slack,
+    whole=because("a handshake, the type and the identity stand in the body"),
     key_from=lambda _: key_from,
     content_types=("application/json", FORM),
     sign=sign,

@@ -7,6 +7,7 @@ header. Signatures of versions for which the provider has no key are passed over
 from __future__ import annotations
 
 import hmac
+from functools import partial
 
 from rco.bridge.claim import Claims
 from rco.bridge.contract import Expression, Headers, ProviderSettings
@@ -14,6 +15,7 @@ from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, type_of
 from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.passing import Kept, Passing, Proven
 from rco.bridge.private_keys import ed25519_private
 from rco.bridge.public_keys import (
     ED25519_KEY_BYTES,
@@ -22,7 +24,7 @@ from rco.bridge.public_keys import (
     ed25519_keys,
     matching_key,
 )
-from rco.bridge.rules import fixed_scheme
+from rco.bridge.rules import fixed_scheme, key_of
 from rco.bridge.secrets import PublicBytes, Secret, open_base64
 from rco.bridge.signature import (
     SIGNATURE_HEADER_CAP_BYTES,
@@ -38,7 +40,7 @@ from rco.bridge.signature import (
     unauth,
     well_formed,
 )
-from rco.errors import Reason, Refused
+from rco.errors import ConfigInvalid, Reason, Refused
 from rco.model.delivery import Delivery
 
 __all__ = ["KIND", "StandardWebhooks", "key_from", "sign_v1"]
@@ -91,16 +93,7 @@ class StandardWebhooks:
         """See ``Verifier.verify``."""
         status = self._status
         found = gather(headers, _WANTED)
-        names = _NAMES
-        if not _SVIX.isdisjoint(found):
-            names = _SVIX_NAMES
-            if not found.keys().isdisjoint(_NAMES):
-                raise Refused(Reason.MALFORMED, "sig_mixed")
-        message_id, stamp, signature = (found.get(name) for name in names)
-        if not message_id or not stamp or not signature:
-            raise unauth("sig_missing", status)
-        candidates, public = _candidates(signature, status, bool(self._signers), bool(self._keys))
-        check_id(message_id, b".", status)
+        message_id, stamp, candidates, public = self._read(found)
         time_us = parse_timestamp_s(stamp, status) * 1_000_000
         signed = (b"%b.%b." % (message_id, stamp), body)
         sig_alg = None
@@ -125,6 +118,62 @@ class StandardWebhooks:
             secret_id=secret_id,
             sig_alg=sig_alg,
         )
+
+    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+        """See ``LargeVerifier.begin``: with shared secrets and a fixed type only."""
+        found = gather(headers, _WANTED)
+        message_id, stamp, candidates, _ = self._read(found)
+        time_us = parse_timestamp_s(stamp, self._status) * 1_000_000
+        return Passing(
+            self._signers,
+            now_us=now_us,
+            length_bytes=length_bytes,
+            claims=self._claims,
+            encode=encode_base64,
+            candidates=candidates,
+            status=self._status,
+            form=partial(self._large, found, message_id, time_us, now_us, corr_id),
+            before=b"%b.%b." % (message_id, stamp),
+            claim=self._claims.of_id(message_id),
+        )
+
+    def _large(
+        self,
+        found: dict[bytes, bytes],
+        message_id: bytes,
+        time_us: int,
+        now_us: int,
+        corr_id: str,
+        proven: Proven,
+        kept: Kept,
+    ) -> Delivery:
+        check_window(time_us, now_us, self._age_s, self._skew_s)
+        return self._forming.large(
+            proven,
+            kept,
+            event_id=message_id.decode("ascii"),
+            event_type=self._type or type_of({}, self._field),
+            time_us=time_us,
+            now_us=now_us,
+            corr_id=corr_id,
+            trace=trace_of(found),
+        )
+
+    def _read(self, found: dict[bytes, bytes]) -> tuple[bytes, bytes, list[bytes], list[bytes]]:
+        """Identity, time and both kinds of signatures from the head. Raises ``Refused`` for what is missing, mixed or
+        malformed."""
+        status = self._status
+        names = _NAMES
+        if not _SVIX.isdisjoint(found):
+            names = _SVIX_NAMES
+            if not found.keys().isdisjoint(_NAMES):
+                raise Refused(Reason.MALFORMED, "sig_mixed")
+        message_id, stamp, signature = (found.get(name) for name in names)
+        if not message_id or not stamp or not signature:
+            raise unauth("sig_missing", status)
+        candidates, public = _candidates(signature, status, bool(self._signers), bool(self._keys))
+        check_id(message_id, b".", status)
+        return message_id, stamp, candidates, public
 
     def _match_either(
         self, now_us: int, signed: tuple[bytes, ...], candidates: list[bytes], public: list[bytes], status: int
@@ -169,7 +218,16 @@ def _candidates(header: bytes, status: int, shared: bool, asymmetric: bool) -> t
 
 def build(materials: Materials) -> StandardWebhooks:
     """The verifier of one provider. Raises ``ConfigInvalid`` for settings of another kind."""
-    fixed_scheme(materials.settings)
+    settings = materials.settings
+    fixed_scheme(settings)
+    if settings.large_body_limit_bytes is not None and any(
+        isinstance(one.key, PublicBytes) for one in materials.secrets
+    ):
+        raise ConfigInvalid(
+            "a public key cannot prove a body that is not held: ed25519 reads what is signed twice",
+            cure="Give a shared key, whsec_, or leave it out.",
+            key=key_of(settings, "large_body_limit_bytes"),
+        )
     return StandardWebhooks(materials.settings, materials.secrets, materials.subject)
 
 
@@ -220,6 +278,7 @@ shop:
         ),
     ),
     build=build,
+    whole=lambda settings: "" if settings.type is not None else "its type stands in the body, unless type is set",
     key_from=lambda _: key_from,
     sign=sign,
 )

@@ -14,7 +14,7 @@ from rco.bridge.contract import Headers
 from rco.bridge.decode import decode_object
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import SIGNED_TIME_HORIZON_S, Forming, type_of
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because
 from rco.bridge.rules import fixed_scheme
 from rco.bridge.signature import (
     SIGNATURE_HEADER_CAP_BYTES,
@@ -146,6 +146,7 @@ stripe:
         ),
     ),
     build=Stripe,
+    whole=because("the type and the identity by which a repeat is recognised stand in the body"),
     key_from=lambda _: key_from,
     sign=sign,
 )

@@ -23,7 +23,7 @@ from rco.bridge.decode import decode_json
 from rco.bridge.decompression import Expand
 from rco.bridge.forming import UNSIGNED_TIME_HORIZON_S, Forming, named_type
 from rco.bridge.forms import FORM, Pairs, decode_form, form_data, is_form
-from rco.bridge.kind import About, Kind, Materials, Signed, Signing, never
+from rco.bridge.kind import About, Kind, Materials, Signed, Signing, because, never
 from rco.bridge.rules import key_of, read_scheme
 from rco.bridge.signature import (
     TRACEPARENT,
@@ -247,6 +247,7 @@ phone:
         ),
     ),
     build=Twilio,
+    whole=because("its signature is over the fields of the form"),
     redelivers=False,
     key_from=lambda _: key_from,
     content_types=(FORM, "application/json"),

@@ -1,0 +1,53 @@
+"""A body in pieces, as it comes: each in its time, and all of them in theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+from rco.errors import Reason, Refused
+from rco.kit.clock import Clock
+from rco.objects.contract import CHUNK_BYTES
+from rco.server.framing import UNKNOWN_LENGTH, Head, Receive
+
+__all__ = ["cut", "pieces"]
+
+
+async def pieces(
+    receive: Receive, head: Head, limit_bytes: int, *, clock: Clock, piece_timeout_s: float, whole_timeout_s: float
+) -> AsyncIterator[bytes]:
+    """The body in pieces of at most 64 KiB; of what came, no more than one message of the server is held.
+
+    Raises ``Refused``: ``BODY_LIMIT`` (``body_announced``, ``body_streamed``), ``TIMEOUT`` when a piece or the whole
+    takes too long, ``MALFORMED`` when the sender goes away (``body_cut``) or sends another length than it announced.
+    """
+    if head.length > limit_bytes:
+        raise Refused(Reason.BODY_LIMIT, "body_announced")
+    size_bytes = 0
+    ends_s = clock.monotonic() + whole_timeout_s
+    more = head.length != 0
+    while more:
+        try:
+            async with asyncio.timeout(min(piece_timeout_s, max(0.0, ends_s - clock.monotonic()))):
+                message = await receive()
+        except TimeoutError:
+            raise Refused(Reason.TIMEOUT, "body_slow") from None
+        if message["type"] != "http.request":
+            raise Refused(Reason.MALFORMED, "body_cut")
+        more = message.get("more_body", False)
+        size_bytes += len(chunk := message.get("body", b""))
+        if size_bytes > limit_bytes:
+            raise Refused(Reason.BODY_LIMIT, "body_streamed")
+        for piece in cut(chunk):
+            yield piece
+    if head.length not in (UNKNOWN_LENGTH, size_bytes):
+        raise Refused(Reason.MALFORMED, "body_length")
+
+
+def cut(data: bytes) -> Iterator[bytes]:
+    """``data`` in pieces of at most 64 KiB; none when it is empty."""
+    if 0 < len(data) <= CHUNK_BYTES:
+        yield data
+        return
+    for at in range(0, len(data), CHUNK_BYTES):
+        yield data[at : at + CHUNK_BYTES]
