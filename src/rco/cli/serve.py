@@ -18,7 +18,7 @@ from rco.cli.config import config_file
 from rco.cli.entry import told
 from rco.cli.exits import Exit
 from rco.cli.node import forget_node, note_node
-from rco.cli.sources import changes, files_of
+from rco.cli.sources import Digests, changes, digests_of, files_of
 from rco.config import Loaded, Settings, diff, load
 from rco.errors import ConfigInvalid, RcoError
 from rco.kit.dumps import forbid_dumps
@@ -125,24 +125,26 @@ _CHANGED = -1
 
 async def _serve(loaded: Loaded, read: Callable[[], Loaded], config: Path | None, migrating: bool) -> int:
     ending = _Ending()
-    service = await _started(loaded.settings, migrating=migrating)
-    service.failed.add_done_callback(lambda _: ending.put("failed"))
     held = loaded.settings
-    watching = asyncio.create_task(_watch(config, held, ending))
+    known = digests_of(files_of(config, held))
+    service = await _started(held, migrating=migrating)
+    service.failed.add_done_callback(lambda _: ending.put("failed"))
+    watching = asyncio.create_task(_watch(config, held, known, ending))
     try:
         while (word := await ending.next()) == "reload":
             service.reopen_sinks()
+            known = digests_of(files_of(config, held))
             held = await _reload(service, held, read)
             await stop_task(watching)
-            watching = asyncio.create_task(_watch(config, held, ending))
+            watching = asyncio.create_task(_watch(config, held, known, ending))
     finally:
         await stop_task(watching)
         await _stop(service, loaded.settings)
     return _status(service, word)
 
 
-async def _watch(config: Path | None, settings: Settings, ending: _Ending) -> None:
-    async for _ in changes(files_of(config, settings)):
+async def _watch(config: Path | None, settings: Settings, known: Digests, ending: _Ending) -> None:
+    async for _ in changes(files_of(config, settings), known):
         ending.put("reload")
 
 

@@ -8,34 +8,40 @@ from pathlib import Path
 
 from rco.config import Settings
 
-__all__ = ["changes", "files_of"]
+__all__ = ["Digests", "changes", "digests_of", "files_of"]
+
+Digests = dict[Path, bytes]
+"""What stands in each file; empty for one that cannot be read."""
 
 
 def files_of(config: Path | None, settings: Settings) -> list[Path]:
-    """The configuration and the files that its providers' secrets stand in."""
+    """The configuration and the files that its providers' secrets and the listener's certificate stand in."""
     refs = [secret.ref for provider in settings.providers.values() for secret in provider.secrets]
+    refs += [settings.tls.certificate, settings.tls.private_key, settings.tls.client_ca]
     secrets = [Path(ref.removeprefix("file:")) for ref in refs if ref.startswith("file:")]
     return [*([] if config is None else [config]), *secrets]
 
 
-async def changes(files: list[Path]) -> AsyncIterator[None]:
+async def changes(files: list[Path], known: Digests) -> AsyncIterator[None]:
     """Once for each change of what stands in ``files``, however they are replaced: folders are watched, as an editor
-    renames and a mounted secret is a link that moves. Ends at once when there is nothing to watch."""
+    renames and a mounted secret is a link that moves. ``known`` is what stood there when they were read, so that what
+    changed since then is told too. Ends at once when there is nothing to watch."""
     folders = {folder for file in files if (folder := file.absolute().parent).is_dir()}
     if not folders:
         return
     from watchfiles import awatch
 
-    seen = _digests(files)
+    seen = {**digests_of(files), **{file: known[file] for file in files if file in known}}
     async for _ in awatch(*folders, recursive=False, rust_timeout=1000, yield_on_timeout=True):
-        now = _digests(files)
+        now = digests_of(files)
         if now != seen:
             seen = now
             yield
 
 
-def _digests(files: list[Path]) -> list[bytes]:
-    return [_digest(file) for file in files]
+def digests_of(files: list[Path]) -> Digests:
+    """What stands in them now. Take it before they are read."""
+    return {file: _digest(file) for file in files}
 
 
 def _digest(file: Path) -> bytes:
