@@ -17,7 +17,7 @@ from rco.assembly.changing import require_changeable
 from rco.assembly.code import Reach, load_code, open_threads, queues_declared, queues_of, table_of
 from rco.assembly.content import Contents, large_bodies, open_content
 from rco.assembly.databases import open_databases, start_cleaners, start_outboxes
-from rco.assembly.doors import control_api, graph, open_listeners
+from rco.assembly.doors import certificate_of, control_api, graph, open_listeners
 from rco.assembly.ground import Stops, lay_ground
 from rco.assembly.notes import Notes
 from rco.assembly.objects import ObjectsOnce, collector, open_payloads
@@ -246,7 +246,8 @@ class Service:
         await open_listeners(ground, self._ingress, health, {**stored, **late}, listeners)
         for app in late.values():
             await app.start()
-        self.url, self.metrics_url = (f"http://{one.host}:{one.port}" for one in listeners)
+        self._listener = listeners[0]
+        self.url, self.metrics_url = (one.url for one in listeners)
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
@@ -266,6 +267,9 @@ class Service:
             table = table_of(settings, versions)
             await self._contents.open_for(settings)
             calendars = calendars_of(settings)
+            served = certificate_of(self._ground, settings)
+            if served is not None:
+                await self._listener.renew(served)
             self._egress.reload(settings.targets.values(), bounds_of(settings))
         except RcoError as problem:
             self.keep(problem)

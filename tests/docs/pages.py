@@ -14,11 +14,13 @@ Anything else is a mistake, so that no code in a page goes unrun.
 
 from __future__ import annotations
 
+import http.client
 import os
 import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -123,7 +125,8 @@ class Reader:
         if "rco " not in code:
             return
         deadline = time.monotonic() + READY_WITHIN_S
-        while not _answers(f"http://{self._ports['127.0.0.1:8080']}/readyz"):
+        place = self._ports["127.0.0.1:8080"]
+        while not any(_answers(f"{scheme}://{place}/readyz") for scheme in ("http", "https")):
             if self._services[-1].poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{code} did not become ready:\n{log.read_text()}")
             time.sleep(0.05)
@@ -173,7 +176,8 @@ def _free_port() -> int:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        # Whether it answers, not who: the certificates of pages are their own.
+        with urllib.request.urlopen(url, timeout=2, context=ssl._create_unverified_context()) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, OSError, http.client.HTTPException):
         return False

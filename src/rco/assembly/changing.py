@@ -25,6 +25,8 @@ def require_changeable(held: Settings, asked: Settings, *, versions: bool) -> No
     for keys, problem in _FIXED:
         if _differs(held, asked, keys):
             raise ConfigInvalid(problem, cure="Restart it.", key=keys[0])
+    if held.tls.enabled != asked.tls.enabled:
+        raise ConfigInvalid("TLS does not come or go while the service runs", cure="Restart it.", key="tls.enabled")
     if versions and _differs(held, asked, _CODE):
         raise ConfigInvalid("versions do not change while the service runs", cure="Restart it.", key="apps")
 

@@ -30,13 +30,13 @@ class Contents:
     """The content store, opened when the first asks for it: at the start, or with the reload that first needs it."""
 
     def __init__(self, ground: Ground, objects: ObjectsOnce) -> None:
-        self._ground, self._objects = ground, objects
+        self._ground, self.objects = ground, objects
         self.held: ContentStore | None = None
 
     async def open(self) -> ContentStore:
         """The store. A second call gives the same."""
         if self.held is None:
-            self.held = ContentStore(Insisting(await self._objects(), self._ground.clock, random.random))
+            self.held = ContentStore(Insisting(await self.objects(), self._ground.clock, random.random))
         return self.held
 
     async def open_for(self, settings: Settings) -> None:
@@ -77,8 +77,7 @@ async def open_content(
     settings = ground.settings
     if not settings.content.enabled and not _any_large(settings):
         return None
-    store = await contents.open()
-    objects = store.objects
+    store, objects = await contents.open(), await contents.objects()
     app: App | None = None
     if settings.content.enabled:
         from rco.server.content import ContentApp

@@ -9,9 +9,11 @@ from importlib.util import find_spec
 from rco.assembly.content import Content
 from rco.assembly.ground import Ground
 from rco.config.check import check_address
+from rco.config.settings import Settings
 from rco.egress.client import preload
 from rco.errors import ConfigInvalid
 from rco.kit import memory
+from rco.kit.clock import MICROS
 from rco.operations.access import Access
 from rco.operations.desk import Desk
 from rco.server.asgi import Root
@@ -21,8 +23,20 @@ from rco.server.health import Health
 from rco.server.ingress import Ingress
 from rco.server.metrics import MetricsApp
 from rco.server.serving import Listener
+from rco.server.tls import Served, read_certificate
+from rco.telemetry import signals
 
-__all__ = ["control_api", "graph", "open_listeners"]
+__all__ = ["certificate_of", "control_api", "graph", "open_listeners"]
+
+
+def certificate_of(ground: Ground, settings: Settings) -> Served | None:
+    """What the listener is to serve, read anew; ``None`` without TLS. Raises ``ConfigInvalid`` for what cannot be
+    served."""
+    if not settings.tls.enabled:
+        return None
+    served = read_certificate(settings.tls, ground.secrets, ground.clock.now_us())
+    ground.metrics.gauge(signals.TLS_NOT_AFTER).set(served.not_after_us / MICROS)
+    return served
 
 
 def control_api(
@@ -92,9 +106,9 @@ async def open_listeners(
     """Bind both addresses; ``listeners`` gets the service's and that of the metrics, each as it is bound."""
     server, metrics = ground.settings.server, ground.metrics
     root = Root(clock=ground.clock, ids=ground.ids, metrics=metrics, ingress=ingress, health=health, mounts=mounts)
-    for app, address in (
-        (root, server.bind_addr),
-        (MetricsApp(metrics=metrics, health=health, ids=ground.ids), server.metrics_addr),
+    for app, address, tls in (
+        (root, server.bind_addr, certificate_of(ground, ground.settings)),
+        (MetricsApp(metrics=metrics, health=health, ids=ground.ids), server.metrics_addr, None),
     ):
         host, port = check_address(address)
         listener = Listener(
@@ -104,6 +118,7 @@ async def open_listeners(
             connections=server.max_conns,
             header_timeout_s=server.read_timeout_s,
             drain_timeout_s=server.drain_timeout_s,
+            tls=tls,
         )
         listeners.append(listener)
         await listener.start()

@@ -93,13 +93,15 @@ def _found(file: Path | None) -> Path:
 
 
 def _checked(path: Path) -> tuple[list[ConfigInvalid], list[Explained]]:
-    from rco.config import load, load_interop, problems, problems_interop
+    from rco.config import certificate_problems, load, load_interop, problems, problems_interop
 
     toml = path.suffix == ".toml"
     found = (problems_interop if toml else problems)(path, os.environ)
     if found:
         return found, []
-    return found, _explained((load_interop if toml else load)(path, os.environ), toml)
+    loaded = (load_interop if toml else load)(path, os.environ)
+    found = certificate_problems(loaded, os.environ)
+    return found, [] if found else _explained(loaded, toml)
 
 
 def _explained(loaded: Loaded, toml: bool) -> list[Explained]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,8 @@ def ask(link: Link, question: Callable[[Client], Awaitable[T]]) -> T:
     url, token = _find(link)
 
     async def put() -> T:
-        async with Client(url, token, namespace=link.within or os.environ.get("RCO_NAMESPACE")) as client:
+        within = link.within or os.environ.get("RCO_NAMESPACE")
+        async with Client(url, token, namespace=within, tls=_tls(url)) as client:
             return await question(client)
 
     return asyncio.run(put())
@@ -72,6 +74,24 @@ def _find(link: Link) -> tuple[str, str]:
             raise ConfigInvalid(f"no token is given for {url}", cure="Give --token-file or set RCO_TOKEN_FILE.")
         token_file = data_dir / ADMIN_TOKEN
     return url, _token(token_file)
+
+
+def _tls(url: str) -> ssl.SSLContext | None:
+    """Whom to trust (RCO_CA_FILE) and what to show (RCO_CERTIFICATE_FILE, with RCO_PRIVATE_KEY_FILE unless it holds the
+    key too); ``None`` where nothing is said."""
+    ca, certificate = os.environ.get("RCO_CA_FILE"), os.environ.get("RCO_CERTIFICATE_FILE")
+    if not url.startswith("https://") or not (ca or certificate):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca or None)
+        if certificate:
+            context.load_cert_chain(certificate, os.environ.get("RCO_PRIVATE_KEY_FILE") or None)
+    except OSError as error:  # what is no PEM is an SSLError, which is one
+        raise ConfigInvalid(
+            f"the certificates for {url} cannot be used: {error.strerror or error}",
+            cure="Check RCO_CA_FILE, RCO_CERTIFICATE_FILE and RCO_PRIVATE_KEY_FILE; all of them are PEM.",
+        ) from None
+    return context
 
 
 def _token(path: Path) -> str:

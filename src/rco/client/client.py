@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -66,14 +67,23 @@ class Client:
     Starts with a ``key``, signals with a ``message_id`` and all reads may be.
     """
 
-    def __init__(self, url: str, token: str, *, namespace: str | None = None, timeout_s: float = 30.0) -> None:
-        """``namespace``: the one to work in, of those the token is bound to; else its own."""
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        namespace: str | None = None,
+        timeout_s: float = 30.0,
+        tls: SSLContext | None = None,
+    ) -> None:
+        """``namespace``: the one to work in, of those the token is bound to; else its own. ``tls``: whom to trust and
+        what to show where ``url`` is ``https://``; else what the system trusts."""
         self._url = url.rstrip("/")
         self._token = token
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if namespace:
             self._headers["X-Rco-Namespace"] = namespace
-        self._timeout_s = timeout_s
+        self._timeout_s, self._tls = timeout_s, tls
         self._session: aiohttp.ClientSession | None = None
         self.schedules = Schedules(self._ask)
         self.queues = Queues(self._ask)
@@ -89,6 +99,7 @@ class Client:
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
+            connector=None if self._tls is None else aiohttp.TCPConnector(ssl=self._tls),
         )
         return self
 

@@ -1,5 +1,6 @@
 """Settings: read once from file, environment and flags into one frozen value, and poured in by ``rco.app``."""
 
+from rco.config.check_certificate import certificate_problems
 from rco.config.explain import Change, Explained, diff, explain
 from rco.config.interop import load_interop, problems_interop
 from rco.config.load import Loaded, load, problems
@@ -12,6 +13,7 @@ __all__ = [
     "Loaded",
     "Secrets",
     "Settings",
+    "certificate_problems",
     "diff",
     "explain",
     "load",

@@ -13,8 +13,9 @@ import msgspec
 from rco.audit import options as audit
 from rco.bridge.providers import check_provider
 from rco.capability import options as capability
-from rco.config.bind import NAME, file_key
+from rco.config.bind import NAME, REFERENCE, file_key
 from rco.config.check_amnesia import amnesia
+from rco.config.check_large import large_bodies
 from rco.config.check_limits import limits_of_calls
 from rco.config.settings import ServerSettings, Settings
 from rco.datasource.options import database_faults
@@ -32,6 +33,7 @@ from rco.operations.policy import rule_problem
 from rco.payloads import options as payloads
 from rco.scheduler.commit import input_of
 from rco.scheduler.ticks import Calendars, Ticks
+from rco.server import tls
 from rco.store.options import faults
 from rco.webhooks import options as webhooks
 
@@ -116,7 +118,10 @@ def check_settings(settings: Settings, report: Report) -> None:
         report(name, message, cure)
     for name, message, cure in audit.faults(settings.audit, amnesia=settings.amnesia.enabled):
         report(name, message, cure)
+    for name, message, cure in tls.faults(settings.tls, REFERENCE.fullmatch):
+        report(name, message, cure)
     amnesia(settings, report)
+    large_bodies(settings, report)
     _grants(settings, report)
     _relay(settings, report)
 

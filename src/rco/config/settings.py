@@ -34,6 +34,7 @@ from rco.queues.options import QueueOptions
 from rco.relay.options import PublishSettings, SourceSettings
 from rco.scheduler.options import SchedulerOptions
 from rco.server.graphql.options import GraphqlOptions
+from rco.server.tls import TlsOptions
 from rco.store.options import StoreOptions
 from rco.webhooks.options import WebhookOptions
 
@@ -120,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str = ".rco"
     store: StoreSettings = StoreSettings()
     server: ServerSettings = ServerSettings()
+    tls: TlsOptions = TlsOptions()
     limits: LimitSettings = LimitSettings()
     engine: EngineOptions = EngineOptions()
     brownout: BrownoutSettings = BrownoutSettings()

@@ -40,6 +40,9 @@ DOWNSTREAM_FAILURES = _counter(
     "rco_downstream_failures_total", "Attempts of governed calls that failed, by target.", "target"
 )
 INFO = _gauge("rco_info", "Always 1; the label tells which version runs.", "version")
+TLS_NOT_AFTER = _gauge(
+    "rco_tls_certificate_not_after_seconds", "When the listener's certificate expires, in seconds of Unix time."
+)
 READY = _gauge("rco_ready", "Whether the service takes new work: 1 or 0.")
 LOG_LINES_LOST = _counter("rco_log_lines_lost_total", "Log lines that could not be written.")
 
