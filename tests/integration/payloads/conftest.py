@@ -18,8 +18,9 @@ from rco.config.settings import Settings
 from rco.encryption.options import EncryptionOptions
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids, id_bytes
-from rco.model.journal import Record, decode_segment
+from rco.model.journal import Kind, Record, decode_segment
 from rco.model.payload import holds_reference
+from rco.model.retention import RetentionOptions
 from rco.objects.options import ObjectOptions
 from rco.payloads.options import PayloadOptions
 
@@ -92,6 +93,7 @@ class Large(World):
         self.payloads = PayloadOptions(object_store_over_bytes=1024, timeout_s=2, gc_every_s=3600, gc_grace_s=60)
         self.dsn = ""
         self.encrypted = False
+        self.retention = RetentionOptions()
 
     def settings(self, **more: Any) -> Settings:
         settings = super().settings(**more)
@@ -100,7 +102,7 @@ class Large(World):
             settings = change(settings, store=change(settings.store, path=self.dsn))
         if self.encrypted:
             settings = change(settings, encryption=EncryptionOptions(keys=f"file:{self.ring}", lead_s=1))
-        return change(settings, objects=self.place, payloads=self.payloads)
+        return change(settings, objects=self.place, payloads=self.payloads, retention=self.retention)
 
     @property
     def ring(self) -> Path:
@@ -138,6 +140,23 @@ class Large(World):
 
     async def raw(self, run_id: str) -> list[Record]:
         return decode_segment(await self.stored(run_id), stored=True)
+
+    async def rests(self, *run_ids: str) -> None:
+        """Wait until each of them waits for something, and that is durable."""
+
+        async def resting() -> bool:
+            kinds = [{record.kind for record in await self.raw(run_id)} for run_id in run_ids]
+            return all(Kind.WAIT in one for one in kinds)
+
+        await self.until(resting)
+
+    async def keeps(self) -> None:
+        """Wait until a value waits for the object store."""
+
+        async def waits() -> bool:
+            return self.service._desk.engine.stats().payloads_waiting == 1
+
+        await self.until(waits)
 
     def away(self) -> None:
         """The folder takes nothing and gives nothing."""

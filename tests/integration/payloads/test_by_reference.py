@@ -15,6 +15,7 @@ from tests.servers.s3 import S3Server
 from rco.errors import Unreachable
 from rco.kit.ids import id_bytes
 from rco.model.journal import Kind
+from rco.model.retention import RetentionClass, RetentionOptions, RunRule
 from rco.model.run import Mode
 from rco.model.wire import ForkRun
 from rco.objects.options import ObjectOptions
@@ -48,10 +49,7 @@ async def test_every_kind_of_payload(anywhere: Large) -> None:
     hearing = await client.start("hears", {})
     started = await client.start("all_kinds", {"text": BIG, "n": 7})
 
-    async def waits() -> bool:
-        return any(record.kind == Kind.WAIT for record in await world.raw(started.id))
-
-    await world.until(waits)
+    await world.rests(started.id)
     await client.signal(started.id, "more", {"text": BIG})
     result = {"step": BIG + BIG, "plain": BIG, "child": BIG, "sent": BIG, "n": 7}
     assert await world.end(started.id) == result
@@ -88,10 +86,7 @@ async def test_every_kind_of_payload(anywhere: Large) -> None:
     # After a restart the same is read and replayed from the objects alone.
     again = await client.start("steps", {"text": BIG})
 
-    async def resting() -> bool:
-        return any(record.kind == Kind.WAIT for record in await world.raw(again.id))
-
-    await world.until(resting)
+    await world.rests(again.id)
     done = world.doubled
     await world.again()
     assert (await world.client.run(started.id)).result == result
@@ -119,12 +114,7 @@ async def test_a_service_starts_while_the_bucket_is_away_and_runs_what_needs_it_
     try:
         large = [(await world.client.start("steps", {"text": BIG})).id for _ in range(3)]
         small = (await world.client.start("steps", {"text": "s"})).id
-
-        async def resting() -> bool:
-            kinds = [{record.kind for record in await world.raw(run_id)} for run_id in (*large, small)]
-            return all(Kind.WAIT in one for one in kinds)
-
-        await world.until(resting)
+        await world.rests(*large, small)
         await world.stop()
         proxy.refuse = True
         await world.start()
@@ -184,10 +174,7 @@ async def test_a_result_waits_for_the_object_store_and_its_step_is_not_done_agai
     large.away()
     started = await large.client.start("steps", {"text": small})
 
-    async def waits() -> bool:
-        return large.service._desk.engine.stats().payloads_waiting == 1
-
-    await large.until(waits)
+    await large.keeps()
     assert b"rco_payloads_waiting 1.0" in large.service.metrics.render()
     assert large.doubled == 1
     large.back()
@@ -201,10 +188,7 @@ async def test_a_result_that_waits_at_a_stop_is_written_inline(large: Large) -> 
     large.away()
     started = await large.client.start("steps", {"text": "y" * 600})
 
-    async def waits() -> bool:
-        return large.service._desk.engine.stats().payloads_waiting == 1
-
-    await large.until(waits)
+    await large.keeps()
     await large.stop()
     large.back()
     await large.start()
@@ -217,10 +201,7 @@ async def test_a_result_that_waits_at_a_stop_is_written_inline(large: Large) -> 
 async def test_a_payload_that_was_changed_blocks_its_run_and_nothing_else(large: Large) -> None:
     started = await large.client.start("steps", {"text": BIG})
 
-    async def resting() -> bool:
-        return any(record.kind == Kind.WAIT for record in await large.raw(started.id))
-
-    await large.until(resting)
+    await large.rests(started.id)
     await large.stop()
     for path in large.objects():
         path.write_bytes(path.read_bytes()[:-1] + b"?")
@@ -256,10 +237,7 @@ async def test_a_paused_run_lets_go_of_what_it_was_keeping(large: Large) -> None
     large.away()
     started = await large.client.start("all_kinds", {"text": "z" * 900, "n": 1})
 
-    async def waits() -> bool:
-        return large.service._desk.engine.stats().payloads_waiting == 1
-
-    await large.until(waits)
+    await large.keeps()
     await large.client.pause(started.id)
     large.back()
 
@@ -323,6 +301,7 @@ async def test_without_the_setting_what_is_kept_stays_readable(large: Large) -> 
 
 async def test_what_a_crash_or_retention_left_is_collected(large: Large) -> None:
     started = await large.client.start("steps", {"text": BIG})
+    await large.rests(started.id)
     store = large.service._desk.engine._referring._payloads
     for _ in range(3):
         await store.keep("default", BIG.encode())
@@ -337,6 +316,29 @@ async def test_what_a_crash_or_retention_left_is_collected(large: Large) -> None
     await large.client.signal(started.id, "go", None)
     assert await large.end(started.id) == 2 * len(BIG)
     assert len(large.objects()) == 2
+
+
+async def test_what_retention_dropped_is_collected_and_what_it_kept_stays(large: Large) -> None:
+    large.retention = RetentionOptions(
+        classes={"gone": RetentionClass(keep_s=0.001)}, runs=[RunRule(keep="gone", workflow="fails")]
+    )
+    await large.again()
+    kept = await large.client.start("steps", {"text": BIG})
+    await large.client.signal(kept.id, "go", None)
+    await large.end(kept.id)
+    for _ in range(3):
+        await large.end((await large.client.start("fails", {"text": BIG})).id)
+    assert len(large.objects()) == 2 + 3 * 2
+    assert sum(line.count for line in (await large.client.retention.run()).lines if line.kind == "runs") == 3
+    sweeper, now_us = large.service._desk.payload_gc._sweeper, large.service._desk.clock.now_us()
+    first = await sweeper.look(now_us, 60.0)
+    assert (first.used, first.waiting, first.removed) == (2, 6, 0)
+    later = await sweeper.look(now_us + 3600 * 1_000_000, 60.0)
+    assert (later.used, later.waiting, later.removed) == (2, 0, 6)
+    assert len(large.objects()) == 2
+    await large.again()
+    assert (await large.client.run(kept.id)).result == 2 * len(BIG)
+    assert (await large.records(kept.id))[0].body["input"] == {"text": BIG}
 
 
 async def test_many_large_steps_side_by_side_hold_up_nobody(large: Large) -> None:
