@@ -29,7 +29,7 @@ _HEAD_BYTES_MAX = 64 << 10
 
 
 async def _ask(round: Round) -> list[Measured]:
-    times, warm = round.count(40, least=2), 3
+    times, warm = round.count(40, least=2), 10
     bombs = {
         "gzip": gzip.compress(_plain(), 9),
         "deflate": zlib.compress(_plain(), 9),

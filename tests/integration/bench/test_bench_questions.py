@@ -20,7 +20,10 @@ from tests.servers.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[3]
 SCALE = "0.002"
-MAY_BE_NOTHING = {"limits", "parked", "timers", "restart", "idle", "open_runs", "steps", "schedules"}
+MAY_BE_NOTHING = {
+    *("limits", "parked", "timers", "restart", "idle", "open_runs", "steps", "schedules"),
+    *("mixed", "mixed_most", "bombs"),
+}
 """What costs or differs by so little at this size that it cannot be seen."""
 
 
