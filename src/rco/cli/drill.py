@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 
 from rco.cli.exits import Exit
 from rco.cli.output import SHOWN, Shown, print_json, print_json_line, print_table, print_text
-from rco.errors import ConfigInvalid
+from rco.errors import ConfigInvalid, Unreachable
 
 if TYPE_CHECKING:
     from rco.drills.deployment import Deployment
@@ -106,13 +106,19 @@ def run(
 
         size = msgspec.structs.replace(size, rate_per_s=rate)
     evidence = out or Path()
-    if not evidence.is_dir():
-        raise ConfigInvalid(f"{evidence} is no folder", cure="Make it, or name another.", key="--out")
+    for folder, option in ((evidence, "--out"), (keep, "--keep")):
+        if folder is not None and not folder.is_dir():
+            raise ConfigInvalid(f"{folder} is no folder", cure="Make it, or name another.", key=option)
     broken = 0
     for one in found:
         folder = Path(tempfile.mkdtemp(prefix=f"rco-drill-{one.name}-", dir=keep)).resolve()
         try:
             report = uvloop.run(run_drill(one, size, folder, _progress, store=where, deployment=deployment))
+        except (RuntimeError, TimeoutError) as problem:
+            raise Unreachable(
+                f"the drill {one.name} could not be carried out: {problem or 'it took too long'}.",
+                cure="Run it with --keep FOLDER and look at service.log.",
+            ) from None
         finally:
             if keep is None:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from rco.drills.drills import NAMES
 from rco.drills.ledger import Ledger
 from rco.drills.service import PROVIDER, OwnService
 
@@ -30,29 +29,6 @@ def rco(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProce
         timeout=200,
         check=False,
     )
-
-
-def test_the_list_names_every_drill(tmp_path: Path) -> None:
-    done = rco("list", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert [one["name"] for one in json.loads(done.stdout)] == list(NAMES)
-    assert "kill -9" in rco("list", cwd=tmp_path).stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "said"),
-    [
-        (["run", "no-such"], 3, "there is no drill 'no-such'"),
-        (["run", "kill", "--rate", "0"], 2, "--rate"),
-        (["run", "kill", "--out", "nowhere"], 2, "is no folder"),
-        (["run", "burst", "--secret", "env:X"], 2, "is for a deployment"),
-        (["run", "burst", "--url", "http://127.0.0.1:1"], 2, "--metrics-url"),
-    ],
-)
-def test_what_cannot_be_is_said_with_its_cure(arguments: list[str], status: int, said: str, tmp_path: Path) -> None:
-    done = rco(*arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (status, "")
-    assert said in done.stderr
 
 
 def test_a_drill_leaves_its_evidence_and_nothing_else(tmp_path: Path) -> None:
