@@ -17,6 +17,7 @@ from tests.integration.service.conftest import Downstream
 
 from rco.capability.token import attenuated, parse
 from rco.config.settings import Settings
+from rco.errors import StoreError
 from rco.kit.digest import content_address
 from rco.model.grant_rule import GrantRule
 from rco.model.wire_capabilities import MintAsk
@@ -388,3 +389,27 @@ async def test_other_methods_and_types_are_refused(keeping: Keeping) -> None:
 async def test_without_capabilities_nothing_is_there(governed: Any) -> None:
     async with aiohttp.ClientSession() as session, session.post(f"{governed.service.url}/put", data=b"x") as got:
         assert got.status == 404
+
+
+async def test_puts_tell_the_sentinel_how_they_went_and_reads_do_not(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentinel = keeping.service._sentinel
+    heard: list[str] = []
+    monkeypatch.setattr(type(sentinel), "answered", lambda _, now_s, error: heard.append("bad" if error else "good"))
+    monkeypatch.setattr(type(sentinel), "asked", lambda _, now_s, took_s: heard.append("asked"))
+    token = await keeping.token()
+    heard.clear()
+    address = (await keeping.put(b"one", token)).json["address"]
+    assert heard == ["asked", "good"]
+    # A read, and what the sender did wrong, say nothing.
+    await keeping.get(address)
+    assert (await keeping.put(b"two", token, kind="text/html")).status == 415
+    assert heard == ["asked", "good"]
+
+    async def away(*_: Any) -> None:
+        raise StoreError("away")
+
+    monkeypatch.setattr("rco.server.content.record_put", away)
+    assert (await keeping.put(b"three", token)).status == 503
+    assert heard == ["asked", "good", "bad"]
