@@ -1,5 +1,5 @@
-"""The process is killed under load, and started again. For a second before it commits are slow, so that many requests are
-under way: what was acknowledged too early is lost then."""
+"""The process is killed under load, and started again. For a second before it commits are slow, so that many requests
+are under way: what was acknowledged too early is lost then."""
 
 from __future__ import annotations
 
