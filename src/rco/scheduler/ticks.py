@@ -24,6 +24,7 @@ SEARCH_DAYS = 366 * 12
 """How far ahead a tick is looked for: past 29 February, also over the end of a century."""
 _LAST_US = 250_000_000_000 * MICROS
 """In the year 9892: nothing is looked for after it."""
+UNEVEN_DAYS_MAX = 8
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DAY = timedelta(days=1)
 
@@ -127,10 +128,12 @@ class Ticks:
 class _Local:
     """One cron expression in a zone."""
 
-    __slots__ = ("_cron", "_repeated", "_skipped", "_zone")
+    __slots__ = ("_cron", "_repeated", "_skipped", "_uneven", "_zone")
 
     def __init__(self, cron: Cron, zone: ZoneInfo, spec: ScheduleSpec) -> None:
         self._cron, self._zone = cron, zone
+        self._uneven: dict[date, list[int]] = {}
+        """The instants of days on which a clock changes: of the last few that were asked for."""
         self._skipped: Skipped = spec.skipped if spec.skipped != "auto" else ("skip" if cron.any_hour else "after")
         self._repeated: Repeated = spec.repeated if spec.repeated != "auto" else ("twice" if cron.any_hour else "once")
 
@@ -155,7 +158,11 @@ class _Local:
         if midnight_s is not None:
             at = bisect_right(cron.times, (after_s - midnight_s) // 60)
             return midnight_s + cron.times[at] * 60 if at < len(cron.times) else None
-        all_day = instants(self._zone, day, cron.times, self._skipped, self._repeated)
+        all_day = self._uneven.get(day)
+        if all_day is None:
+            if len(self._uneven) >= UNEVEN_DAYS_MAX:
+                self._uneven.clear()
+            all_day = self._uneven[day] = instants(self._zone, day, cron.times, self._skipped, self._repeated)
         at = bisect_right(all_day, after_s)
         return all_day[at] if at < len(all_day) else None
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from tests.unit.api.conftest import Served, serving
+import pytest_asyncio
+from tests.integration.api.conftest import Served, looking, serving
 
 from rco.kit.ids import id_bytes
 from rco.model.wire import State
@@ -24,6 +25,14 @@ BOTH = "application/graphql-response+json, application/json;q=0.9"
 @pytest.fixture
 async def graph(tmp_path: Path) -> AsyncIterator[Served]:
     async with serving(tmp_path, graphql=GraphqlOptions(enabled=True, mutations="principals")) as served:
+        yield served
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """One for all tests that only look, or ask for what is refused."""
+    options = GraphqlOptions(enabled=True, mutations="principals")
+    async with serving(tmp_path_factory.mktemp("shared"), graphql=options) as served:
         yield served
 
 
@@ -188,6 +197,7 @@ ALIASES = "{" + " ".join(f'a{n}: run(id: "x") {{ id }}' for n in range(16)) + "}
 IN_FRAGMENT = "{ runs { nodes { " + "...f " * 16 + "} } } fragment f on Run { a: id }"
 
 
+@looking
 @pytest.mark.parametrize(
     ("query", "says"),
     [
@@ -215,8 +225,8 @@ IN_FRAGMENT = "{ runs { nodes { " + "...f " * 16 + "} } } fragment f on Run { a:
         ('{ object(address: "b3:1") { address } }', "64 hexadecimal digits"),
     ],
 )
-async def test_what_is_too_much_is_refused(graph: Served, query: str, says: str) -> None:
-    status, told = await ask(graph, query)
+async def test_what_is_too_much_is_refused(shared_graph: Served, query: str, says: str) -> None:
+    status, told = await ask(shared_graph, query)
     assert status in (200, 400)
     if "errors" in told:
         assert says in told["errors"][0]["message"]
@@ -227,17 +237,18 @@ async def test_what_is_too_much_is_refused(graph: Served, query: str, says: str)
         assert says in told["error"]
 
 
-async def test_a_batch_is_bounded_and_shares_its_budget(graph: Served) -> None:
+@looking
+async def test_a_batch_is_bounded_and_shares_its_budget(shared_graph: Served) -> None:
     one = {"query": "{ runs(first: 100) { nodes { id } } }"}
-    status, told = await ask(graph, [one] * 5)
+    status, told = await ask(shared_graph, [one] * 5)
     assert (status, [list(part) for part in told]) == (200, [["data"]] * 5)
-    status, told = await ask(graph, [one] * 6)
+    status, told = await ask(shared_graph, [one] * 6)
     assert (status, told["reason"], "5 is the limit" in told["error"]) == (400, "MALFORMED", True)
     greedy = {"query": "{" + " ".join(f"a{n}: runs(first: 100) {{ nodes {{ id }} }}" for n in range(6)) + "}"}
-    _, told = await ask(graph, [greedy, greedy])
+    _, told = await ask(shared_graph, [greedy, greedy])
     assert "errors" not in told[0]
     assert "more than 1000 things" in told[1]["errors"][0]["message"]
-    assert (await ask(graph, []))[0] == 400
+    assert (await ask(shared_graph, []))[0] == 400
 
 
 async def test_an_answer_is_bounded(tmp_path: Path) -> None:
@@ -261,6 +272,7 @@ async def test_the_schema_is_shown_only_where_that_is_allowed(tmp_path: Path, gr
         assert "Did you mean 'runs'" in told["errors"][0]["message"]
 
 
+@looking
 @pytest.mark.parametrize(
     "query",
     [
@@ -274,34 +286,37 @@ async def test_the_schema_is_shown_only_where_that_is_allowed(tmp_path: Path, gr
         "{ runs @skp(if: true) { nodes { id } } }",
     ],
 )
-async def test_a_mistake_teaches_no_names(graph: Served, query: str) -> None:
-    status, told = await ask(graph, query)
+async def test_a_mistake_teaches_no_names(shared_graph: Served, query: str) -> None:
+    status, told = await ask(shared_graph, query)
     assert status == 400
     for error in told["errors"]:
         assert "Did you mean" not in error["message"]
 
 
-async def test_a_variable_of_no_enum_teaches_none(graph: Served) -> None:
-    _, told = await ask(graph, "query ($s: RunState) { runs(state: $s) { nodes { id } } }", s="COMPLETE")
+@looking
+async def test_a_variable_of_no_enum_teaches_none(shared_graph: Served) -> None:
+    _, told = await ask(shared_graph, "query ($s: RunState) { runs(state: $s) { nodes { id } } }", s="COMPLETE")
     assert "Did you mean" not in told["errors"][0]["message"]
 
 
 # -- over HTTP ---------------------------------------------------------------------------------------------------------
 
 
-async def test_without_a_token_nothing_is_told(graph: Served) -> None:
+@looking
+async def test_without_a_token_nothing_is_told(shared_graph: Served) -> None:
     for token in (None, "wrong"):
-        status, told = await ask(graph, "{ runs { nodes { id } } }", token=token)
+        status, told = await ask(shared_graph, "{ runs { nodes { id } } }", token=token)
         assert (status, told["reason"], set(told)) == (401, "UNAUTH", {"error", "reason", "corr_id"})
 
 
-async def test_get_takes_queries_alone(graph: Served) -> None:
-    status, headers, body = await graph.call("GET", "/graphql", params={"query": "{ runs { nodes { id } } }"})
+@looking
+async def test_get_takes_queries_alone(shared_graph: Served) -> None:
+    status, headers, body = await shared_graph.call("GET", "/graphql", params={"query": "{ runs { nodes { id } } }"})
     assert (status, json.loads(body)) == (200, {"data": {"runs": {"nodes": []}}})
     assert headers["Content-Type"] == "application/graphql-response+json; charset=utf-8"
     variables = {"query": "query ($n: Int!) { runs(first: $n) { nodes { id } } }", "variables": '{"n": 1}'}
-    assert (await graph.call("GET", "/graphql", params=variables))[0] == 200
-    status, headers, body = await graph.call(
+    assert (await shared_graph.call("GET", "/graphql", params=variables))[0] == 200
+    status, headers, body = await shared_graph.call(
         "GET", "/graphql", params={"query": 'mutation { startRun(workflow: "ask") { id } }'}
     )
     assert (status, json.loads(body)["reason"], headers["Allow"]) == (405, "METHOD", "GET, POST")
@@ -314,20 +329,22 @@ async def test_get_takes_queries_alone(graph: Served) -> None:
         "?query={a}&variables=[",
         "?query={a}&variables=[1]",
     ):
-        status, _, body = await graph.call("GET", "/graphql" + bad)
+        status, _, body = await shared_graph.call("GET", "/graphql" + bad)
         assert (status, json.loads(body)["reason"]) == (400, "MALFORMED"), bad
 
 
+@looking
 @pytest.mark.parametrize(
     "kind",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql", ""],
 )
-async def test_what_a_browser_sends_unasked_is_refused(graph: Served, kind: str) -> None:
+async def test_what_a_browser_sends_unasked_is_refused(shared_graph: Served, kind: str) -> None:
     body = b'{"query": "{ runs { nodes { id } } }"}'
-    status, _, told = await graph.call("POST", "/graphql", data=body, headers={"Content-Type": kind})
+    status, _, told = await shared_graph.call("POST", "/graphql", data=body, headers={"Content-Type": kind})
     assert (status, json.loads(told)["reason"]) == (415, "MEDIA_TYPE")
 
 
+@looking
 @pytest.mark.parametrize(
     "body",
     [
@@ -345,20 +362,24 @@ async def test_what_a_browser_sends_unasked_is_refused(graph: Served, kind: str)
         b'{"query": "\xff"}',
     ],
 )
-async def test_what_is_no_request_gets_the_envelope(graph: Served, body: bytes) -> None:
-    status, _, told = await graph.call("POST", "/graphql", data=body, headers={"Content-Type": "application/json"})
+async def test_what_is_no_request_gets_the_envelope(shared_graph: Served, body: bytes) -> None:
+    status, _, told = await shared_graph.call(
+        "POST", "/graphql", data=body, headers={"Content-Type": "application/json"}
+    )
     assert (status, json.loads(told)["reason"]) == (400, "MALFORMED")
     assert set(json.loads(told)) == {"error", "reason", "corr_id"}
 
 
-async def test_the_older_media_type_has_200_for_a_bad_query(graph: Served) -> None:
-    assert (await ask(graph, "{ nothing }", accept="application/json"))[0] == 200
-    assert (await ask(graph, "{ nothing }"))[0] == 400
+@looking
+async def test_the_older_media_type_has_200_for_a_bad_query(shared_graph: Served) -> None:
+    assert (await ask(shared_graph, "{ nothing }", accept="application/json"))[0] == 200
+    assert (await ask(shared_graph, "{ nothing }"))[0] == 400
 
 
-async def test_other_paths_and_methods(graph: Served) -> None:
-    assert (await graph.call("POST", "/graphql/x", json={"query": "{a}"}))[0] == 404
-    assert (await graph.call("PUT", "/graphql", json={"query": "{a}"}))[0] == 405
+@looking
+async def test_other_paths_and_methods(shared_graph: Served) -> None:
+    assert (await shared_graph.call("POST", "/graphql/x", json={"query": "{a}"}))[0] == 404
+    assert (await shared_graph.call("PUT", "/graphql", json={"query": "{a}"}))[0] == 405
 
 
 async def test_what_breaks_inside_says_nothing_of_it(graph: Served) -> None:

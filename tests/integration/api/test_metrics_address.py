@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import aiohttp
 import pytest
+from tests.integration.api.conftest import looking
 
 
+@looking
 @pytest.mark.parametrize(
     ("method", "path", "status", "part"),
     [
@@ -19,8 +21,8 @@ import pytest
         ("GET", "/webhooks/x", 404, "NOT_FOUND"),
     ],
 )
-async def test_what_it_answers(served, method: str, path: str, status: int, part: str) -> None:
-    async with aiohttp.ClientSession() as session, session.request(method, served.service.metrics_url + path) as answer:
+async def test_what_it_answers(shared, method: str, path: str, status: int, part: str) -> None:
+    async with aiohttp.ClientSession() as session, session.request(method, shared.service.metrics_url + path) as answer:
         assert answer.status == status
         assert part in await answer.text()
         assert answer.headers["X-Corr-ID"]

@@ -8,6 +8,7 @@ import json
 import aiohttp
 import pytest
 from multidict import CIMultiDict
+from tests.integration.api.conftest import looking
 
 from rco.client import Client
 from rco.errors import Forbidden, Refused
@@ -63,29 +64,32 @@ def envelope(body: bytes) -> dict[str, str]:
     return dict(told)
 
 
+@looking
 @pytest.mark.parametrize("token", [None, "wrong", "0" * 64, "x" * 600, "a b"])
-async def test_no_route_answers_without_a_known_token(served, token: str | None) -> None:
+async def test_no_route_answers_without_a_known_token(shared, token: str | None) -> None:
     for method, path in [*ROUTES, ("GET", "/v1/nothing"), ("DELETE", "/v1/runs")]:
         headers = {"Content-Type": "application/json"}
-        status, headers, body = await served.call(method, path, token=token, data=b"{}", headers=headers)
+        status, headers, body = await shared.call(method, path, token=token, data=b"{}", headers=headers)
         assert (status, envelope(body)["reason"]) == (401, "UNAUTH"), (method, path)
         assert headers["WWW-Authenticate"].startswith("Bearer")
         assert headers["X-Corr-ID"] == envelope(body)["corr_id"]
 
 
-async def test_other_schemes_and_two_headers_are_no_token(served) -> None:
-    token = served.admin._token
-    status, _, _ = await served.call("GET", "/v1/info", token=None, headers={"Authorization": f"Basic {token}"})
+@looking
+async def test_other_schemes_and_two_headers_are_no_token(shared) -> None:
+    token = shared.admin._token
+    status, _, _ = await shared.call("GET", "/v1/info", token=None, headers={"Authorization": f"Basic {token}"})
     assert status == 401
     both = [("Authorization", f"Bearer {token}"), ("Authorization", "Bearer other")]
     for headers in (CIMultiDict(both), CIMultiDict(reversed(both))):
-        async with aiohttp.ClientSession() as session, session.get(f"{served.url}/v1/info", headers=headers) as answer:
+        async with aiohttp.ClientSession() as session, session.get(f"{shared.url}/v1/info", headers=headers) as answer:
             assert answer.status == 401
 
 
+@looking
 @pytest.mark.parametrize(("method", "path"), WRITES)
-async def test_a_viewer_changes_nothing(served, method: str, path: str) -> None:
-    status, _, body = await served.call(method, path, token="viewer", json=body_of(path))
+async def test_a_viewer_changes_nothing(shared, method: str, path: str) -> None:
+    status, _, body = await shared.call(method, path, token="viewer", json=body_of(path))
     assert (status, envelope(body)["reason"]) == (403, "SCOPE_MISMATCH")
 
 
@@ -100,13 +104,15 @@ async def test_roles_reach_as_far_as_they_say(served) -> None:
                 pass
 
 
-async def test_a_caller_keeps_a_well_formed_correlation_id_only(served) -> None:
-    _, headers, _ = await served.call("GET", "/v1/info", headers={"X-Corr-ID": "my-own-id-1"})
+@looking
+async def test_a_caller_keeps_a_well_formed_correlation_id_only(shared) -> None:
+    _, headers, _ = await shared.call("GET", "/v1/info", headers={"X-Corr-ID": "my-own-id-1"})
     assert headers.getall("X-Corr-ID") == ["my-own-id-1"]
-    _, headers, _ = await served.call("GET", "/v1/info", headers={"X-Corr-ID": "no good;"})
+    _, headers, _ = await shared.call("GET", "/v1/info", headers={"X-Corr-ID": "no good;"})
     assert headers["X-Corr-ID"] != "no good;"
 
 
+@looking
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -121,15 +127,16 @@ async def test_a_caller_keeps_a_well_formed_correlation_id_only(served) -> None:
         (b'{"workflow": "\xff"}', "UTF-8"),
     ],
 )
-async def test_a_malformed_body_names_what_is_wrong(served, body: bytes, said: str) -> None:
+async def test_a_malformed_body_names_what_is_wrong(shared, body: bytes, said: str) -> None:
     headers = {"Content-Type": "application/json"}
-    status, _, answer = await served.call("POST", "/v1/runs", data=body, headers=headers)
+    status, _, answer = await shared.call("POST", "/v1/runs", data=body, headers=headers)
     told = envelope(answer)
     assert (status, told["reason"]) == (400, "MALFORMED"), told
     assert said in told["error"]
-    assert (await served.admin.runs()).items == []
+    assert (await shared.admin.runs()).items == []
 
 
+@looking
 @pytest.mark.parametrize(
     ("path", "said"),
     [
@@ -145,14 +152,15 @@ async def test_a_malformed_body_names_what_is_wrong(served, body: bytes, said: s
         ("/v1/audit/export?first=3&last=2", "last"),
     ],
 )
-async def test_a_malformed_query_names_the_field(served, path: str, said: str) -> None:
-    status, _, answer = await served.call("GET", path)
+async def test_a_malformed_query_names_the_field(shared, path: str, said: str) -> None:
+    status, _, answer = await shared.call("GET", path)
     told = envelope(answer)
     assert (status, told["reason"]) == (400, "MALFORMED"), told
     assert told["error"].startswith(f"{said}:")
 
 
-async def test_limits_methods_and_media_types(served) -> None:
+@looking
+async def test_limits_methods_and_media_types(shared) -> None:
     json_type = {"Content-Type": "application/json"}
     large = b'{"workflow": "greet", "input": "' + b"x" * (1 << 20) + b'"}'
     for method, path, data, headers, expected in (
@@ -168,7 +176,7 @@ async def test_limits_methods_and_media_types(served) -> None:
         ("GET", "/v1/nothing", None, {}, (404, "NOT_FOUND")),
         ("GET", "/v1", None, {}, (404, "NOT_FOUND")),
     ):
-        status, _, answer = await served.call(method, path, data=data, headers=headers)
+        status, _, answer = await shared.call(method, path, data=data, headers=headers)
         assert (status, envelope(answer)["reason"]) == expected
 
 

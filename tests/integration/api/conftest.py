@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from rco.app import Service, build
 from rco.client import Client
@@ -69,6 +70,16 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         yield served
 
 
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """One service for all tests of a file that only look, or ask for what is refused. They are marked ``looking``."""
+    async with serving(tmp_path_factory.mktemp("shared")) as served:
+        yield served
+
+
+looking = pytest.mark.asyncio(loop_scope="module")
+
+
 @asynccontextmanager
 async def serving(tmp_path: Path, **more: Any) -> AsyncIterator[Served]:
     """A service in ``tmp_path`` with ``more`` settings."""
@@ -101,7 +112,8 @@ async def serving(tmp_path: Path, **more: Any) -> AsyncIterator[Served]:
             Client(service.url, tokens["admin"]) as admin,
             Client(service.url, tokens["operator"]) as operator,
             Client(service.url, tokens["viewer"]) as viewer,
-            aiohttp.ClientSession() as session,
+            # Less than the service keeps them: a connection that it closes just then cannot carry a request.
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=1)) as session,
         ):
 
             async def call(method: str, path: str, *, token: str | None = "admin", **more: Any) -> tuple[int, Any, Any]:
