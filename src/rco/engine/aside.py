@@ -38,14 +38,17 @@ async def append_aside(
     """Append ``record`` as number ``seq``, with what ``add`` puts into the same transaction; returns when it is
     durable. The run must be out of memory and have ``seq`` records, and nothing awaited since that was seen.
 
-    ``committed`` is called in the commit's own turn, when the ghost has left memory. Raises what lost the transaction.
+    ``committed`` is called in the commit's own turn, when the ghost has left memory. Raises what lost the transaction,
+    or what ended the writer; in neither case the ghost stays in memory.
     """
-    owner.live[ghost.run_id] = ghost
-    done: asyncio.Future[Any] = owner.loop.create_future()
+    # Before the ghost stands in memory: where nothing can be written now, nobody would ever take it out again, and the
+    # run would neither begin nor go on.
     changes = owner.writer.changes(ghost.shard)
     draft = Draft(ghost.run_id, seq, ghost.namespace)
     draft.records = 1
     draft.parts.append(encode_record(record))
+    done: asyncio.Future[Any] = owner.loop.create_future()
+    owner.live[ghost.run_id] = ghost
     changes.drafts.append(draft)
     add(changes)
 

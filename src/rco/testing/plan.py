@@ -251,9 +251,7 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         drawn = msgspec.structs.replace(drawn, retention=None, erasure=False, lanes=1)
     if Random(f"limited {seed}").random() >= LIMITED:  # noqa: S311 - likewise
         drawn = msgspec.structs.replace(drawn, limit_rate=None, limit_concurrency=64, limit_budget=1_000)
-    # A run that is moved while it waits in a queue may not begin: known, and not in these worlds until it is mended.
-    versions = drawn.versions and drawn.queue is None
     # One that is moved forth and back may be moved by a request older than both, where reading takes long: known
     # likewise, so slow payloads and moves are not in one world. And the object store of these worlds encrypts nothing.
-    over_bytes = 0 if versions or drawn.erasure else drawn.payload_over_bytes
-    return msgspec.structs.replace(drawn, versions=versions, payload_over_bytes=over_bytes)
+    over_bytes = 0 if drawn.versions or drawn.erasure else drawn.payload_over_bytes
+    return msgspec.structs.replace(drawn, payload_over_bytes=over_bytes)
