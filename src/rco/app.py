@@ -39,6 +39,7 @@ from rco.operations.namespaces import declare_namespaces
 from rco.operations.observe import observe, observe_history
 from rco.operations.observe_queues import observe_queues
 from rco.operations.observe_schedules import observe_schedules
+from rco.operations.observe_versions import VersionWatch
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted
 from rco.operations.reconfigured import Altered, Reconfigured
@@ -190,6 +191,10 @@ class Service:
         self._stops.append(self._spaces.stop)
         self._desk.retention.begin(self._desk)
         self._stops.append(self._desk.retention.stop)
+        if self._versions.pool:
+            watch = VersionWatch()
+            watch.begin(self._desk)
+            self._stops.append(watch.stop)
         await engine.start()
         if self._desk.payload_gc is not None:
             self._desk.payload_gc.begin(self._desk)

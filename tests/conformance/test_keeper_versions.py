@@ -7,7 +7,7 @@ from rco.store.contract.changes import Ended, Moved
 from rco.store.contract.reader import RunFilter
 from rco.store.contract.versions import OpenRuns
 
-POOL = frozenset(("@v1",))
+POOL = {"@v1": None}
 
 
 async def _opened(keeper, desk, **more) -> bytes:
@@ -47,7 +47,7 @@ async def test_runs_of_versions_outside_of_the_pool_are_left_out(keeper, desk):
     found = await keeper.reader.open_runs(Mode.HOT, None, 10, None, POOL)
     assert [row.run_id for row in found] == sorted((mine, free))
     assert len(await keeper.reader.open_runs(Mode.HOT, None, 10)) == 3
-    assert [row.run_id for row in await keeper.reader.open_runs(Mode.HOT, None, 10, None, frozenset())] == [free]
+    assert [row.run_id for row in await keeper.reader.open_runs(Mode.HOT, None, 10, None, {})] == [free]
 
 
 async def test_due_timers_of_other_versions_do_not_stand_in_the_way(keeper, desk):

@@ -51,7 +51,9 @@ from rco.scheduler import scheduler as looking
 from rco.scheduler.commit import Commit
 from rco.scheduler.scheduler import Scheduler
 from rco.scheduler.ticks import Ticks
+from rco.store.contract.changes import Changes
 from rco.store.contract.retaining import Removed
+from rco.store.pools import Pools
 from rco.testing import retaining, table_attributes, tables
 from rco.testing.database import ModelDatabase
 from rco.testing.plan import draw
@@ -491,6 +493,36 @@ def forget_the_levels(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Line, "key", upside_down)
 
 
+def write_under_any_lease(patch: pytest.MonkeyPatch) -> None:
+    """Nobody says in which pool a run is that is written to."""
+
+    class Forgetful(dict[bytes, int]):
+        def __setitem__(self, run_id: bytes, shard: int) -> None:
+            del run_id, shard
+
+    genuine = Changes.__init__
+
+    def empty(self: Changes) -> None:
+        genuine(self)
+        self.homes = Forgetful()
+
+    patch.setattr(Changes, "__init__", empty)
+
+
+def tell_nobody_whose_it_is(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tables.Transaction, "_hand_over", lambda _: None)
+
+
+def drive_what_is_in_the_keeping(patch: pytest.MonkeyPatch) -> None:
+    """A node drives what it owns, by the code that it has."""
+    patch.setattr(Programs, "has", lambda *_: True)
+    find = Programs.find
+    patch.setattr(Programs, "find", lambda self, name, version="": find(self, name, version) or find(self, name))
+    among = Pools.among
+    patch.setattr(Pools, "among", lambda self, shards, _: among(self, shards, None))
+
+
+APART = {"nodes": 3, "versions": True, "pools": (("v1",), ("v1", "v2"), ("v2",)), "move": 1.0}
 CROWDED = {"queue": Queue(concurrency=1), "runs": 40, "start_within_s": 2.0}
 NARROW = {"queue": Queue(concurrency=3, per_key_concurrency=1), "runs": 40, "start_within_s": 2.0}
 
@@ -707,6 +739,9 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (move_what_was_tried_before, "versions", {"versions": True, "move": 1.0, "read_s": (0.05, 0.5)}),
     (drive_by_the_current_code, "versions", {"versions": True, "nodes": 1, "crashes": 4}),
     (move_the_row_alone, "versions", {"versions": True, "move": 1.0}),
+    (write_under_any_lease, "places", APART),
+    (tell_nobody_whose_it_is, "live", APART),
+    (drive_what_is_in_the_keeping, "places", {**APART, "pools": (("v1",), ("v1",), ("v2",)), "crashes": 4}),
     (tick_without_revision, "ticks", {"nodes": 3, "schedules": 3}),
     (advance_without_the_start, "ticks", {"schedules": 3}),
     (forget_the_fresh_shards, "ticks", {"nodes": 3, "schedules": 3}),

@@ -23,11 +23,11 @@ class Ghost(Live):
     __slots__ = ()
 
 
-def ghost_of(row: RunRow) -> Ghost:
+def ghost_of(owner: Owner, row: RunRow) -> Ghost:
     """Made, and not yet in memory."""
-    ghost = Ghost(
-        row.run_id, Machine(row.run_id), {"workflow": row.workflow, "namespace": row.namespace}, row.opened_us
-    )
+    start = {"workflow": row.workflow, "namespace": row.namespace, "version": row.version}
+    ghost = Ghost(row.run_id, Machine(row.run_id), start, row.opened_us)
+    owner.housed(ghost)
     ghost.ending = True
     return ghost
 
@@ -43,7 +43,7 @@ async def append_aside(
     """
     # Before the ghost stands in memory: where nothing can be written now, nobody would ever take it out again, and the
     # run would neither begin nor go on.
-    changes = owner.writer.changes(ghost.shard)
+    changes = owner.changes(ghost.run_id, ghost.shard)
     draft = Draft(ghost.run_id, seq, ghost.namespace)
     draft.records = 1
     draft.parts.append(encode_record(record))

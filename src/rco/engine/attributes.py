@@ -38,7 +38,8 @@ class Attributes:
     def arm(self, live: Live, op: SetAttribute) -> None:
         owner = self._owner
         owner.append(live, Record(Kind.ATTRIBUTE, op.key, owner.clock.now_us(), op.fp, _body(op.attribute)))
-        owner.writer.changes(live.shard).attributes.append(AttributeChange(live.run_id, live.namespace, op.attribute))
+        change = AttributeChange(live.run_id, live.namespace, op.attribute)
+        owner.changes(live.run_id, live.shard).attributes.append(change)
 
     def drop(self, live: Live, op: Any) -> None:
         """Nothing can be pending."""

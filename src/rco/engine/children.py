@@ -20,6 +20,7 @@ from rco.model.journal import Kind, Record, encode_body
 from rco.model.message import Message
 from rco.model.payload import as_value
 from rco.model.run import Mode, Outcome, RunRow
+from rco.model.version import is_pin
 
 __all__ = ["Children", "Inherit", "as_it_is"]
 
@@ -52,10 +53,10 @@ class Children:
         now = owner.clock.now_us()
         # What a parent hands over fits the code it was written with, so a child begins with its parent's version.
         program = self._programs.find(op.workflow, live.version) or self._programs.find(op.workflow)
-        run_id = owner.ids.uuid7(live.shard)
+        run_id = owner.ids.uuid7(live.run_id[15])
         start = {
             "workflow": op.workflow,
-            "version": program.version if program is not None else "",
+            "version": program.version if program is not None else live.version if is_pin(live.version) else "",
             "input": op.input,
             "actor": f"run:{id_text(live.run_id)}",
             "corr_id": live.corr_id,
@@ -76,8 +77,8 @@ class Children:
                 packed = encode_body(first, {**start, "input": as_value(op.kept.reference)})
                 owner.use(live.shard, run_id, op.kept.reference)
         machine = Machine(run_id)
-        child = Live(run_id, machine, start, now)
-        changes = owner.writer.changes(live.shard)
+        child = owner.housed(Live(run_id, machine, start, now))
+        changes = owner.changes(live.run_id, live.shard)
         changes.opened.append(
             RunRow(
                 run_id=run_id,
@@ -101,6 +102,10 @@ class Children:
             )
         )
         owner.append(live, Record(Kind.CHILD, op.key, now, op.fp, [run_id, op.workflow]))
+        if not owner.ownership.owns(child.shard):
+            # Of another version than its parent, as that has no such workflow: the keeper hands it to its owner.
+            changes.opened_segments.append((run_id, len(packed).to_bytes(4, "big") + packed))
+            return
         owner.opened(child)
         owner.append(child, first, packed)
         if program is None:
@@ -125,7 +130,7 @@ class Children:
         now = owner.clock.now_us()
         body = _pack({"reason": "its parent let it go", "actor": f"run:{id_text(live.run_id)}"})
         message = Message(op.run_id, f"drop:{op.key}", "cancel", "cancel", body, now, live.namespace)
-        owner.writer.changes(live.shard).messages.append(message)
+        owner.changes(live.run_id, live.shard).messages.append(message)
 
     def _tell_parent(self, live: Live, outcome: Outcome, value: Any) -> None:
         if live.parent is None:
@@ -147,7 +152,7 @@ class Children:
                 owner.let_go(parent)
                 owner.loop.call_soon(self._drive, parent)
                 return
-        owner.writer.changes(live.shard).messages.append(
+        owner.changes(live.run_id, live.shard).messages.append(
             Message(
                 live.parent,
                 message_id,

@@ -162,7 +162,7 @@ class Effects:
             return
         self.ok += 1
         if decisions:
-            owner.writer.changes(live.shard).decisions.extend(decisions)
+            owner.changes(live.run_id, live.shard).decisions.extend(decisions)
         owner.append(live, Record(Kind.STEP_END, op.key, owner.clock.now_us(), op.fp, [1, answer, op.tried + 1]))
         owner.drive(live)
 
@@ -183,7 +183,7 @@ class Effects:
         live.tasks.pop(op.key, None)
         self.ok += 1
         if decisions:
-            owner.writer.changes(live.shard).decisions.extend(decisions)
+            owner.changes(live.run_id, live.shard).decisions.extend(decisions)
         record = Record(Kind.STEP_END, op.key, owner.clock.now_us(), op.fp, [1, answer, op.tried + 1])
         stored = None
         if kept.reference is not None:
@@ -195,7 +195,7 @@ class Effects:
     def _end(self, live: Live, op: Effect[Any], body: list[Any], decisions: tuple[Decision, ...]) -> None:
         owner = self._owner
         if decisions:
-            owner.writer.changes(live.shard).decisions.extend(decisions)
+            owner.changes(live.run_id, live.shard).decisions.extend(decisions)
         owner.append(live, Record(Kind.STEP_END, op.key, owner.clock.now_us(), op.fp, body))
         owner.drive(live)
 
@@ -206,7 +206,7 @@ class Effects:
             return
         live.tasks.pop(op.key, None)
         if problem.ambiguous and op.repeat is Repeat.NEVER:
-            owner.writer.changes(live.shard).decisions.extend(problem.decisions)
+            owner.changes(live.run_id, live.shard).decisions.extend(problem.decisions)
             self._in_doubt(live, op, problem.message)
             return
         if problem.waits:
@@ -235,7 +235,7 @@ class Effects:
         delay_s = max(op.policy.backoff.delay_s(max(1, tried), self._random), problem.retry_after_s or 0.0)
         due_us = now + int(delay_s * MICROS)
         self.retried += 1
-        changes = owner.writer.changes(live.shard)
+        changes = owner.changes(live.run_id, live.shard)
         changes.decisions.extend(problem.decisions)
         changes.decisions.append(
             Decision(
@@ -292,7 +292,7 @@ class Effects:
         owner = self._owner
         now = owner.clock.now_us()
         self.doubted += 1
-        changes = owner.writer.changes(live.shard)
+        changes = owner.changes(live.run_id, live.shard)
         detail = canonical_json({"cause": "in doubt", "step": op.key, "name": op.name, "message": why})
         changes.moved.append(Moved(live.run_id, Mode.IN_DOUBT, None, detail, live.namespace))
         changes.decisions.append(
@@ -322,7 +322,7 @@ class Effects:
         )
         others = any(isinstance(other, Effect) and other.doubt for other in live.machine.pending.values())
         if not others:
-            owner.writer.changes(live.shard).moved.append(Moved(live.run_id, Mode.HOT))
+            owner.changes(live.run_id, live.shard).moved.append(Moved(live.run_id, Mode.HOT))
         if verdict == "done":
             self._end(live, op, [1, value, op.tried + 1], ())
         elif verdict == "failed":

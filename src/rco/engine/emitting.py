@@ -69,7 +69,7 @@ class Emitting:
                 self.referring.first(live, op, event.data, json=True)
                 return
             reference = op.kept.reference
-        changes = owner.writer.changes(live.shard)
+        changes = owner.changes(live.run_id, live.shard)
         if reference is not None:
             kept = msgspec.structs.replace(event, data=reference.encoded())
             changes.payloads.append(use_by_event(reference, event))
@@ -95,7 +95,7 @@ class Emitting:
         owner.append(live, Record(Kind.EMIT, op.key, now, op.fp, [event.id, event.type, event.subject]))
 
     def _open(self, live: Live, opening: Opening, one: Ask) -> None:
-        changes = self._owner.writer.changes(live.shard)
+        changes = self._owner.changes(live.run_id, live.shard)
         changes.payloads.extend(opening.payloads)
         if one.keyed:
             # Whether the key is free is known only in the transaction, so this part of it is conditional.

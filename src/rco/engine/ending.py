@@ -18,7 +18,8 @@ from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, decode_segment
 from rco.model.message import Message
-from rco.model.run import Mode, Outcome, RunRow, shard_of
+from rco.model.run import Mode, Outcome, RunRow
+from rco.model.version import is_pin
 from rco.payloads.fetching import unfetched
 from rco.store.contract.changes import Changes, Ended
 from rco.store.contract.queues import ItemChange, ItemDone
@@ -61,11 +62,11 @@ class Ending:
                     raise NotFound(f"no run {id_text(run_id)}.", cure="See `rco run list`.")
                 if row.mode is Mode.CLOSED and row.outcome is not None:
                     return Finished(row.outcome, _value(row.detail))
-            if self._owner.ownership.owns(shard_of(run_id)):
+            if self._owner.ownership.covers(run_id):
                 return await self._within(future, timeout_s)
             try:
                 async with asyncio.timeout(timeout_s):
-                    return await self._watch(run_id)
+                    return await self._watch(run_id, future)
             except TimeoutError:
                 return None
         finally:
@@ -85,14 +86,16 @@ class Ending:
         finally:
             handle.cancel()
 
-    async def _watch(self, run_id: bytes) -> Finished:
-        """Another node closes this run: look for it, ever less often."""
+    async def _watch(self, run_id: bytes, future: asyncio.Future[Finished | None]) -> Finished:
+        """Another node closes this run, or may by then: look for it, ever less often."""
         pause_s = 0.02
         while True:
             row = await self._reader.run(run_id)
             if row is not None and row.mode is Mode.CLOSED and row.outcome is not None:
                 return Finished(row.outcome, _value(row.detail))
-            await asyncio.sleep(pause_s)
+            await asyncio.wait((future,), timeout=pause_s)
+            if future.done() and (finished := future.result()) is not None:
+                return finished
             pause_s = min(pause_s * 1.5, 1.0)
 
     async def terminate(
@@ -106,7 +109,7 @@ class Ending:
         error = {"kind": outcome.value.capitalize(), "code": outcome.value, "message": reason}
         if decision.actor:
             error["actor"] = decision.actor
-        ghost = ghost_of(row)
+        ghost = ghost_of(owner, row)
         ghost.parent, ghost.parent_key, ghost.queue = parent, parent_key, queue
 
         def add(changes: Changes) -> None:
@@ -171,15 +174,21 @@ class Ending:
                     )
                 owner.evict(live)
                 return live.seq, live.parent, live.parent_key, live.queue
-            tenure = owner.tenure(shard_of(row.run_id))
+            shard = owner.home(row)
+            tenure = owner.tenure(shard)
             with owner.departures() as gone:
+                if is_pin(row.version):
+                    # Moved since the row was read, it may be another node's.
+                    found = await self._reader.run(row.run_id)
+                    if found is None or found.version != row.version or not owner.ownership.owns(shard):
+                        raise Conflict(f"run {id_text(row.run_id)} was just moved.", cure="Look at it again.")
                 try:
                     segments = await self._bare.journal(row.run_id)
                 except (PayloadErased, PayloadLocked) as unreadable:
                     # Nobody can read it any more; how far it came is known, and that is enough to end it.
                     item = await self._reader.queue_item(row.run_id)
                     return unreadable.records, row.parent, "", None if item is None else item.queue
-            if row.run_id in gone or row.run_id in owner.live or owner.tenure(shard_of(row.run_id)) != tenure:
+            if row.run_id in gone or row.run_id in owner.live or owner.tenure(shard) != tenure:
                 continue
             records = [record for segment in segments for record in decode_segment(segment.data)]
             if records and records[-1].kind == Kind.CLOSE:

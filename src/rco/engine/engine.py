@@ -39,7 +39,7 @@ from rco.kit.ids import Ids, id_text
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision
 from rco.model.payload import Reference
-from rco.model.run import Mode, RunRow, shard_of
+from rco.model.run import Mode, RunRow
 from rco.store.contract.changes import Admission, Admitted
 from rco.store.contract.ownership import Ownership, Shards, SoleOwner
 from rco.store.contract.reader import Reader
@@ -271,7 +271,7 @@ class Engine:
             payloads=opening.payloads,
         )
         admitted = await self.submit(
-            shard_of(opening.row.run_id), admission, lambda outcome: self._begin_if(outcome, opening)
+            self._owner.home(opening.row), admission, lambda outcome: self._begin_if(outcome, opening)
         )
         if admitted.status == "accepted":
             return Started(opening.row.run_id, True)
@@ -308,7 +308,7 @@ class Engine:
     async def terminate(self, row: RunRow, reason: str, decision: Decision) -> None:
         """Close the run without running any of its code, for what can no longer be helped: no compensation runs. A run
         of another node is closed by that node, soon after this returns."""
-        if self._owner.ownership.owns(shard_of(row.run_id)):
+        if self._owner.owns(row):
             await self._ending.terminate(row, reason, decision)
             return
         await self._sending.terminate(row, reason, decision)

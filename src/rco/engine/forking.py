@@ -26,7 +26,7 @@ from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, decode_segment, encode_record
 from rco.model.payload import Reference, holds_reference, references
 from rco.model.queue import Place
-from rco.model.run import Mode, RunRow, fork_prefix, shard_of
+from rco.model.run import Mode, RunRow, fork_prefix
 from rco.store.contract.changes import Admission, Admitted, StartKey
 from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.store.contract.reader import Reader
@@ -113,8 +113,8 @@ class Forking:
         copied = await self.copied(row, ask)
         step, kept = copied.step, copied.kept
         now = self._owner.clock.now_us()
-        run_id = self._owner.new_run_id()
         segments, start = self._records(row, ask, step, kept)
+        run_id = self._owner.new_run_id(start["version"])
         if start.get("grant") is not None:
             start["grant"] = self._inherit(start["grant"], row.run_id, run_id)
         written, payloads = self._written(copied, segments, row, ask)
@@ -145,7 +145,7 @@ class Forking:
             payloads=[PayloadUse(one.name, UserKind.RUN, run_id) for one in payloads],
             accepted=self._decisions(row, fork, ask, step, len(kept)),
         )
-        admitted = await self._submit(shard_of(run_id), admission, lambda outcome: self._begin(outcome, fork))
+        admitted = await self._submit(self._owner.home(fork), admission, lambda outcome: self._begin(outcome, fork))
         if admitted.status == "accepted":
             return Started(run_id, True)
         if admitted.status == "duplicate":

@@ -54,6 +54,7 @@ class Live:
     def __init__(self, run_id: bytes, machine: Machine, start: dict[str, Any], at_us: int) -> None:
         self.run_id = run_id
         self.shard = shard_of(run_id)
+        """Where it is owned. Of a run in a pool another, see ``Owner.housed``."""
         self.machine = machine
         self.workflow: str = start["workflow"]
         self.version: str = start.get("version") or ""

@@ -20,7 +20,7 @@ from rco.engine.waiting import Waits
 from rco.errors import CodeChanged, EvidenceBroken, ObjectsAway, PayloadErased, PayloadLocked, StoreError
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record, decode_segment
-from rco.model.message import Message
+from rco.model.message import HANDED, Message
 from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import Moved
 from rco.store.contract.ownership import Shards
@@ -131,7 +131,7 @@ class Loading:
     def wake(self, run_id: bytes) -> None:
         """See to it that the run is in memory and has read its messages. May be called at any time, for any run; one
         of another node's shards is left to that node."""
-        if not self._owner.ownership.owns(shard_of(run_id)):
+        if not self._owner.ownership.touches(run_id):
             return
         if not run_id[0]:
             # No run's identity begins with a zero: their time is in front.
@@ -163,7 +163,7 @@ class Loading:
                         "Loading a run",
                         partial(self._read_unless_away, run_id, gone),
                         passing=StoreError,
-                        wanted=lambda: self._owner.ownership.owns(shard_of(run_id)),
+                        wanted=lambda: self._owner.ownership.touches(run_id),
                     )
                     if read is False:
                         # It was in memory meanwhile and left it: what was read is old.
@@ -182,18 +182,23 @@ class Loading:
 
     async def _read(self, run_id: bytes, gone: set[bytes]) -> bool:
         """Whether nothing is left to be read of the run."""
+        left = self._owner.leavings
         messages = await self._reader.messages(run_id)
         moves = [message for message in messages if message.kind == MOVE]
-        if moves:
-            await self.on_move(run_id, moves[0])
-            # There may be more in the inbox, and the run may go on by other code now.
-            self._again.add(run_id)
-            return True
         ends = [message for message in messages if message.kind == "terminate"]
         live = self._owner.live.get(run_id)
-        if live is None or ends:
+        if live is None or moves or ends:
             row = await self._reader.run(run_id)
-            if row is None or row.mode is Mode.CLOSED:
+            # Of a shard that others own nothing is done; who does own it hears of the same.
+            if row is None or row.mode is Mode.CLOSED or not self._owner.owns(row):
+                return True
+            if self._owner.leavings != left:
+                # Its shard may have been another's meanwhile, who may have moved it to yet another.
+                return False
+            if moves:
+                await self.on_move(run_id, moves[0])
+                # There may be more in the inbox, and the run may go on by other code now.
+                self._again.add(run_id)
                 return True
             if ends:
                 await self.on_terminate(row, ends[0])
@@ -201,8 +206,10 @@ class Loading:
             resume = begin = None
             heard: set[str] = set()
             if row.mode is Mode.PAUSED or row.mode is Mode.QUEUED:
-                if run_id in gone:
+                if run_id in gone or run_id in self._owner.live:
+                    # Just being moved or ended, perhaps: what is said of it goes into the commit after that.
                     return False
+                self._handed(row, messages)
                 what, said = self._queueing.read(row, messages)
                 if what == "stay":
                     return True
@@ -238,6 +245,11 @@ class Loading:
         self._inbox_read(live)
         return not messages or run_id not in gone
 
+    def _handed(self, row: RunRow, messages: list[Message]) -> None:
+        """It was handed over, and needs not be loaded for that."""
+        if any(message.kind == HANDED for message in messages):
+            self._owner.changes(row.run_id, self._owner.home(row)).taken.append((row.run_id, HANDED))
+
     async def _resumed(self, row: RunRow, messages: list[Message]) -> Message | None:
         """The message that says that a paused run goes on. Those before it that say to pause it say nothing new, nor
         does one that was heard before: a request may come twice."""
@@ -272,7 +284,7 @@ class Loading:
         """``gone`` takes up who leaves memory since ``row`` was read: of those, row and journal may be old, and going
         on from them would do again what was done since. ``None`` for them, for the blocked, and for those whose version
         is not on this node: they wait, untouched."""
-        owner, shard = self._owner, shard_of(row.run_id)
+        owner, shard = self._owner, self._owner.home(row)
         if not self._programs.has(row.version):
             return None
         tenure = owner.tenure(shard)
@@ -307,6 +319,7 @@ class Loading:
             self._block(row, {"cause": type(problem).__name__, "message": str(problem)})
             return None
         live.read = False
+        owner.housed(live)
         owner.live[row.run_id] = live
         if begun is None:
             self.replayed += 1
@@ -314,9 +327,9 @@ class Loading:
             if resume is not None or is_paused(records):
                 self._pausing.resume(live, resume)
             elif row.mode is not Mode.HOT and row.mode is not Mode.IN_DOUBT:
-                owner.writer.changes(live.shard).moved.append(Moved(row.run_id, Mode.HOT))
+                owner.changes(live.run_id, live.shard).moved.append(Moved(row.run_id, Mode.HOT))
             if begun is not None:
-                owner.writer.changes(live.shard).taken.append((row.run_id, BEGIN))
+                owner.changes(live.run_id, live.shard).taken.append((row.run_id, BEGIN))
                 live.taken.add(BEGIN)
                 owner.append(live, begun)
                 for listener in owner.on_opened:
@@ -331,16 +344,19 @@ class Loading:
     def _block(self, row: RunRow, detail: dict[str, Any]) -> None:
         self.blocked += 1
         start = {"workflow": row.workflow, "namespace": row.namespace, "corr_id": row.corr_id, "parent": row.parent}
-        self._owner.block(Live(row.run_id, Machine(row.run_id), start, row.opened_us), detail)
+        start["version"] = row.version
+        live = self._owner.housed(Live(row.run_id, Machine(row.run_id), start, row.opened_us))
+        self._owner.block(live, detail)
 
     async def recover(self, shards: Shards | None = None) -> int:
         """Load every open run of ``shards`` (``None``: all) that is not parked. Returns how many came back."""
         count = 0
+        among = self._owner.ownership.among(shards, self._programs.pool)
         with self._owner.departures() as gone:
             for mode in (Mode.HOT, Mode.IN_DOUBT, Mode.BLOCKED):
                 after: bytes | None = None
                 while True:
-                    rows = await self._reader.open_runs(mode, after, PAGE, shards, self._programs.pool)
+                    rows = await self._reader.open_runs(mode, after, PAGE, *among)
                     if not rows:
                         break
                     after = rows[-1].run_id
@@ -382,11 +398,7 @@ class Loading:
                     after = rows[-1].run_id
                     for row in rows:
                         there = row.run_id in self._owner.live or row.run_id in gone
-                        if (
-                            row.namespace == namespace
-                            and not there
-                            and self._owner.ownership.owns(shard_of(row.run_id))
-                        ):
+                        if row.namespace == namespace and not there and self._owner.owns(row):
                             self._block(row, detail)
                             count += 1
         return count

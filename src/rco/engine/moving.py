@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from rco.engine.aside import append_aside, ghost_of
+from rco.engine.aside import Ghost, append_aside, ghost_of
 from rco.engine.loading import MOVE
 from rco.engine.owner import Owner
 from rco.engine.program import Programs
@@ -23,7 +23,7 @@ from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, decode_segment
 from rco.model.message import Message
-from rco.model.run import Mode, RunRow, shard_of
+from rco.model.run import Mode, RunRow
 from rco.model.version import named
 from rco.store.contract.changes import Changes
 from rco.store.contract.reader import Reader, Segment
@@ -95,7 +95,7 @@ class Moving:
             if not fit.fits:
                 return Tried(status="misfit", why=fit.why, diff=fit.diff)
             request = _Request(row.version, ask.to, seq, ask.actor, ask.move, ask.corr_id)
-            if self._owner.ownership.owns(shard_of(row.run_id)):
+            if self._owner.owns(row):
                 tried = await self._write(row, request)
             else:
                 tried = await self._asked(row, request, within_s)
@@ -108,7 +108,7 @@ class Moving:
     # -- by the run's owner ----------------------------------------------------------------------------------------
 
     async def _write(self, row: RunRow, request: _Request, message_id: str = "") -> Tried:
-        owner, shard = self._owner, shard_of(row.run_id)
+        owner, shard = self._owner, self._owner.home(row)
         while True:
             live = owner.live.get(row.run_id)
             if live is not None:
@@ -151,7 +151,7 @@ class Moving:
             if loaded:
                 self._wake(row.run_id)
 
-        ghost = ghost_of(row)
+        ghost = ghost_of(owner, row)
         ghost.version = request.to
         await append_aside(owner, ghost, request.seq, Record(Kind.VERSION, "", now, b"", body), add, committed)
         return Tried(status="moved")
@@ -180,12 +180,18 @@ class Moving:
     async def heard(self, run_id: bytes, message: Message) -> None:
         """A message to move a run of ours. It is taken whatever comes of it; who asked sees that, and asks again."""
         request = msgspec.msgpack.decode(message.body, type=_Request)
-        row = await self._reader.run(run_id)
-        if row is None or row.mode is Mode.CLOSED:
+        owner = self._owner
+        with owner.departures() as gone:
+            row = await self._reader.run(run_id)
+            if row is None or row.mode is Mode.CLOSED or not owner.owns(row):
+                return
+            tried = await self._write(row, request, message.message_id)
+            row = None if tried.status == "moved" else await self._reader.run(run_id)
+        if run_id in gone or isinstance(owner.live.get(run_id), Ghost):
+            # Somebody is moving it, or has moved it since that was read: it may be another node's. The message stays.
             return
-        tried = await self._write(row, request, message.message_id)
-        if tried.status != "moved" and self._owner.ownership.owns(shard_of(run_id)):
-            self._owner.writer.changes(shard_of(run_id)).taken.append((run_id, message.message_id))
+        if row is not None and owner.owns(row):
+            owner.changes(run_id, owner.home(row)).taken.append((run_id, message.message_id))
 
 
 def _count(segments: list[Segment]) -> int:

@@ -20,7 +20,7 @@ from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, encode_record
 from rco.model.payload import Reference, as_value
-from rco.model.run import Mode, RunRow, shard_of
+from rco.model.run import Mode, RunRow
 from rco.store.contract.changes import StartKey
 from rco.store.contract.payloads import PayloadUse, UserKind
 
@@ -91,7 +91,7 @@ class Openings:
     ) -> Opening:
         """What opening this run writes. ``reference``: where its input, of an event the data, is kept.
 
-        ``run_id``: an identity that was promised, of a shard owned here; else a new one. ``claimed``: the caller's own
+        ``run_id``: an identity that was promised; else a new one, of a shard owned here. ``claimed``: the caller's own
         claim already makes the start unique, so no start key is written. Raises ``NotFound`` for an unknown workflow
         and ``Misuse`` for an input that has no plain form or is too large.
         """
@@ -100,7 +100,7 @@ class Openings:
             self.refusing(ask.namespace)
         program = self._programs.get(ask.workflow)
         now = owner.clock.now_us()
-        run_id = run_id or owner.new_run_id()
+        run_id = run_id or owner.new_run_id(program.version)
         start = {
             "workflow": ask.workflow,
             "version": program.version,
@@ -164,7 +164,7 @@ class Openings:
             event=ask.event_id,
             corr_id=ask.corr_id,
         )
-        tenure, coming = owner.tenure(shard_of(run_id)), owner.expect(run_id)
+        tenure, coming = owner.tenure(owner.home(row)), owner.expect(run_id)
         return Opening(row, segment, start, decision, start_key, tenure, coming, payloads)
 
     def begin(self, opening: Opening) -> None:
@@ -182,7 +182,7 @@ class Openings:
         if row.place is not None:
             self._queueing.waiting(row.run_id, row.place, row.opened_us)
             return
-        shard = shard_of(row.run_id)
+        shard = owner.home(row)
         if not owner.ownership.owns(shard):
             return
         if owner.tenure(shard) != opening.tenure:
@@ -193,7 +193,7 @@ class Openings:
             return
         program = self._programs.find(row.workflow, row.version)
         machine = Machine(row.run_id)
-        live = Live(row.run_id, machine, opening.start, row.opened_us)
+        live = owner.housed(Live(row.run_id, machine, opening.start, row.opened_us))
         live.seq = live.committed = 1
         owner.opened(live)
         if program is None:

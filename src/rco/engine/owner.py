@@ -28,7 +28,7 @@ from rco.kit.ids import Ids, id_text
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record, encode_body
 from rco.model.payload import BY_REFERENCE, Reference, as_value
-from rco.model.run import Mode, Outcome
+from rco.model.run import SHARDS, Mode, Outcome, RunRow
 from rco.store.contract.changes import Changes, Draft, Ended, Moved
 from rco.store.contract.ownership import Ownership, Shards
 from rco.store.contract.payloads import PayloadUse, UserKind
@@ -100,17 +100,33 @@ class Owner:
         self._draining = False
         self._left: dict[int, int] = {}
         self._coming: WeakValueDictionary[bytes, Coming] = WeakValueDictionary()
+        self.leavings = 0
+        """How often shards have left this node, any of them."""
         ownership.on_leaving(self._leave)
         ownership.on_renewed(self._renewed)
         self._watching: list[set[bytes]] = []
         self._collecting: Changes | None = None
         self._drafted: list[tuple[Live, Draft]] = []
 
-    def new_run_id(self) -> bytes:
-        """An identity on a shard that is owned here, so that a new run needs no other node."""
+    def new_run_id(self, version: str = "") -> bytes:
+        """An identity for a run of ``version`` on a shard that is owned here, if there is one, so that it needs no
+        other node."""
         run_id = self.ids.uuid7()
-        shard = self.ownership.place(run_id[15])
-        return run_id if shard == run_id[15] else run_id[:15] + bytes((shard,))
+        byte = self.ownership.place(run_id[15], version)
+        return run_id if byte == run_id[15] else run_id[:15] + bytes((byte,))
+
+    def home(self, row: RunRow) -> int:
+        """The shard of a run."""
+        return self.ownership.home(row.run_id, row.version)
+
+    def housed(self, live: Live) -> Live:
+        """``live``, made just now, with the shard that its version gives it."""
+        live.shard = self.ownership.home(live.run_id, live.version)
+        return live
+
+    def owns(self, row: RunRow) -> bool:
+        """Whether the run is this node's."""
+        return self.ownership.owns(self.ownership.home(row.run_id, row.version))
 
     def tenure(self, shard: int) -> int:
         """Changes when ``shard`` leaves this node, also when it comes back: what was read or sent before, and answered
@@ -135,6 +151,14 @@ class Owner:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
+    def changes(self, run_id: bytes, shard: int) -> Changes:
+        """The transaction now being collected, for what only the owner of the run may write: it is fenced by the lease
+        of ``shard``, the run's own."""
+        changes = self.writer.changes(shard)
+        if shard != run_id[15]:
+            changes.homes[run_id] = shard
+        return changes
+
     def append(self, live: Live, record: Record, packed: bytes | None = None) -> None:
         """Write one record and apply it. Call ``drive`` afterwards. ``packed``: what is written of it, where that is
         known already or holds references instead of payloads.
@@ -143,7 +167,10 @@ class Owner:
         """
         if packed is None:
             packed = _encode(record)
-        changes = self.writer.changes(live.shard)
+        shard = live.shard
+        changes = self.writer.changes(shard)
+        if shard >= SHARDS:
+            changes.homes[live.run_id] = shard
         if live.parking:
             # Something happened after all; a crash must not find this run parked.
             live.parking = False
@@ -243,6 +270,7 @@ class Owner:
                 self.hold(live, op)
 
     def _leave(self, shards: Shards) -> None:
+        self.leavings += 1
         for shard in shards:
             self._left[shard] = self._left.get(shard, 0) + 1
         for live in [live for live in self.live.values() if live.shard in shards]:
@@ -308,7 +336,7 @@ class Owner:
         live.ending = True
         self._disarm(live)
         self.append(live, Record(Kind.CLOSE, "", now, b"", [outcome.value, value]), packed)
-        changes = self.writer.changes(live.shard)
+        changes = self.changes(live.run_id, live.shard)
         changes.ended.append(Ended(live.run_id, outcome, now, detail, live.namespace))
         if live.queue is not None:
             changes.queues.append(ItemChange(live.run_id, live.queue, ItemDone.GONE))
@@ -362,7 +390,7 @@ class Owner:
         now = self.clock.now_us()
         self._disarm(live)
         live.machine.evict()
-        changes = self.writer.changes(live.shard)
+        changes = self.changes(live.run_id, live.shard)
         changes.moved.append(Moved(live.run_id, Mode.BLOCKED, None, canonical_json(detail), live.namespace))
         changes.decisions.append(
             Decision(

@@ -95,7 +95,7 @@ class Parking:
 
     def _park(self, live: Live, due_us: int | None) -> None:
         live.parking = True
-        changes = self._owner.writer.changes(live.shard)
+        changes = self._owner.changes(live.run_id, live.shard)
         changes.moved.append(Moved(live.run_id, Mode.PARKED, due_us))
         changes.then.append((self._parked, (live, due_us)))
 
@@ -135,7 +135,8 @@ class Parking:
         async def look() -> tuple[int, list[tuple[int, bytes]]]:
             horizon = owner.clock.now_us() + window_us
             self._gained.clear()
-            return horizon, await self._reader.due(horizon, DUE_PAGE, owner.ownership.shards(), self._programs.pool)
+            shards, pool = owner.ownership.among(owner.ownership.shards(), self._programs.pool)
+            return horizon, await self._reader.due(horizon, DUE_PAGE, shards, pool)
 
         while True:
             horizon, due = await self._insisting.ask("Looking for timers that are due", look)

@@ -21,7 +21,7 @@ from rco.engine.referring import CLOSING
 from rco.kit.canonical import canonical_json
 from rco.model.journal import Kind, Record
 from rco.model.message import Message
-from rco.model.run import Mode, RunRow, shard_of
+from rco.model.run import Mode, RunRow
 from rco.store.contract.changes import Moved
 
 __all__ = ["Pausing", "is_paused"]
@@ -104,10 +104,10 @@ class Pausing:
     def _move(self, live: Live, body: dict[str, Any]) -> None:
         told = {"cause": "paused", "message": body.get("reason") or "", "actor": body.get("actor") or ""}
         moved = Moved(live.run_id, Mode.PAUSED, None, canonical_json(told), live.namespace)
-        self._owner.writer.changes(live.shard).moved.append(moved)
+        self._owner.changes(live.run_id, live.shard).moved.append(moved)
 
     def _at_rest(self, live: Live) -> None:
-        self._owner.writer.changes(live.shard).then.append((self._leave, (live,)))
+        self._owner.changes(live.run_id, live.shard).then.append((self._leave, (live,)))
 
     def _leave(self, live: Live) -> None:
         if not live.ending:
@@ -130,14 +130,14 @@ class Pausing:
         if doubts:
             told = {"cause": "in doubt", "step": doubts[0].key, "name": doubts[0].name, "message": "it was before"}
             moved = Moved(live.run_id, Mode.IN_DOUBT, None, canonical_json(told), live.namespace)
-        owner.writer.changes(live.shard).moved.append(moved)
+        owner.changes(live.run_id, live.shard).moved.append(moved)
 
     def _taken(self, live: Live, message: Message) -> None:
-        self._owner.writer.changes(live.shard).taken.append((message.run_id, message.message_id))
+        self._owner.changes(live.run_id, live.shard).taken.append((message.run_id, message.message_id))
         live.taken.add(message.message_id)
 
     def forget(self, row: RunRow, message: Message) -> None:
         """The message says what is so already. Left to the next owner when the shard is not owned any more."""
-        shard = shard_of(row.run_id)
+        shard = self._owner.home(row)
         if self._owner.ownership.owns(shard):
-            self._owner.writer.changes(shard).taken.append((message.run_id, message.message_id))
+            self._owner.changes(row.run_id, shard).taken.append((message.run_id, message.message_id))

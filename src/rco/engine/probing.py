@@ -93,7 +93,7 @@ class Probes:
             return
         op.asked += 1
         if decisions:
-            self._owner.writer.changes(live.shard).decisions.extend(decisions)
+            self._owner.changes(live.run_id, live.shard).decisions.extend(decisions)
         assert op.doubted_s is not None
         early_s = op.doubted_s + op.probing.grace_s - self._owner.clock.monotonic()
         if isinstance(told, Applied):
@@ -117,7 +117,7 @@ class Probes:
 
     def _decide(self, live: Live, op: Probed[Any], reason: str, *, allow: bool, verdict: str) -> None:
         now = self._owner.clock.now_us()
-        self._owner.writer.changes(live.shard).decisions.append(
+        self._owner.changes(live.run_id, live.shard).decisions.append(
             Decision(
                 verb=Verb.SETTLE,
                 at_us=now,

@@ -20,7 +20,7 @@ from rco.kit.canonical import canonical_json
 from rco.model.journal import Kind, Record
 from rco.model.message import Message
 from rco.model.queue import FAIR_KEY_CHARS_MAX, PRIORITIES, Place, Queue, fair_key_of
-from rco.model.run import Mode, RunRow, shard_of
+from rco.model.run import Mode, RunRow
 from rco.store.contract.changes import Moved
 from rco.store.contract.queues import ItemChange, ItemDone
 
@@ -162,7 +162,7 @@ class Queueing:
         taken: list[Message],
     ) -> None:
         run_id, queue = row.run_id, told["queue"]
-        changes = self._owner.writer.changes(shard_of(run_id))
+        changes = self._owner.changes(run_id, self._owner.home(row))
         changes.taken += [(run_id, message.message_id) for message in taken]
         if said:
             cause = {"cause": "paused", "message": said.get("reason") or "", "actor": said.get("actor") or ""}

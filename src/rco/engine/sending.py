@@ -116,7 +116,7 @@ class Sending:
         """Say what became of a call in doubt: ``done`` with ``value``, ``failed``, or ``again`` to try once more."""
         live = self._owner.live.get(run_id)
         op = live.machine.pending.get(key) if live is not None else None
-        if self._owner.ownership.owns(shard_of(run_id)) and not (isinstance(op, Effect) and op.doubt):
+        if self._owner.ownership.covers(run_id) and not (isinstance(op, Effect) and op.doubt):
             raise NotFound(
                 f"run {id_text(run_id)} has no step {key!r} in doubt.", cure="See `rco run show` for its steps."
             )

@@ -42,7 +42,7 @@ class Waits:
             body = {"signal": op.signal, "type": op.type, "subject": op.subject, "due_us": due_us}
             owner.append(live, Record(Kind.WAIT, op.key, now, op.fp, body))
             if op.signal is None:
-                owner.writer.changes(live.shard).waiters.append(
+                owner.changes(live.run_id, live.shard).waiters.append(
                     Waiter(live.run_id, op.key, live.namespace, op.type, op.subject, live.opened_us)
                 )
         for message in live.inbox:
@@ -59,7 +59,7 @@ class Waits:
 
     def _gone(self, live: Live, op: Wait[Any]) -> None:
         if op.signal is None:
-            self._owner.writer.changes(live.shard).waiters_gone.append((live.run_id, op.key))
+            self._owner.changes(live.run_id, live.shard).waiters_gone.append((live.run_id, op.key))
 
     def _expire(self, live: Live, op: Wait[Any]) -> None:
         if live.machine.pending.get(op.key) is not op:
@@ -163,7 +163,7 @@ class Waits:
         live.taken.add(message_id)
 
     def _forget(self, live: Live, message: Message) -> None:
-        self._owner.writer.changes(live.shard).taken.append((live.run_id, message.message_id))
+        self._owner.changes(live.run_id, live.shard).taken.append((live.run_id, message.message_id))
 
     # -- commands that come as messages ----------------------------------------------------------------------------
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Message"]
+__all__ = ["HANDED", "NOTHING", "Message"]
+
+HANDED = "handed"
+"""Kind, name and identity of the message that a run is its owner's by now: it was opened, or moved to its version, by a
+node that does not own its shard. It is taken when the run is loaded, and says nothing to its code."""
+NOTHING = b"\xc0"
+"""The body of a message that says all by being there: MessagePack's nothing."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -13,7 +19,7 @@ class Message(msgspec.Struct, frozen=True):
     run_id: bytes
     message_id: str
     kind: str
-    """``signal``, ``event``, ``child``, ``cancel``, ``settle``, ``pause``, ``resume`` or ``terminate``."""
+    """``signal``, ``event``, ``child``, ``cancel``, ``settle``, ``pause``, ``resume``, ``terminate`` or ``handed``."""
     name: str
     body: bytes
     """MessagePack."""

@@ -36,7 +36,7 @@ from rco.scheduler.options import SchedulerOptions
 from rco.scheduler.ticks import Calendars, Ticks
 from rco.store.contract.changes import Admitted
 from rco.store.contract.ownership import Ownership, Shards
-from rco.store.contract.reader import Reader
+from rco.store.contract.reader import Reader, RunFilter
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Writer
 
@@ -247,6 +247,7 @@ class Scheduler:
                 if shards is not None and (over or self._changed):
                     last_look_us, self._changed = now_us, False
                     await self._fill(_START, WORK_US, shards)
+                    await self._look_elsewhere()
                 await self._look_all()
             except Exception as problem:  # noqa: BLE001 - the store is away for a moment; what is due stays due
                 for listener in self.on_trouble:
@@ -295,6 +296,23 @@ class Scheduler:
                 return
             after = rows[-1].schedule_id
             await self._look_all()
+
+    async def _look_elsewhere(self) -> None:
+        """Runs of versions whose shards others own close there, and nobody here is told of it."""
+        away: dict[str, list[bytes]] = {}
+        for run_id, schedule_id in self._runs.items():
+            entry = self._entries.get(schedule_id)
+            if entry is not None and not self._ownership.covers(run_id):
+                away.setdefault(entry.schedule.namespace, []).append(run_id)
+        for namespace, run_ids in away.items():
+            for first in range(0, len(run_ids), PAGE):
+                page = run_ids[first : first + PAGE]
+                self.reads += 1
+                where = RunFilter(namespace=namespace, ids=tuple(page), open_only=True, limit=len(page))
+                still = {row.run_id for row in await self._reader.runs(where)}
+                for run_id in page:
+                    if run_id not in still:
+                        self._ended(run_id)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -464,11 +482,14 @@ class Scheduler:
 
     def _closed(self, live: Live, _outcome: object, _value: object) -> None:
         """A run of this node has closed."""
-        schedule_id = self._runs.pop(live.run_id, None)
+        self._ended(live.run_id)
+
+    def _ended(self, run_id: bytes) -> None:
+        schedule_id = self._runs.pop(run_id, None)
         entry = self._entries.get(schedule_id) if schedule_id is not None else None
         if entry is None:
             return
-        self._over(entry, live.run_id)
+        self._over(entry, run_id)
         if entry.waits and not self._stopping:
             entry.at_us = WORK_US
             self._arm(entry)

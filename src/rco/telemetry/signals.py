@@ -105,6 +105,13 @@ QUEUE_STARTED = _counter("rco_queue_started_total", "Turns that this node gave."
 QUEUE_WAIT = _histogram("rco_queue_wait_seconds", "From a run's start to its turn.", _WAIT_S, "queue")
 QUEUE_TROUBLE = _counter("rco_queue_trouble_total", "Times a queue could not be read, and is tried again.")
 
+# Versions.
+VERSION_WAITING = _gauge(
+    "rco_version_waiting_runs",
+    "Open runs pinned to a version that no living node has; said by one node for all.",
+    "version",
+)
+
 # Reading.
 READS_FAILED = _counter(
     "rco_engine_reads_failed_total", "Reads of runs, timers and shards taken over that failed and are made again."

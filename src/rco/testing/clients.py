@@ -400,7 +400,7 @@ class Clients:
         def settle(engine: Engine) -> Any:
             return engine.settle(run_id, step, verdict, value, "looked", "person", decision)
 
-        owner = self._database.tables.leases[run_id[15]][0]
+        owner = self._database.tables.leases[self._database.tables.home(run_id)][0]
         node = next((node for node in self.nodes if node.alias == owner), None)
         try:
             await self.ask(settle, node)
@@ -452,7 +452,7 @@ async def deliver(engine: Engine, event_id: str, order: str) -> None:
                 if opening.row.run_id not in outcome.skipped:
                     engine.begin(opening)
 
-    await engine.submit(openings[0].row.run_id[15], admission, then)
+    await engine.submit(engine._owner.home(openings[0].row), admission, then)
 
 
 def _ignore(_: Any) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from rco.errors import StoreLocked
 from rco.kit.digest import digest
-from rco.model.run import SHARDS, Mode, shard_of
+from rco.model.run import SHARDS, Mode
 from rco.store.contract.ownership import Shards
 from rco.store.contract.writer import Sealer
+from rco.store.pools import Pools
 from rco.testing.tables import Batch, Committed, Tables, Transaction
 
 __all__ = ["Beat", "ModelDatabase", "wanted_by"]
@@ -29,10 +30,11 @@ class Beat(msgspec.Struct, frozen=True):
 
 
 @functools.lru_cache(maxsize=1024)
-def wanted_by(names: tuple[str, ...]) -> dict[str, Shards]:
-    """Which shards each of the nodes ``names`` should own: the one with the highest digest has it."""
+def wanted_by(names: tuple[str, ...], base: int = 0) -> dict[str, Shards]:
+    """Which shards of a pool, of which ``base`` is the first, each of the nodes ``names`` should own: the one with the
+    highest digest has it."""
     found: dict[str, list[int]] = {name: [] for name in names}
-    for shard in range(SHARDS):
+    for shard in range(base, base + SHARDS):
         found[max(names, key=lambda name: digest(f"{shard}/{name}".encode()))].append(shard)
     return {name: frozenset(shards) for name, shards in found.items()}
 
@@ -69,7 +71,7 @@ class ModelDatabase:
         """Raise the epoch of every shard and put ``node`` in as the owner. Returns the epoch."""
         tables = self.tables
         epoch = max(epoch for _, epoch in tables.leases) + 1
-        tables.leases = [(node, epoch)] * SHARDS
+        tables.leases = [(node, epoch)] * len(tables.leases)
         return epoch
 
     # -- one node of several ---------------------------------------------------------------------------------------
@@ -80,12 +82,30 @@ class ModelDatabase:
         self.tables.nodes[node] = self.now_s() + ttl_s
         return self.tables.boots
 
-    def beat(self, node: str, chain: str, ttl_s: float) -> Beat:
-        """``node`` lives: it keeps what it owns and takes what it should have and no living node owns."""
+    def make_pools(self, pins: Iterable[str]) -> None:
+        """There are pools for these pins, once for all."""
+        self.tables.of_pools = Pools(pins)
+        self.tables.leases += [("", 0)] * (SHARDS * len(self.tables.of_pools.pins))
+
+    def _wanted(self, node: str, alive: set[str]) -> Shards:
+        """What ``node`` should own: of each pool its share among the nodes that have the version; where none has, among
+        all."""
+        tables = self.tables
+        wanted = wanted_by(tuple(sorted(alive)))[node]
+        for number, pin in enumerate(tables.of_pools.pins, 1):
+            fit = {one for one in alive if pin in tables.have.get(one, frozenset())} or alive
+            if node in fit:
+                wanted |= wanted_by(tuple(sorted(fit)), number * SHARDS)[node]
+        return wanted
+
+    def beat(self, node: str, chain: str, ttl_s: float, pins: frozenset[str] = frozenset()) -> Beat:
+        """``node``, which has ``pins``, lives: it keeps what it owns and takes what it should have and no living node
+        owns."""
         tables, now_s = self.tables, self.now_s()
         tables.nodes[node] = now_s + ttl_s
+        tables.have[node] = pins
         alive = {name for name, until_s in tables.nodes.items() if until_s > now_s}
-        wanted = wanted_by(tuple(sorted(alive)))[node]
+        wanted = self._wanted(node, alive)
         taken: set[int] = set()
         for shard in sorted(wanted):
             owner, epoch = tables.leases[shard]
@@ -107,7 +127,7 @@ class ModelDatabase:
     def leave(self, node: str) -> None:
         """``node`` stops: all it owns is free and it is no longer alive."""
         self.tables.nodes.pop(node, None)
-        self.release(node, frozenset(range(SHARDS)))
+        self.release(node, frozenset(range(len(self.tables.leases))))
 
     def _tell(self, node: str, what: str, count: int) -> None:
         if count:
@@ -120,7 +140,7 @@ class ModelDatabase:
         return [
             run_id
             for run_id, inbox in self.tables.messages.items()
-            if inbox and run_id in runs and leases[shard_of(run_id)][0] == node
+            if inbox and run_id in runs and leases[self.tables.home(run_id)][0] == node
         ]
 
     def unread(self) -> list[bytes]:

@@ -10,7 +10,9 @@ import msgspec
 from rco.errors import Overloaded
 from rco.kit.clock import Clock
 from rco.kit.lifecycle import stop_task
-from rco.store.contract.ownership import Shards
+from rco.store.contract.ownership import Pooled, Shards
+from rco.store.contract.versions import Pins
+from rco.store.pools import byte_of
 from rco.testing.database import Beat, ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
 
@@ -40,16 +42,20 @@ class Leases:
         fence: Callable[[dict[int, int]], None],
         head: Callable[[], tuple[int, bytes]],
         rewound: Callable[[tuple[int, bytes]], None],
+        pins: frozenset[str] = frozenset(),
     ) -> None:
         """``flushed`` waits until all that was appended is committed; ``fence`` is told the epochs to write under;
-        ``head`` is the last link known here, and ``rewound`` is told when the database does not know it."""
+        ``head`` is the last link known here, and ``rewound`` is told when the database does not know it; ``pins`` are
+        those that this node can run."""
         self._database, self._link, self._clock, self._node = database, link, clock, node
         self._options, self._flushed, self._fence = options, flushed, fence
         self._head, self._rewound = head, rewound
         self.act_until_s = -1.0
         self._owned: dict[int, int] = {}
         self._leaving: Shards = frozenset()
-        self._sorted: list[int] = []
+        self._sorted: dict[int, list[int]] = {}
+        self._pins = pins
+        self._pools = database.tables.of_pools
         self._gained: list[Callable[[Shards], None]] = []
         self._left: list[Callable[[Shards], None]] = []
         self._renewed: list[Callable[[], None]] = []
@@ -63,12 +69,28 @@ class Leases:
     def owns(self, shard: int) -> bool:
         return shard in self._owned and shard not in self._leaving
 
-    def place(self, byte: int) -> int:
-        if self.owns(byte):
+    def home(self, run_id: bytes, version: str) -> int:
+        return self._pools.home(run_id, version)
+
+    def touches(self, run_id: bytes) -> bool:
+        return any(self.owns(shard) for shard in self._pools.all_of(run_id[15]))
+
+    def covers(self, run_id: bytes) -> bool:
+        return all(self.owns(shard) for shard in self._pools.all_of(run_id[15]))
+
+    def among(self, shards: Shards | None, pins: Pins | None) -> tuple[Shards | None, Pooled | None]:
+        return self._pools.among(frozenset(self._owned) - self._leaving if shards is None else shards, pins)
+
+    def place(self, byte: int, version: str = "") -> int:
+        base = self._pools.base(version)
+        if base is None or self.owns(base + byte):
             return byte
-        if not self._sorted:
-            raise Overloaded("This node owns no shards yet.", cure="Ask another node, or wait.")
-        return self._sorted[byte % len(self._sorted)]
+        ordered = self._sorted.get(base)
+        if ordered:
+            return byte_of(ordered[byte % len(ordered)])
+        if base:
+            return byte
+        raise Overloaded("This node owns no shards yet.", cure="Ask another node, or wait.")
 
     def on_gained(self, listener: Callable[[Shards], None]) -> None:
         self._gained.append(listener)
@@ -116,7 +138,9 @@ class Leases:
     async def _beat(self) -> None:
         options = self._options
         asked_s, known = self._clock.monotonic(), self._head()
-        beat: Beat = await told(self._link, lambda: self._database.beat(self._node, self._node, options.ttl_s))
+        beat: Beat = await told(
+            self._link, lambda: self._database.beat(self._node, self._node, options.ttl_s, self._pins)
+        )
         if beat.head[0] < known[0]:
             # An idle node would never learn it from its commits.
             self._rewound(beat.head)
@@ -156,5 +180,7 @@ class Leases:
 
     def _own(self, owned: dict[int, int]) -> None:
         self._owned = owned
-        self._sorted = sorted(set(owned) - self._leaving)
+        self._sorted = {}
+        for shard in sorted(set(owned) - self._leaving):
+            self._sorted.setdefault(shard - byte_of(shard), []).append(shard)
         self._fence(dict(owned))

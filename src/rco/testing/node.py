@@ -12,6 +12,7 @@ from rco.engine.engine import Engine
 from rco.engine.program import Programs
 from rco.kit.ids import Ids
 from rco.model.event import Event
+from rco.model.version import pin
 from rco.payloads.fetching import fetching
 from rco.payloads.keeping import PayloadStore
 from rco.queues.dispatcher import Dispatcher
@@ -29,7 +30,7 @@ from rco.testing.shelf import Shelf, ShelfDoor
 from rco.testing.store import ModelKeeper
 from rco.testing.upstream import ModelCaller, Upstream
 from rco.testing.wire import Network
-from rco.testing.workloads import WORKFLOWS, connect, pool_of_programs
+from rco.testing.workloads import VERSIONS, WORKFLOWS, connect, pool_of_programs
 from rco.workflow.application import Application
 
 __all__ = ["Node", "starts"]
@@ -85,6 +86,13 @@ class Node:
         """Called when the node stops by itself, for its restart."""
 
     @property
+    def versions(self) -> tuple[str, ...]:
+        """Those it has."""
+        if not self._plan.versions:
+            return ()
+        return self._plan.pools["abcdefgh".index(self.name)] if self._plan.pools else tuple(VERSIONS)
+
+    @property
     def alias(self) -> str:
         """The name of this incarnation."""
         return f"{self.name}.{self.life}"
@@ -104,6 +112,7 @@ class Node:
     async def _run(self) -> None:
         plan, network = self._plan, self._network
         several = plan.nodes > 1
+        pins = frozenset(pin(name) for name in self.versions)
         keeper = ModelKeeper(
             network.database,
             clock=self.clock,
@@ -111,6 +120,7 @@ class Node:
             link=network.wire(self.alias, self.actor),
             leases=plan.leases if several else None,
             lanes=plan.lanes,
+            pins=pins,
         )
         self.keeper = keeper
         keeper.writer.on_failure(self._broken)
@@ -133,9 +143,9 @@ class Node:
             reader = await self.secrecy.start()
         caller = ModelCaller(self._upstream, limited)
         if plan.versions:
-            pool = pool_of_programs(caller)
+            pool = {name: code for name, code in pool_of_programs(caller).items() if name in pins}
             # Which is the current one differs between nodes, and changes with their lives.
-            programs = Programs(list(pool.values())[(self.life + ord(self.name[0])) % 2], pool)
+            programs = Programs(list(pool.values())[(self.life + ord(self.name[0])) % len(pool)], pool)
         else:
             programs = Programs(Application("simulation", ".", WORKFLOWS).programs(caller, InPlace()))
         payloads: ShelfDoor | None = None

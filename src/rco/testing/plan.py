@@ -83,7 +83,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     limit_budget: int = 1_000
     """Calls that target ``metered`` takes, over all nodes and lives."""
     versions: bool = False
-    """Whether runs are pinned to one of two versions. Each node has both, and they take turns as the current one."""
+    """Whether runs are pinned to one of two versions, which take turns as the current one."""
+    pools: tuple[tuple[str, ...], ...] = ()
+    """Which versions each node has, where there are several nodes and versions; empty: each has both."""
     move: float = 0.0
     """How often somebody tries to move a run to the other version."""
     payload_over_bytes: int = 0
@@ -181,6 +183,17 @@ def _retention(random: Random) -> RetentionOptions | None:
     )
 
 
+def _pools(random: Random, nodes: int) -> tuple[tuple[str, ...], ...]:
+    """Every version is on a node; mostly not each on every node."""
+    both = ("v1", "v2")
+    ways: dict[int, list[tuple[tuple[str, ...], ...]]] = {
+        1: [(both,)],
+        2: [(both, both), (("v1",), ("v2",)), (("v1",), both), (both, ("v2",))],
+        3: [(both, both, both), (("v1",), both, ("v2",)), (("v1",), ("v1",), ("v2",)), (("v2",), both, both)],
+    }
+    return random.choice(ways.get(nodes, [(both,) * nodes]))
+
+
 def draw(seed: int, nodes: int | None = None) -> Plan:
     """The plan of world ``seed``; ``nodes`` overrides how many there are."""
     random = Random(f"plan {seed}")  # noqa: S311 - not for secrets
@@ -249,6 +262,9 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         # What was lost in a fail-over is asked for again, by keys that may have gone with their runs by then. And a
         # database that lost an erasure has not erased. Of several chains only one is watched for it in the model.
         drawn = msgspec.structs.replace(drawn, retention=None, erasure=False, lanes=1)
+    if drawn.versions and count > 1:
+        pools = _pools(Random(f"pools {seed}"), count)  # noqa: S311 - likewise
+        drawn = msgspec.structs.replace(drawn, pools=pools)
     if Random(f"limited {seed}").random() >= LIMITED:  # noqa: S311 - likewise
         drawn = msgspec.structs.replace(drawn, limit_rate=None, limit_concurrency=64, limit_budget=1_000)
     # One that is moved forth and back may be moved by a request older than both, where reading takes long: known

@@ -18,7 +18,7 @@ import msgspec
 from rco.audit.chain import ChainSealer
 from rco.kit.digest import digest
 from rco.model.effect import Attempt
-from rco.model.run import shard_of
+from rco.model.version import pin
 from rco.testing.checks import Finding, History, check
 from rco.testing.clients import Clients
 from rco.testing.database import ModelDatabase
@@ -32,6 +32,7 @@ from rco.testing.shelf import Shelf
 from rco.testing.tenant import Tenant
 from rco.testing.upstream import Upstream
 from rco.testing.wire import Network
+from rco.testing.workloads import VERSIONS
 
 __all__ = ["Verdict", "World", "main", "report", "simulate", "swarm"]
 
@@ -70,6 +71,8 @@ class World:
         self.database.tables.schedules = {row.schedule_id: row for row in schedules_of(plan)}
         if plan.erasure:
             self.database.tables.namespace_keys.append(key_of(plan))
+        if plan.versions and plan.nodes > 1:
+            self.database.make_pools(pin(name) for name in VERSIONS)
         self.network = Network(self.loop, self.database, plan, part("network"))
         self.upstream = Upstream(self.loop, plan, part("upstream"), self._witness)
         self.shelf = Shelf()
@@ -104,11 +107,13 @@ class World:
         """Keep a line of what happened."""
         self.trace.append(f"{self.loop.world.now_s:.6f} {text}")
 
-    def _witness(self, attempt: Attempt) -> tuple[int, str, bool]:
+    def _witness(self, attempt: Attempt) -> tuple[int, str, bool, str]:
         tables = self.database.tables
         self.told(f"{self.loop.current().name} sends {attempt.key}/{attempt.number} of {attempt.run_id.hex()}")
-        owner = tables.leases[shard_of(attempt.run_id)][0]
-        return tables.counts.get(attempt.run_id, 0), owner, attempt.run_id in tables.runs
+        owner = tables.leases[tables.home(attempt.run_id)][0]
+        row = tables.row(attempt.run_id)
+        version = row.version if row is not None else ""
+        return tables.counts.get(attempt.run_id, 0), owner, attempt.run_id in tables.runs, version
 
     def run(self) -> History:
         """Live through it. Does not raise for what breaks; that is what the history is for."""

@@ -34,9 +34,9 @@ CONNECT_AGAIN_S = 0.2
 class ModelKeeper:
     """Implements ``rco.store.contract.keeper.Keeper``.
 
-    With ``leases`` it is one node of several, under the name ``node``, which no other incarnation may have. Without,
-    it is the sole owner. ``pid`` is the process that a second sole owner is told about. ``lanes``: how many
-    transactions may be in flight at a time. A keeper lives once.
+    With ``leases`` it is one node of several, under the name ``node``, which no other incarnation may have, and can
+    run what is pinned to ``pins``. Without, it is the sole owner. ``pid`` is the process that a second sole owner is
+    told about. ``lanes``: how many transactions may be in flight at a time. A keeper lives once.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class ModelKeeper:
         leases: LeaseOptions | None = None,
         pid: int = 1,
         lanes: int = 1,
+        pins: frozenset[str] = frozenset(),
     ) -> None:
         self._database, self._clock, self._node, self._pid = database, clock, node, pid
         self._link: Link = link or DirectLink()
@@ -74,6 +75,7 @@ class ModelKeeper:
                 self._set_fence,
                 lambda: self._writer.head,
                 self._writer.rewound,
+                pins,
             )
             self._writer.on_rewound = self._rewound
         self._sole = SoleOwner()

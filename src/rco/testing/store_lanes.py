@@ -15,6 +15,7 @@ from rco.model.principal import Principal
 from rco.store.contract.changes import Changes
 from rco.store.contract.retaining import Removed
 from rco.store.contract.writer import Flushed
+from rco.store.pools import byte_of
 from rco.testing.database import ModelDatabase
 from rco.testing.link import Link
 from rco.testing.store_writer import ModelWriter
@@ -24,8 +25,8 @@ __all__ = ["ModelLanes"]
 
 
 class ModelLanes:
-    """Implements ``rco.store.contract.writer.Writer``. A shard's changes go to the lane ``shard % count``; what is of
-    no shard goes to the first one, which has the chain's plain name."""
+    """Implements ``rco.store.contract.writer.Writer``. A shard's changes go to the lane of its place in its pool;
+    what is of no shard goes to the first one, which has the chain's plain name."""
 
     def __init__(self, database: ModelDatabase, link: Link, clock: Clock, node: str, chain: str, count: int) -> None:
         names = [chain, *(f"{chain}/{number}" for number in range(1, count))]
@@ -35,7 +36,7 @@ class ModelLanes:
     # -- adding ----------------------------------------------------------------------------------------------------
 
     def changes(self, shard: int) -> Changes:
-        return self._lanes[shard % len(self._lanes)].changes(shard)
+        return self._lanes[byte_of(shard) % len(self._lanes)].changes(shard)
 
     def watch(self, namespaces: frozenset[str]) -> None:
         self._first.watch(namespaces)

@@ -23,13 +23,14 @@ from rco.model.version import is_pin, named, pin
 from rco.store.contract.endpoints import EndpointPage
 from rco.store.contract.limit_states import LimitState, StatesRead
 from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
-from rco.store.contract.ownership import Shards
+from rco.store.contract.ownership import Pooled, Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage, RevokedKind
 from rco.store.contract.schedules import ScheduleRow
-from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
+from rco.store.contract.versions import NodeVersion, OpenRuns
 from rco.store.contract.writer import Seal
+from rco.store.pools import byte_of
 from rco.testing import table_payloads, table_queues
 from rco.testing.clocks import EPOCH_US
 from rco.testing.database import ModelDatabase
@@ -116,13 +117,13 @@ class ModelReader:
         return await self.ask(read)
 
     async def open_runs(
-        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pins | None = None
+        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pooled | None = None
     ) -> list[RunRow]:
         def read(tables: Tables) -> list[RunRow]:
             found = [
                 row
                 for row in tables.runs.values()
-                if row.mode is mode and row.run_id > (after or b"") and _in(row.run_id, shards) and _pooled(row, pool)
+                if row.mode is mode and row.run_id > (after or b"") and _among(row, shards, pool)
             ]
             found.sort(key=lambda row: row.run_id)
             return found[: _bounded(limit)]
@@ -159,13 +160,13 @@ class ModelReader:
         return await self.ask(read)
 
     async def due(
-        self, before_us: int, limit: int, shards: Shards | None = None, pool: Pins | None = None
+        self, before_us: int, limit: int, shards: Shards | None = None, pool: Pooled | None = None
     ) -> list[tuple[int, bytes]]:
         def read(tables: Tables) -> list[tuple[int, bytes]]:
             found = [
                 (due_us, run_id)
                 for run_id, due_us in tables.timers.items()
-                if due_us < before_us and _in(run_id, shards) and _pooled(tables.runs[run_id], pool)
+                if due_us < before_us and _among(tables.runs[run_id], shards, pool)
             ]
             return sorted(found)[: max(0, limit)]
 
@@ -499,8 +500,14 @@ class ModelReader:
         return await self.ask(read)
 
 
-def _pooled(row: RunRow, pool: Pins | None) -> bool:
-    return pool is None or row.version in pool or not is_pin(row.version)
+def _among(row: RunRow, shards: Shards | None, pool: Pooled | None) -> bool:
+    byte = shard_of(row.run_id)
+    if pool is None:
+        return shards is None or any(byte_of(shard) == byte for shard in shards)
+    if is_pin(row.version):
+        own = pool.get(row.version, frozenset())
+        return own is None or byte in own
+    return _in(row.run_id, shards)
 
 
 def _next(tables: Tables) -> int:

@@ -19,12 +19,13 @@ from rco.model.endpoint import Endpoint
 from rco.model.event import Event
 from rco.model.journal import decode_segment
 from rco.model.letter import DeadLetter
-from rco.model.message import Message
+from rco.model.message import HANDED, NOTHING, Message
 from rco.model.namespace import DEFAULT, NamespaceRow, Usage
 from rco.model.payload import is_reference
 from rco.model.principal import Principal
 from rco.model.queue import Item, queue_shard
 from rco.model.run import SHARDS, Mode, RunRow, shard_of
+from rco.model.version import is_pin
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
 from rco.store.contract.limit_states import LimitState
 from rco.store.contract.namespace_keys import NamespaceKey
@@ -35,6 +36,7 @@ from rco.store.contract.retaining import Removed
 from rco.store.contract.revocations import Revocation
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.writer import Flushed, Seal, Sealer
+from rco.store.pools import Pools
 from rco.store.quota import refusal
 from rco.testing.table_attributes import change_attributes
 from rco.testing.table_queues import change_queues, granting_shards, put_items
@@ -107,6 +109,8 @@ class Appended(msgspec.Struct, frozen=True):
     lease: tuple[str, int]
     """Owner and epoch of the shard in that moment."""
     at_s: float
+    shard: int
+    """The run's, before what was appended."""
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -168,6 +172,12 @@ class Tables(msgspec.Struct):
     results: dict[tuple[str, int], Committed] = {}
     leases: list[tuple[str, int]] = msgspec.field(default_factory=lambda: [("", 0)] * SHARDS)
     """(owner, epoch) of each shard."""
+    of_pools: Pools = msgspec.field(default_factory=Pools)
+    """Which pools there are; ``leases`` goes on with theirs."""
+    have: dict[str, frozenset[str]] = {}
+    """What each node can run, as pins."""
+    strays: list[str] = []
+    """Rows that were written under a lease that is not that of their run."""
     nodes: dict[str, float] = {}
     """Until when each node is alive, in the database's time."""
     boots: int = 0
@@ -202,6 +212,13 @@ class Tables(msgspec.Struct):
     def row(self, run_id: bytes) -> RunRow | None:
         return self.runs.get(run_id) or self.closed.get(run_id)
 
+    def home(self, run_id: bytes, row: RunRow | None = None) -> int:
+        """The shard of a run; ``row`` of one that is just being opened."""
+        row = row or self.row(run_id)
+        if row is None or len(self.leases) == SHARDS:
+            return shard_of(run_id)
+        return self.of_pools.home(run_id, row.version)
+
 
 class Transaction:
     """One batch being written. Everything that can refuse it is asked before anything is changed."""
@@ -235,16 +252,18 @@ class Transaction:
         segments = [Segment(draft.run_id, draft.first_seq, n, data) for draft, data in drafts]
         self._must_fit(segments)
 
+        opened = {row.run_id: row for row in self._opened}
         for (draft, _), segment in zip(drafts, segments, strict=True):
             tables.journal.setdefault(draft.run_id, []).append(segment)
-            shard = shard_of(draft.run_id)
+            shard = tables.home(draft.run_id, opened.get(draft.run_id))
             epoch = batch.epoch if batch.fence is None else batch.fence.get(shard, -1)
             lease = tables.leases[shard]
             count = draft.records or len(draft.parts)
             tables.counts[draft.run_id] = tables.counts.get(draft.run_id, 0) + count
             tables.appended.append(
-                Appended(draft.run_id, draft.first_seq, count, batch.writer, epoch, lease, self._now_s)
+                Appended(draft.run_id, draft.first_seq, count, batch.writer, epoch, lease, self._now_s, shard)
             )
+        self._hand_over()
         tables.segments[batch.chain, n] = segments
         self._runs()
         self._inbox()
@@ -360,6 +379,17 @@ class Transaction:
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
+    def _hand_over(self) -> None:
+        """Tell the owners of runs that are theirs from now on."""
+        tables, batch = self._tables, self._batch
+        if batch.fence is None or len(tables.leases) == SHARDS:
+            return
+        runs = [row.run_id for row in self._opened if _others(tables, row, batch.fence)]
+        for run_id, version in batch.changes.versions:
+            if tables.leases[tables.of_pools.home(run_id, version)][0] != batch.writer:
+                runs.append(run_id)
+        self._messages += [Message(run_id, HANDED, HANDED, HANDED, NOTHING, batch.at_us) for run_id in runs]
+
     def _runs(self) -> None:
         tables = self._tables
         tables.schedules = self._schedules
@@ -453,26 +483,42 @@ def fence(tables: Tables, batch: Batch) -> None:
         if any(epoch != batch.epoch for _, epoch in tables.leases):
             raise Fenced(f"The database has a newer owner than epoch {batch.epoch}.", cure="Stop this node.")
         return
-    for shard in _touched(batch.changes):
+    for shard in _touched(tables, batch):
         owner, epoch = tables.leases[shard]
         if owner != batch.writer or epoch != batch.fence.get(shard):
             raise Fenced(f"Shard {shard} is owned by {owner or 'nobody'} under epoch {epoch}.", cure="Stop this node.")
 
 
-def _touched(changes: Changes) -> set[int]:
+def _touched(tables: Tables, batch: Batch) -> set[int]:
     """Shards for which rows are written that only their owner may write."""
-    runs = [draft.run_id for draft in changes.drafts if draft.parts]
-    runs += [row.run_id for row in changes.opened]
-    runs += [run_id for run_id, _ in changes.opened_segments]
-    runs += [one.run_id for one in changes.moved]
-    runs += [one.run_id for one in changes.ended]
-    runs += [one.run_id for one in changes.waiters]
-    runs += [run_id for run_id, _ in (*changes.taken, *changes.waiters_gone, *changes.versions)]
+    changes, fence = batch.changes, batch.fence or {}
+    opened = list(changes.opened)
     for admission in changes.admissions:
-        runs += [row.run_id for row, _ in admission.opened]
-        runs += [row.run_id for _, row, _, _ in admission.keyed]
-        runs += [write.row.schedule_id for write in admission.schedules if write.owned]
-    return {shard_of(run_id) for run_id in runs} | granting_shards(changes.queues)
+        opened += [row for row, _ in admission.opened]
+        opened += [row for _, row, _, _ in admission.keyed]
+    fresh = {row.run_id: row for row in opened}
+    runs = {draft.run_id for draft in changes.drafts if draft.parts}
+    runs |= {one.run_id for one in changes.moved} | {one.run_id for one in changes.ended}
+    runs |= {one.run_id for one in changes.waiters}
+    runs |= {run_id for run_id, _ in (*changes.taken, *changes.waiters_gone, *changes.versions)}
+    shards = {tables.home(row.run_id, row) for row in opened if not _others(tables, row, fence)}
+    for run_id in runs:
+        home = tables.home(run_id, fresh.get(run_id))
+        told = changes.homes.get(run_id, shard_of(run_id))
+        # A lease that was lost meanwhile refuses it; one that counts still would let it through.
+        owner, epoch = tables.leases[told]
+        if told != home and owner == batch.writer and fence.get(told, epoch) == epoch:
+            tables.strays.append(f"{batch.writer} wrote to run {run_id.hex()} under another lease than that of {home}")
+        shards.add(home)
+    for admission in changes.admissions:
+        shards |= {shard_of(write.row.schedule_id) for write in admission.schedules if write.owned}
+    return shards | granting_shards(changes.queues)
+
+
+def _others(tables: Tables, row: RunRow, fence: dict[int, int]) -> bool:
+    """Whether a run that is opened is for another node to own: of a pool that is others', or the child of such."""
+    mine = fence.get(tables.home(row.run_id, row), -1) >= 0
+    return (is_pin(row.version) or row.parent is not None) and not mine
 
 
 def _refused(

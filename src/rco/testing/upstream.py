@@ -41,6 +41,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """Who owned the run's shard in the database at that moment."""
     known: bool
     """Whether the database knew the run."""
+    version: str
+    """What the run was pinned to; empty when the database did not know it."""
     target: str = ""
     """The target that it was a call to; empty for steps."""
     began_s: float
@@ -64,7 +66,7 @@ class Upstream:
     """All services together. ``witness`` fills in what the database held when a request was sent."""
 
     def __init__(
-        self, loop: VirtualLoop, plan: Plan, random: Random, witness: Callable[[Attempt], tuple[int, str, bool]]
+        self, loop: VirtualLoop, plan: Plan, random: Random, witness: Callable[[Attempt], tuple[int, str, bool, str]]
     ) -> None:
         self._loop, self._plan, self._random, self._witness = loop, plan, random, witness
         self._actor = loop.actor("upstream")
@@ -90,7 +92,7 @@ class Upstream:
     ) -> dict[str, Any]:
         """Ask for ``what`` to be done about ``order``. Raises ``EffectFailed`` for all that can go wrong."""
         loop, plan, actor = self._loop, self._plan, self._loop.current()
-        durable, owner, known = self._witness(attempt)
+        durable, owner, known, version = self._witness(attempt)
         key = attempt.idempotency_key
         sent = Sent(
             at_s=loop.world.now_s,
@@ -105,6 +107,7 @@ class Upstream:
             durable=durable,
             owner=owner,
             known=known,
+            version=version,
             target=target,
             began_s=loop.world.now_s if began_s is None else began_s,
         )

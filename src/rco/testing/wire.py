@@ -51,7 +51,7 @@ class Network:
         """Tell the owners of runs that somebody else wrote to. A notice may get lost."""
         told: dict[str, list[bytes]] = {}
         for run_id in committed.flushed.woken:
-            owner = self.database.tables.leases[run_id[15]][0]
+            owner = self.database.tables.leases[self.database.tables.home(run_id)][0]
             if owner != batch.writer and owner in self._wires:
                 told.setdefault(owner, []).append(run_id)
         for owner, runs in told.items():

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import msgspec
 
 from rco.verify.lines import Asked, Header, LedgerLine, Link, Node, RecordLine, RunLine, SegmentLine, Unread
 from rco.verify.options import Options, TargetLimits
-from rco.verify.owners import Owners, Tenure
+from rco.verify.owners import Owners, Tenure, pool_of
 from rco.verify.trims import Trims
 from rco.verify.verdict import RuleVerdict
 
@@ -43,6 +44,25 @@ class Run:
         """How many records a fork has from the run it was forked from; 0 for any other."""
         origin = self.records[0].body.get("origin") if self.records else None
         return int(origin.get("copied", 0)) if isinstance(origin, dict) else 0
+
+    def pool(self, seq: int) -> str:
+        """The version whose pool the run was in when the record ``seq`` was written: a move is written by the owner
+        that it had before. Of a run whose records may not be read it is the last."""
+        pool = ""
+        for since, of in self._pools:
+            if since > seq:
+                break
+            pool = of
+        return pool
+
+    @cached_property
+    def _pools(self) -> list[tuple[int, str]]:
+        """Each with the first record that was written in it."""
+        if self.encrypted or not self.records:
+            return [(0, pool_of(self.line.version or ""))]
+        began = (0, pool_of(str(self.records[0].body.get("version") or "")))
+        moves = [record for record in self.records if record.kind == "VERSION"]
+        return [began, *((move.seq + 1, pool_of(str(move.body.get("to")))) for move in moves)]
 
     def of(self, *kinds: str) -> list[RecordLine]:
         return [record for record in self.records if record.kind in kinds]
@@ -178,7 +198,7 @@ class Case:
 
     def tenure(self, run: Run, record: RecordLine) -> Tenure | None:
         """Under which lease the record was written."""
-        return self.owners.tenure(record.chain, record.n, run.line.id)
+        return self.owners.tenure(record.chain, record.n, run.line.id, run.pool(record.seq))
 
     def gone(self, run: Run) -> bool:
         """Whether retention has removed the journal of this run and is about to remove the run itself."""

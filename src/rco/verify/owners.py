@@ -10,7 +10,7 @@ from typing import Any
 
 from rco.verify.lines import Link, Node
 
-__all__ = ["Owners", "Span", "Tenure", "node_of", "shard_of"]
+__all__ = ["Owners", "Span", "Tenure", "node_of", "pool_of", "shard_of"]
 
 SLACK_US = 30_000_000
 """So long after its last link a node may still have had calls under way."""
@@ -19,11 +19,13 @@ _FOREVER_US = 1 << 62
 
 @dataclass(frozen=True)
 class Tenure:
-    """A node's time with a shard: epochs of one shard only rise."""
+    """A node's time with a shard: epochs of one shard only rise. ``pool`` is the version whose runs have this shard;
+    empty: it is of no pool."""
 
     node: str
     epoch: int
     since_us: int
+    pool: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ def node_of(chain: str, writer: str) -> str:
     return chain.rpartition("/")[0] if chain else writer
 
 
+def pool_of(version: str) -> str:
+    """The version whose pool a run is in when its row or its journal says so; empty: it is in none."""
+    return version[1:] if version.startswith("@") else ""
+
+
 def shard_of(run: str) -> int:
     """The last byte of a run's id. Raises ``ValueError`` for what is no id."""
     return uuid.UUID(run).bytes[15]
@@ -52,8 +59,8 @@ class Owners:
         """Node and epoch by chain and link."""
         self._lives: dict[tuple[str, int], list[int]] = {}
         """Begin and end by node and epoch."""
-        self._leases: dict[tuple[str, int], list[tuple[int, int, int]]] = defaultdict(list)
-        """(n, epoch, since) by chain and shard, as the chain tells them."""
+        self._leases: dict[tuple[str, str, int], list[tuple[int, int, int]]] = defaultdict(list)
+        """(n, epoch, since) by chain, pool and shard, as the chain tells them."""
         self._sole: set[tuple[str, int]] = set()
         self._owning: set[str] = set()
         self._spans: list[Span] | None = None
@@ -71,32 +78,44 @@ class Owners:
         for one in decisions:
             if one.get("verb") == "node" and one.get("reason") == "leases":
                 self._owning.add(node)
-                for part in str((one.get("facts") or {}).get("leases", "")).split():
-                    shard, epoch, since_us = map(int, part.split(":"))
-                    self._leases[link.chain, shard].append((link.n, epoch, since_us))
+                facts = one.get("facts") or {}
+                for part in [*str(facts.get("leases", "")).split(), *str(facts.get("pools", "")).split()]:
+                    pool, _, lease = part.rpartition("/")
+                    shard, epoch, since_us = map(int, lease.split(":"))
+                    self._leases[link.chain, pool, shard].append((link.n, epoch, since_us))
 
     def _live(self, node: str, epoch: int, at_us: int) -> None:
         life = self._lives.setdefault((node, epoch), [at_us, at_us])
         life[:] = min(life[0], at_us), max(life[1], at_us)
 
-    def tenure(self, chain: str, n: int, run: str) -> Tenure | None:
-        """Under which lease of the run's shard a link was written; ``None`` when the chain does not say."""
+    def knows(self, chain: str, n: int) -> bool:
+        """Whether there is such a link."""
+        return (chain, n) in self._wrote
+
+    def tenure(self, chain: str, n: int, run: str, pool: str = "") -> Tenure | None:
+        """Under which lease of the run's shard a link was written; ``None`` when the chain does not say. A run of a
+        version was written under leases that are in no pool before there were any."""
         wrote = self._wrote.get((chain, n))
         if wrote is None:
             return None
         node, epoch = wrote
         if not chain:
             return Tenure(node, epoch, self._lives[node, epoch][0])
-        told = self._leases.get((chain, shard_of(run)), ())
-        place = bisect_right(told, (n, _FOREVER_US, _FOREVER_US))
-        return Tenure(node, *told[place - 1][1:]) if place else None
+        for of in dict.fromkeys((pool, "")):
+            told = self._leases.get((chain, of, shard_of(run)), ())
+            place = bisect_right(told, (n, _FOREVER_US, _FOREVER_US))
+            if place:
+                return Tenure(node, *told[place - 1][1:], of)
+        return None
 
-    def last_since_us(self, run: str) -> int:
+    def last_since_us(self, run: str, pool: str = "") -> int:
         """When the run's shard was last taken over; 0 when nothing says."""
         if self._sole:
             return max(self._lives[key][0] for key in self._sole)
         shard = shard_of(run)
-        return max((told[-1][2] for (_, one), told in self._leases.items() if one == shard), default=0)
+        pools = (pool, "")
+        fit = [told for (_, of, one), told in self._leases.items() if one == shard and of in pools]
+        return max((told[-1][2] for told in fit), default=0)
 
     @property
     def spans(self) -> list[Span]:

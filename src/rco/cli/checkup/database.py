@@ -50,9 +50,9 @@ def runs(snapshot: Snapshot, now_us: int, stuck_us: int, held: bool) -> Iterator
     if homeless:
         said = ", ".join(f"{one.count} of version {one.version}" for one in homeless)
         cure = "Start a node with that version (apps, app_version), or move them: rco version move."
-        yield warn("versions", f"runs wait for code that their node does not have: {said}"[:SAID_MAX], cure)
+        yield warn("versions", f"runs wait for code that no living node has: {said}"[:SAID_MAX], cure)
     else:
-        yield ok("versions", "every open run is where its version is")
+        yield ok("versions", "every open run's version is on a living node")
     count, first_us = snapshot.overdue(now_us - OVERDUE_US)
     if count:
         said = f"{count} parked run(s) were due, the first at {iso(first_us)}"

@@ -150,6 +150,7 @@ class Changes:
         "drafts",
         "ended",
         "events",
+        "homes",
         "letters",
         "letters_replayed",
         "lost",
@@ -172,6 +173,8 @@ class Changes:
     def __init__(self) -> None:
         self.drafts: list[Draft] = []
         """Journal segments of runs this node owns."""
+        self.homes: dict[bytes, int] = {}
+        """The shards of runs in pools that this node writes to as their owner. Of others the identity says it."""
         self.opened: list[RunRow] = []
         """Children (their START records come as drafts) and runs that an emitted event starts."""
         self.opened_segments: list[tuple[bytes, bytes]] = []
@@ -183,7 +186,8 @@ class Changes:
         self.start_keys: list[StartKey] = []
         """Keys known to be free (of children); admissions bring their own."""
         self.messages: list[Message] = []
-        """For runs that may be anywhere; dropped when the run is not open."""
+        """For runs that may be anywhere; dropped when the run is not open. The keeper adds one of kind ``HANDED`` for
+        each run that is opened in, or moved to, a pool whose shard another node owns."""
         self.taken: list[tuple[bytes, str]] = []
         """(run id, message id) of messages whose taking is in a draft."""
         self.waiters: list[Waiter] = []

@@ -18,12 +18,12 @@ from rco.store.contract.endpoints import Endpoints
 from rco.store.contract.limit_states import LimitStates
 from rco.store.contract.namespace_keys import NamespaceKeys
 from rco.store.contract.namespaces import Namespaces
-from rco.store.contract.ownership import Shards
+from rco.store.contract.ownership import Pooled, Shards
 from rco.store.contract.payloads import PayloadRows
 from rco.store.contract.queues import QueueReader
 from rco.store.contract.revocations import Revocations
 from rco.store.contract.schedules import ScheduleReader
-from rco.store.contract.versions import Pins, Versions
+from rco.store.contract.versions import Versions
 from rco.store.contract.writer import Seal
 
 __all__ = [
@@ -98,10 +98,11 @@ class RunReader(Protocol):
         ...
 
     async def open_runs(
-        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pins | None = None
+        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pooled | None = None
     ) -> list[RunRow]:
         """Open runs in ``mode`` by id upwards, of ``shards`` (``None``: all), for an owner that loads them. Runs that
-        are pinned to a version outside of ``pool`` are left out."""
+        are pinned to a version outside of ``pool`` are left out; of those within, its shards count instead. Without a
+        pool it is not looked at what they are pinned to."""
         ...
 
     async def count_open(self) -> dict[Mode, int]: ...
@@ -127,7 +128,7 @@ class JournalReader(Protocol):
 
 class TimerReader(Protocol):
     async def due(
-        self, before_us: int, limit: int, shards: Shards | None = None, pool: Pins | None = None
+        self, before_us: int, limit: int, shards: Shards | None = None, pool: Pooled | None = None
     ) -> list[tuple[int, bytes]]:
         """(due_us, run id) of parked runs of ``shards`` due before ``before_us``, soonest first: all there are up to
         ``limit``, for an owner that takes fewer as a sign that there are no more. Runs that are pinned to a version

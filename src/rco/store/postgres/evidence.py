@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from rco.model.decision import Decision, Verb
+from rco.model.version import named
 from rco.store.contract.rewind import Rewind
+from rco.store.pools import Pools, byte_of
 
 __all__ = ["doubt_decision", "leases_decision", "rewound_decision"]
 
 
-def leases_decision(node: str, at_us: int, leases: dict[int, tuple[int, int]]) -> Decision:
-    """From this link on the chain is written under these leases: epoch and time of the take-over by shard.
+def leases_decision(node: str, at_us: int, leases: dict[int, tuple[int, int]], pools: Pools) -> Decision:
+    """From this link on the chain is written under these leases: epoch and time of the take-over by shard. Those of
+    pools stand by themselves, by version and place in it: numbers of pools are given again, names are not.
 
     A stranger can tell from it that no former owner wrote to a run after the next one.
     """
-    text = " ".join(f"{shard}:{epoch}:{since_us}" for shard, (epoch, since_us) in sorted(leases.items()))
-    return Decision(verb=Verb.NODE, at_us=at_us, actor=f"node:{node}", reason="leases", facts={"leases": text})
+    free: list[str] = []
+    pooled: list[str] = []
+    for shard, (epoch, since_us) in sorted(leases.items()):
+        text = f"{byte_of(shard)}:{epoch}:{since_us}"
+        if pin := pools.pin(shard):
+            pooled.append(f"{named(pin)}/{text}")
+        else:
+            free.append(text)
+    facts: dict[str, str | int | bool] = {"leases": " ".join(free)}
+    if pooled:
+        facts["pools"] = " ".join(pooled)
+    return Decision(verb=Verb.NODE, at_us=at_us, actor=f"node:{node}", reason="leases", facts=facts)
 
 
 def doubt_decision(node: str, at_us: int, chain: str) -> Decision:

@@ -8,13 +8,15 @@ import msgspec
 
 from rco.kit.clock import Clock
 from rco.model.decision import Decision
-from rco.model.message import Message
-from rco.model.run import Mode, shard_of
+from rco.model.message import HANDED, NOTHING, Message
+from rco.model.run import Mode, RunRow, shard_of
+from rco.model.version import is_pin
 from rco.store import rows
 from rco.store.collector import Batch
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
+from rco.store.pools import Pools
 from rco.store.postgres import attributes, namespaces, payloads, queues, schedules, versions
 from rco.store.postgres.evidence import leases_decision
 from rco.store.postgres.text import plain_all
@@ -23,6 +25,7 @@ from rco.store.quota import added_to, asked_spaces
 __all__ = ["Chain", "Prepared", "ShardsLost", "prepare"]
 
 _ARGUMENTS = 80
+NO_POOLS = Pools()
 _FLUSH = f"rco_flush({', '.join(f'${at}' for at in range(1, _ARGUMENTS + 1))})"
 FLUSH = f"SELECT {_FLUSH}"
 FLUSH_WITH_SCHEDULES = schedules.around(_FLUSH, _ARGUMENTS)
@@ -73,10 +76,12 @@ def prepare(
     sealer: Sealer,
     clock: Clock,
     watched: frozenset[str] = frozenset(),
+    pools: Pools = NO_POOLS,
 ) -> Prepared:
     """Judge the admissions and lay everything out in the order of ``rco_flush``.
 
     ``epochs`` are those of the shards owned, taken over at ``since_us``; ``told`` those that the chain names already.
+    ``pools`` says in which shard a run is.
     Raises ``ShardsLost`` when one is not among them, ``ValueError`` and its
     like for a malformed value.
     """
@@ -86,12 +91,13 @@ def prepare(
         more = added(changes, admitted)
     else:
         admitted, more = [], Added([], [], [], [], [], [], [], [])
-    shards, their_epochs = _fence(changes, more, epochs)
+    shards, their_epochs = _fence(changes, more, epochs, pools)
+    handed = _handed(changes, more, epochs, pools, at_us)
     decisions: list[Decision] = [*changes.decisions, *more.decisions, *batch.notes]
     leases = {shard: epochs[shard] for shard in shards if told.get(shard) != epochs[shard]}
     if leases:
         taken = {shard: (epoch, since_us.get(shard, at_us)) for shard, epoch in leases.items()}
-        decisions.append(leases_decision(node, at_us, taken))
+        decisions.append(leases_decision(node, at_us, taken, pools))
     journal = _Journal()
     leaves = journal.fill(changes, more, sealer)
     seal = sealer.seal(
@@ -129,7 +135,7 @@ def prepare(
         *_pairs(changes.waiters_gone),
         *_events(changes, more),
         *_waiters(changes),
-        *_messages(changes, more),
+        *_messages(changes, more, handed),
         *_pairs(changes.taken),
         *ended,
         *_letters(changes, more),
@@ -235,16 +241,21 @@ class _Journal:
         return b"".join([run_id + seq.to_bytes(8, "big") for run_id, seq in zip(self.run_ids, self.seqs, strict=True)])
 
 
-def _fence(changes: Changes, more: Added, epochs: dict[int, int]) -> tuple[list[int], list[int]]:
-    """The shards of runs that are written to by their owner. Messages come from anywhere and name none."""
-    shards = {draft.run_id[15] for draft in changes.drafts}
-    for opened in (changes.opened, more.opened):
-        shards.update([shard_of(row.run_id) for row in opened])
+def _fence(changes: Changes, more: Added, epochs: dict[int, int], pools: Pools) -> tuple[list[int], list[int]]:
+    """The shards of runs that are written to by their owner. Messages come from anywhere and name none; neither do runs
+    that are opened for another to own, whom nobody can have written to."""
+    runs = {draft.run_id for draft in changes.drafts}
     for rows_of in (changes.moved, changes.ended, changes.waiters):
-        shards.update([shard_of(row.run_id) for row in rows_of])
-    shards.update([run_id[15] for run_id, _ in changes.taken])
-    for pairs in (changes.waiters_gone, changes.versions):
-        shards.update([run_id[15] for run_id, _ in pairs])
+        runs.update([row.run_id for row in rows_of])
+    for pairs in (changes.taken, changes.waiters_gone, changes.versions):
+        runs.update([run_id for run_id, _ in pairs])
+    if changes.homes:
+        homes = changes.homes
+        shards = {homes.get(run_id, run_id[15]) for run_id in runs}
+    else:
+        shards = {run_id[15] for run_id in runs}
+    for opened in (changes.opened, more.opened):
+        shards.update([pools.home(row.run_id, row.version) for row in opened if not _others(row, epochs, pools)])
     shards.update([shard_of(write.row.schedule_id) for write in more.schedules if write.owned])
     if changes.queues:
         shards |= queues.fenced(changes.queues)
@@ -253,6 +264,18 @@ def _fence(changes: Changes, more: Added, epochs: dict[int, int]) -> tuple[list[
         raise ShardsLost(f"shards {sorted(lost)[:8]} are not owned here")
     ordered = sorted(shards)
     return ordered, [epochs[shard] for shard in ordered]
+
+
+def _others(row: RunRow, epochs: dict[int, int], pools: Pools) -> bool:
+    """Whether a run that is opened here is for another node to own: of a pool that is others', or the child of such."""
+    return (is_pin(row.version) or row.parent is not None) and pools.home(row.run_id, row.version) not in epochs
+
+
+def _handed(changes: Changes, more: Added, epochs: dict[int, int], pools: Pools, at_us: int) -> list[Message]:
+    """For each run that is another node's from this commit on, the message by which that hears of it."""
+    runs = [row.run_id for opened in (changes.opened, more.opened) for row in opened if _others(row, epochs, pools)]
+    runs += [run_id for run_id, version in changes.versions if pools.home(run_id, version) not in epochs]
+    return [Message(run_id, HANDED, HANDED, HANDED, NOTHING, at_us) for run_id in dict.fromkeys(runs)]
 
 
 def _columns(table: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
@@ -334,8 +357,8 @@ def _waiters(changes: Changes) -> tuple[list[Any], ...]:
     )
 
 
-def _messages(changes: Changes, more: Added) -> tuple[list[Any], ...]:
-    messages: list[Message] = changes.messages
+def _messages(changes: Changes, more: Added, handed: list[Message]) -> tuple[list[Any], ...]:
+    messages: list[Message] = changes.messages + handed if handed else changes.messages
     if messages and changes.ended:
         gone = {ended.run_id for ended in changes.ended}
         messages = [message for message in messages if message.run_id not in gone]

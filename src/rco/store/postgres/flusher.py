@@ -8,11 +8,11 @@ from typing import Protocol
 
 from rco.errors import Fenced, StoreError
 from rco.kit.clock import Clock
-from rco.model.run import SHARDS
 from rco.store.collector import Batch, Collector, Committed, Listeners
 from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import Held
+from rco.store.pools import byte_of
 from rco.store.postgres.admit import look_up
 from rco.store.postgres.connection import Connection, Line, answering_within, fetch, is_passing, state_of
 from rco.store.postgres.evidence import rewound_decision
@@ -72,7 +72,7 @@ class Flusher:
         self._identity, self._ownership = identity, ownership
         self._sealer, self._clock, self._options, self._on_end = sealer, clock, options, on_end
         self._chain = Chain(f"{identity.node}/{index}", 0, _GENESIS)
-        self._pinned = frozenset(range(index, SHARDS, options.flushers))
+        self._index = index
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue()
         # A connection that has fallen silent is given up after the time of a lease; the same is sent again on another,
         # and recognised if it stands.
@@ -169,7 +169,13 @@ class Flusher:
             return
         self._lost_collecting = set()
         self.collector.dropped(batch, error)
-        self._ownership.again(self._pinned)
+        self._ownership.again(self._mine())
+
+    def _mine(self) -> frozenset[int]:
+        """Those of the shards owned that this one writes for. Whatever its pool, a run is written by one flusher: what
+        it moves between pools, or opens in another, is in the same order."""
+        flushers, index = self._options.flushers, self._index
+        return frozenset(shard for shard in self._ownership.epochs if byte_of(shard) % flushers == index)
 
     # -- one transaction -------------------------------------------------------------------------------------------
 
@@ -232,6 +238,7 @@ class Flusher:
             sealer=self._sealer,
             clock=self._clock,
             watched=self.watched,
+            pools=self._ownership.pools,
         )
 
     async def _found(self, error: Exception) -> Prepared:
@@ -251,7 +258,7 @@ class Flusher:
             at_us=self._clock.now_us(),
             known_n=self._chain.n,
             found_n=behind.n,
-            shards=tuple(sorted(self._pinned & self._ownership.epochs.keys())),
+            shards=tuple(sorted(self._mine())),
         )
         try:
             await self.on_rewound(rewind)

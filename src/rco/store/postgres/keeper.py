@@ -68,6 +68,8 @@ class PostgresKeeper:
             drained=self._writer.drained,
             on_end=self._writer.fail,
         )
+        self._reader.node = node
+        self._reader.on_announced = self._leases.announced
         self._mail = Mail(dsn, identity=identity, ownership=ownership, options=options)
         self._mail.on_leases = self._leases.poke
         self._reader.changed = self._mail.changed

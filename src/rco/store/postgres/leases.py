@@ -2,7 +2,8 @@
 
 Shards of a dead node and those that nobody owns are taken over by the node that they belong to (``ownership.winner``).
 A shard that belongs to another living node is handed over to it: let go, flush, release. So a node that comes gets its
-share within two heartbeats, and one that goes leaves nothing behind.
+share within two heartbeats, and one that goes leaves nothing behind. The shards of a version's pool belong to the nodes
+that have the version.
 """
 
 from __future__ import annotations
@@ -10,22 +11,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
 from rco.errors import Fenced, StoreError, StoreLocked
 from rco.kit.clock import Clock
 from rco.kit.lifecycle import stop_task
+from rco.model.version import pin
+from rco.store.pools import Pools, byte_of
 from rco.store.postgres.connection import Line, answering_within, is_passing, patiently
 from rco.store.postgres.flusher import Identity
 from rco.store.postgres.options import PostgresOptions
-from rco.store.postgres.ownership import NodeOwnership, winner
+from rco.store.postgres.ownership import NodeOwnership, winners
 
 __all__ = ["Leases", "View"]
 
 _JOIN = "SELECT epoch, pid, alive_s FROM rco_join($1, $2, $3, $4, $5, $6, $7)"
-_BEAT = "SELECT own, names, alive_s, drains, owners, epochs, heads FROM rco_beat($1, $2, $3, $4, $5, $6)"
+_BEAT = (
+    "SELECT own, names, alive_s, drains, owners, epochs, heads, pools, have_node, have_name"
+    " FROM rco_heartbeat($1, $2, $3, $4, $5, $6)"
+)
 _TAKE = "SELECT shard, epoch FROM rco_take($1, $2, $3)"
 _RELEASE = "SELECT rco_release($1, $2, $3, $4)"
 _SOON_S = 0.02
@@ -40,8 +46,11 @@ class View(msgspec.Struct, frozen=True):
     """For each node, how long its heartbeat counts still; below 0 it is dead."""
     draining: frozenset[str]
     owners: list[str | None]
-    """By shard."""
+    """By shard, those of pools behind the first 256."""
     epochs: list[int]
+    pools: Pools
+    have: dict[str, frozenset[str]]
+    """What each living node can run, as pins; the empty one: everything."""
 
 
 class Leases:
@@ -75,6 +84,8 @@ class Leases:
         self._last_beat_s: float | None = None
         self._steady_since_s = float("-inf")
         self._ending = False
+        self._pins: frozenset[str] = frozenset()
+        """What this node can run, once that is announced; the empty one: everything."""
         self.view: View | None = None
         self.on_released: Callable[[], None] = _nothing
         self.heads: Callable[[], dict[str, int]] = dict
@@ -129,6 +140,12 @@ class Leases:
             options.connect_timeout_s,
         )
         return rows[0]["epoch"], rows[0]["pid"], rows[0]["alive_s"]
+
+    async def announced(self, names: Iterable[str]) -> None:
+        """This node can run these versions, which have pools by now; none: it takes every run. Takes its share of what
+        is free; what others own comes by hand-over."""
+        self._pins = frozenset(map(pin, names)) or frozenset(("",))
+        await self.look()
 
     def begin(self) -> None:
         """Beat from now on."""
@@ -213,7 +230,7 @@ class Leases:
         known = self.heads()
         now_us = self._clock.now_us()
         rows = await self._line.fetch(_BEAT, identity.node, identity.boot_id, options.ttl_s, False, now_us, list(known))
-        own, names, alive_s, drains, owners, epochs, heads = rows[0]
+        own, names, alive_s, drains, owners, epochs, heads, pools, have_node, have_name = rows[0]
         behind = [(chain, n, found) for (chain, n), found in zip(known.items(), heads or (), strict=True) if found < n]
         if not own:
             if behind:
@@ -229,6 +246,8 @@ class Leases:
             frozenset(name for name, drain in zip(names or (), drains or (), strict=True) if drain),
             owners,
             epochs,
+            Pools(pools or ()),
+            _by_node(have_node or (), have_name or ()),
         )
         lost = [
             shard
@@ -237,6 +256,8 @@ class Leases:
         ]
         if lost:
             ownership.lose(frozenset(lost))
+        # Behind that: a pool that has another version by now has no owner.
+        ownership.pools = self.view.pools
         if self._last_beat_s is not None and sent_s - self._last_beat_s > options.ttl_s:
             # We were away; so, perhaps, was the database for everybody. Let the others show that they live.
             self._steady_since_s = sent_s
@@ -249,17 +270,18 @@ class Leases:
         assert self.view is not None
         view, node, ownership = self.view, self._identity.node, self._ownership
         alive = {name for name, left_s in view.alive_s.items() if left_s > 0} | {node}
-        # Who drains keeps its shards as long as nobody else could have them.
-        takers = sorted(alive - view.draining) or [node]
         steady = self._clock.monotonic() - self._steady_since_s >= 2 * self._options.heartbeat_s
         take: list[int] = []
         give: list[int] = []
         ours: dict[int, int] = {}
+        belongs: tuple[str | None, ...] = ()
         for shard, owner in enumerate(view.owners):
+            if not (byte := byte_of(shard)):
+                belongs = winners(shard, self._takers(alive, view.pools.pin(shard)))
             if owner == node and shard not in ownership.epochs:
                 # From before this start, under the epoch that the start raised; or taken, and the answer was lost.
                 ours[shard] = view.epochs[shard]
-            mine = winner(shard, takers) == node
+            mine = belongs[byte] == node
             if mine and (owner is None or (owner not in alive and steady)):
                 take.append(shard)
             elif not mine and ownership.owns(shard):
@@ -273,6 +295,19 @@ class Leases:
         if give and self._giving is None:
             self._giving = asyncio.get_running_loop().create_task(self._give(frozenset(give)), name="rco-hand-over")
             self._giving.add_done_callback(self._given)
+
+    def _takers(self, alive: set[str], pinned_to: str) -> tuple[str, ...]:
+        """The nodes among which the shards of a pool are shared out: those that have its version; where none has, all,
+        who keep its runs as they are for whom comes. Who drains keeps its shards as long as nobody else could have
+        them."""
+        assert self.view is not None
+        view, node = self.view, self._identity.node
+        have = {**view.have, node: self._pins}
+        takers = alive - view.draining
+        if pinned_to:
+            fit = {one for one in alive if not have.get(one, frozenset()).isdisjoint((pinned_to, ""))}
+            takers = fit - view.draining or fit or takers
+        return tuple(sorted(takers)) or (node,)
 
     async def _give(self, shards: frozenset[int]) -> None:
         """Planned hand-over: let go, flush what was appended, release."""
@@ -299,6 +334,13 @@ def _locked(node: str, pid: int) -> StoreLocked:
     return StoreLocked(
         f"The name {node} is in use by process {pid}.", cure="Stop that process, or give this one a name of its own."
     )
+
+
+def _by_node(nodes: Iterable[str], names: Iterable[str]) -> dict[str, frozenset[str]]:
+    have: dict[str, set[str]] = {}
+    for node, name in zip(nodes, names, strict=True):
+        have.setdefault(node, set()).add(pin(name) if name else "")
+    return {node: frozenset(pins) for node, pins in have.items()}
 
 
 def _no_jitter() -> float:

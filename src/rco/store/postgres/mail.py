@@ -19,6 +19,7 @@ from rco.kit.lifecycle import stop_task
 from rco.model.run import shard_of
 from rco.store.contract.news import Topic
 from rco.store.contract.ownership import Shards
+from rco.store.pools import byte_of
 from rco.store.postgres import news
 from rco.store.postgres.connection import Connection, Line, answering_within
 from rco.store.postgres.flusher import Identity
@@ -38,11 +39,14 @@ _HELD = "SELECT pg_try_advisory_lock(7304, hashtext($1))"
 _TELL = "SELECT pg_notify($1, $2)"
 # The numbers come first, so that there is a row where there is no message.
 _LOOK = (
-    f"SELECT m.arrival, m.run_id, n.* FROM ({news.NUMBERS}) AS n LEFT JOIN"
-    " (SELECT arrival, run_id FROM message WHERE arrival > $1 AND shard = ANY ($2) ORDER BY arrival LIMIT $3) AS m"
-    " ON true ORDER BY m.arrival"
+    f"SELECT m.arrival, m.run_id, m.version, n.* FROM ({news.NUMBERS}) AS n LEFT JOIN"
+    " (SELECT i.arrival, i.run_id, r.version FROM message AS i LEFT JOIN run AS r ON r.run_id = i.run_id"
+    " WHERE i.arrival > $1 AND i.shard = ANY ($2) ORDER BY i.arrival LIMIT $3) AS m ON true ORDER BY m.arrival"
 )
-_LOOK_ALL = "SELECT DISTINCT run_id FROM message WHERE shard = ANY ($1)"
+_LOOK_ALL = (
+    "SELECT DISTINCT m.run_id, r.version FROM message AS m LEFT JOIN run AS r ON r.run_id = m.run_id"
+    " WHERE m.shard = ANY ($1)"
+)
 
 
 class Mail:
@@ -112,11 +116,10 @@ class Mail:
 
     def woke(self, run_ids: Iterable[bytes]) -> None:
         """These runs got a message by a commit of ours; those of other nodes are told."""
-        owns = self._ownership.owns
+        covers = self._ownership.covers
         for run_id in run_ids:
-            shard = shard_of(run_id)
-            if not owns(shard):
-                self._pending.add(shard)
+            if not covers(run_id):
+                self._pending.add(shard_of(run_id))
                 self._send.set()
 
     def released(self) -> None:
@@ -173,14 +176,14 @@ class Mail:
         for word in str(payload).split(","):
             if word == _LEASES:
                 self.on_leases()
-            elif word.isdecimal() and self._ownership.owns(int(word)):
+            elif word.isdecimal() and self._ownership.touches(poke := bytes(15) + bytes((int(word),))):
                 self._look.set()
-                self._report([bytes(15) + bytes((int(word),))])
+                self._report([poke])
             elif word in _TOPICS:
                 self._tell_news(Topic(word))
 
     def _on_gained(self, shards: Shards) -> None:
-        self._gained |= shards
+        self._gained |= {byte_of(shard) for shard in shards}
         self._look.set()
 
     async def _looking(self) -> None:
@@ -208,15 +211,17 @@ class Mail:
             except BaseException:
                 self._gained |= gained
                 raise
-            self._report([row[0] for row in rows])
-        shards = self._ownership.shards() or frozenset()
+            self._report([row[0] for row in rows if self._is_ours(row[0], row[1])])
+        shards = sorted({byte_of(shard) for shard in self._ownership.shards() or ()})
         now_s = asyncio.get_running_loop().time()
         low = self._low
         while True:
-            found = await self._line.fetch(_LOOK, low, sorted(shards), _PAGE)
-            self._compare(news.numbers(tuple(found[0])[2:]))
+            found = await self._line.fetch(_LOOK, low, shards, _PAGE)
+            self._compare(news.numbers(tuple(found[0])[3:]))
             rows = [row for row in found if row[0] is not None]
-            self._report([row[1] for row in rows if row[0] not in self._seen])
+            fresh = [row for row in rows if row[0] not in self._seen]
+            # Of runs that become ours later we are told by another message, or find it as we gain their shards.
+            self._report([row[1] for row in fresh if self._is_ours(row[1], row[2])])
             self._seen.update((row[0], None) for row in rows)
             if len(rows) < _PAGE:
                 break
@@ -234,9 +239,13 @@ class Mail:
             if number != known.get(topic) or (topic is Topic.SCHEDULES and number):
                 self._tell_news(topic)
 
+    def _is_ours(self, run_id: bytes, version: str | None) -> bool:
+        ownership = self._ownership
+        return version is None or ownership.owns(ownership.home(run_id, version))
+
     def _report(self, run_ids: list[bytes]) -> None:
         for run_id in dict.fromkeys(run_ids):
-            if self._ownership.owns(shard_of(run_id)):
+            if self._ownership.touches(run_id):
                 for listener in self._listeners:
                     listener(run_id)
 

@@ -1,19 +1,31 @@
-"""Which shards this node owns, in memory. Pure: ``leases`` knows the database."""
+"""Which shards this node owns, in memory. Pure: ``leases`` knows the database.
+
+Shards from 256 on are those of pools, see ``rco.store.pools``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 from rco.errors import Overloaded
 from rco.kit.clock import Clock
 from rco.model.run import SHARDS
-from rco.store.contract.ownership import Shards
+from rco.store.contract.ownership import Pooled, Shards
+from rco.store.contract.versions import Pins
+from rco.store.pools import Pools, byte_of
 
-__all__ = ["NodeOwnership", "winner"]
+__all__ = ["NodeOwnership", "winner", "winners"]
 
 
-def winner(shard: int, nodes: list[str]) -> str | None:
+@lru_cache(maxsize=256)
+def winners(base: int, nodes: tuple[str, ...]) -> tuple[str | None, ...]:
+    """The node that each shard of a pool belongs to; ``base`` is the first."""
+    return tuple(winner(shard, nodes) for shard in range(base, base + SHARDS))
+
+
+def winner(shard: int, nodes: Sequence[str]) -> str | None:
     """The node that a shard belongs to: the highest hash of (node, shard), so that a node that comes or goes moves only
     its own share (rendezvous hashing, Thaler and Ravishankar 1996)."""
     tail = b"/%d" % shard
@@ -30,7 +42,10 @@ class NodeOwnership:
         self.since_us: dict[int, int] = {}
         """When each of them was taken over, by this node's clock."""
         self._owned: frozenset[int] = frozenset()
-        self._ordered: list[int] = []
+        self._ordered: dict[int, list[int]] = {}
+        """The shards owned of each pool, by its first."""
+        self.pools = Pools()
+        """As they were at the last heartbeat."""
         self._act_until_s = 0.0
         self._gained: list[Callable[[Shards], None]] = []
         self._leaving: list[Callable[[Shards], None]] = []
@@ -49,12 +64,30 @@ class NodeOwnership:
     def owns(self, shard: int) -> bool:
         return shard in self._owned
 
-    def place(self, byte: int) -> int:
-        if byte in self._owned:
+    def home(self, run_id: bytes, version: str) -> int:
+        return self.pools.home(run_id, version)
+
+    def touches(self, run_id: bytes) -> bool:
+        owned = self._owned
+        return any(shard in owned for shard in self.pools.all_of(run_id[15]))
+
+    def covers(self, run_id: bytes) -> bool:
+        owned = self._owned
+        return all(shard in owned for shard in self.pools.all_of(run_id[15]))
+
+    def among(self, shards: Shards | None, pins: Pins | None) -> tuple[Shards | None, Pooled | None]:
+        return self.pools.among(self._owned if shards is None else shards, pins)
+
+    def place(self, byte: int, version: str = "") -> int:
+        base = self.pools.base(version)
+        if base is None or base + byte in self._owned:
             return byte
-        if not self._ordered:
-            raise Overloaded("This node owns no shard yet.", cure="Try again in a moment, or on another node.")
-        return self._ordered[byte * len(self._ordered) // SHARDS]
+        ordered = self._ordered.get(base)
+        if ordered:
+            return byte_of(ordered[byte * len(ordered) // SHARDS])
+        if base:
+            return byte
+        raise Overloaded("This node owns no shard yet.", cure="Try again in a moment, or on another node.")
 
     def on_gained(self, listener: Callable[[Shards], None]) -> None:
         self._gained.append(listener)
@@ -115,4 +148,7 @@ class NodeOwnership:
 
     def _own(self, shards: frozenset[int]) -> None:
         self._owned = shards
-        self._ordered = sorted(shards)
+        ordered: dict[int, list[int]] = {}
+        for shard in sorted(shards):
+            ordered.setdefault(shard - byte_of(shard), []).append(shard)
+        self._ordered = ordered

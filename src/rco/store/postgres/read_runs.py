@@ -7,13 +7,12 @@ from typing import Any
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome
 from rco.store import rows
-from rco.store.contract.ownership import Shards
+from rco.store.contract.ownership import Pooled, Shards
 from rco.store.contract.reader import RunFilter
-from rco.store.contract.versions import Pins
 from rco.store.event_message import event_body
 from rco.store.postgres.attributes import conditions
 from rco.store.postgres.text import plain
-from rco.store.postgres.versions import pooled
+from rco.store.postgres.versions import within
 
 __all__ = [
     "COUNT",
@@ -144,23 +143,15 @@ def _filter(where: RunFilter, values: list[Any], *, mode: Mode | None) -> str:
     return " AND ".join(parts)
 
 
-def open_runs(mode: Mode, after: bytes | None, limit: int, shards: Shards | None, pool: Pins | None) -> Question:
+def open_runs(mode: Mode, after: bytes | None, limit: int, shards: Shards | None, pool: Pooled | None) -> Question:
     values: list[Any] = [after or b"", int(mode), limit]
-    more = ""
-    if shards is not None:
-        values.append(sorted(shards))
-        more = " AND shard = ANY ($4)"
-    more += pooled(pool, values)
+    more = within(shards, pool, values)
     return f"{rows.OPEN_RUNS} WHERE run_id > $1 AND mode = $2{more} ORDER BY run_id LIMIT $3", values
 
 
-def due(before_us: int, limit: int, shards: Shards | None, pool: Pins | None) -> Question:
+def due(before_us: int, limit: int, shards: Shards | None, pool: Pooled | None) -> Question:
     values: list[Any] = [before_us, limit]
-    more = ""
-    if shards is not None:
-        values.append(sorted(shards))
-        more = " AND shard = ANY ($3)"
-    among = pooled(pool, values, "r.version")
-    if among:
-        more += f" AND EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = timer.run_id{among})"
+    more = within(shards, pool, values, "r.version" if pool is not None else "", "timer.shard")
+    if pool is not None:
+        more = f" AND EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = timer.run_id{more})"
     return f"SELECT due_us, run_id FROM timer WHERE due_us < $1{more} ORDER BY due_us, run_id LIMIT $2", values

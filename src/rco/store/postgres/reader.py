@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from rco.errors import Conflict, StoreError
@@ -22,12 +22,12 @@ from rco.store.contract.endpoints import EndpointPage
 from rco.store.contract.limit_states import CLOSED, LimitState, StatesRead
 from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
 from rco.store.contract.news import Topic
-from rco.store.contract.ownership import Shards
+from rco.store.contract.ownership import Pooled, Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
-from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
+from rco.store.contract.versions import NodeVersion, OpenRuns
 from rco.store.contract.writer import Seal
 from rco.store.gather import Gather
 from rco.store.postgres import (
@@ -73,6 +73,10 @@ class PostgresReader:
         self._inboxes = Gather(self._read_inboxes)
         self.changed: Callable[[Topic], None] = _nobody
         """Told of what was written here that other nodes want to know."""
+        self.node = ""
+        """The node that reads."""
+        self.on_announced: Callable[[Iterable[str]], Awaitable[None]] = _no_listener
+        """Told which versions it has, once that stands."""
 
     async def begin(self) -> None:
         """Ready to read; connections are opened when they are first needed."""
@@ -139,7 +143,7 @@ class PostgresReader:
         return attributes.grouped(await self._ask(attributes.OF_RUNS, run_ids))
 
     async def open_runs(
-        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pins | None = None
+        self, mode: Mode, after: bytes | None, limit: int, shards: Shards | None = None, pool: Pooled | None = None
     ) -> list[RunRow]:
         sql, values = read_runs.open_runs(mode, after, self._bounded(limit), shards, pool)
         return [rows.run(row) for row in await self._ask(sql, *values)]
@@ -164,7 +168,7 @@ class PostgresReader:
         return list(await self._journals(run_id) or ())
 
     async def due(
-        self, before_us: int, limit: int, shards: Shards | None = None, pool: Pins | None = None
+        self, before_us: int, limit: int, shards: Shards | None = None, pool: Pooled | None = None
     ) -> list[tuple[int, bytes]]:
         sql, values = read_runs.due(before_us, max(0, limit), shards, pool)
         return [(row[0], row[1]) for row in await self._ask(sql, *values)]
@@ -380,6 +384,8 @@ class PostgresReader:
 
     async def announce(self, node: str, versions_: dict[str, str], current: str, at_us: int) -> dict[str, str]:
         found = await self._ask(versions.ANNOUNCE, node, list(versions_), list(versions_.values()), current, at_us)
+        if not found and node == self.node:
+            await self.on_announced(versions_)
         return {row[0]: row[1] for row in found}
 
     async def version_nodes(self) -> list[NodeVersion]:
@@ -416,3 +422,8 @@ class PostgresReader:
 
 def _nobody(_: Topic) -> None:
     """Nobody wants to know."""
+
+
+async def _no_listener(versions_: Iterable[str]) -> None:
+    """Nobody owns anything by them."""
+    del versions_

@@ -32,7 +32,7 @@ _EVERY_RUN = f"SELECT * FROM ({rows.OPEN_RUNS} UNION ALL {rows.CLOSED_RUNS}) AS 
 _EVERY_SEGMENT = f"SELECT {rows.SEGMENT_COLUMNS}, chain FROM journal ORDER BY run_id, first_seq"
 _EVERY_TIMER = "SELECT run_id, due_us FROM timer ORDER BY run_id"
 _BY_HAND = "SELECT decisions FROM seal WHERE chain = $1 ORDER BY n"
-_LEASES = "SELECT shard, owner, epoch FROM lease ORDER BY shard"
+_LEASES = "SELECT shard, owner, epoch FROM lease WHERE shard < 256 ORDER BY shard"
 _NODES = (
     "SELECT name, pid, epoch, started_us, draining, skew_us, CASE WHEN isfinite(alive_until) THEN greatest(0,"
     " extract(epoch FROM alive_until - clock_timestamp())::double precision) ELSE 0 END FROM node ORDER BY started_us"

@@ -11,6 +11,7 @@ from rco.model.decision import Decision
 from rco.store.collector import Listeners
 from rco.store.contract.changes import Changes
 from rco.store.contract.writer import Flushed, Sealer
+from rco.store.pools import byte_of
 from rco.store.postgres.flusher import Flusher, Identity
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.ownership import NodeOwnership
@@ -19,8 +20,8 @@ __all__ = ["PostgresWriter"]
 
 
 class PostgresWriter:
-    """Implements ``rco.store.contract.writer.Writer``. A shard's changes go to the flusher ``shard % flushers``, so all
-    that concerns one shard is committed in the order of adding."""
+    """Implements ``rco.store.contract.writer.Writer``. A shard's changes go to the flusher that its place in its
+    pool says, so all that concerns one shard is committed in the order of adding."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class PostgresWriter:
 
     def changes(self, shard: int) -> Changes:
         """See ``Writer.changes``. Raises what ended the writer when nothing more can be written."""
-        return self.flushers[shard % len(self.flushers)].collector.changes()
+        return self.flushers[byte_of(shard) % len(self.flushers)].collector.changes()
 
     def watch(self, namespaces: frozenset[str]) -> None:
         """See ``Writer.watch``. Holds for what is prepared from now on."""

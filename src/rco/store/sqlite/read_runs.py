@@ -10,8 +10,8 @@ from typing import Any
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow, fork_prefix
 from rco.store import rows
+from rco.store.contract.ownership import Pooled
 from rco.store.contract.reader import RunFilter, Segment
-from rco.store.contract.versions import Pins
 from rco.store.sqlite.attributes import conditions
 from rco.store.sqlite.versions import pooled
 
@@ -97,7 +97,7 @@ def _filter(where: RunFilter, *, mode: Mode | None) -> tuple[str, list[Any]]:
 
 
 def open_runs(
-    connection: sqlite3.Connection, mode: Mode, after: bytes | None, limit: int, pool: Pins | None
+    connection: sqlite3.Connection, mode: Mode, after: bytes | None, limit: int, pool: Pooled | None
 ) -> list[RunRow]:
     among, pins = pooled(pool)
     found = connection.execute(
@@ -147,7 +147,7 @@ def messages(connection: sqlite3.Connection, run_id: bytes) -> list[Message]:
     return [rows.message(row[:-1]) for row in found]
 
 
-def due(connection: sqlite3.Connection, before_us: int, limit: int, pool: Pins | None) -> list[tuple[int, bytes]]:
+def due(connection: sqlite3.Connection, before_us: int, limit: int, pool: Pooled | None) -> list[tuple[int, bytes]]:
     among, pins = pooled(pool, "r.version")
     if among:
         among = f" AND EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = timer.run_id{among})"

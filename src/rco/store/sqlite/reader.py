@@ -26,12 +26,12 @@ from rco.store import rows
 from rco.store.contract.endpoints import EndpointPage
 from rco.store.contract.limit_states import LimitState, StatesRead
 from rco.store.contract.namespace_keys import NamespaceKey, NamespaceKeyPage
-from rco.store.contract.ownership import Shards
+from rco.store.contract.ownership import Pooled, Shards
 from rco.store.contract.queues import Counted, QueueState
 from rco.store.contract.reader import EventMark, RunFilter, Segment
 from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
-from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
+from rco.store.contract.versions import NodeVersion, OpenRuns
 from rco.store.contract.writer import Seal
 from rco.store.gather import Gather
 from rco.store.sqlite import (
@@ -162,7 +162,7 @@ class SqliteReader:
         after: bytes | None,
         limit: int,
         shards: Shards | None = None,  # noqa: ARG002 - one owner has them all
-        pool: Pins | None = None,
+        pool: Pooled | None = None,
     ) -> list[RunRow]:
         limit = self._bounded(limit)
         return await self._ask(lambda connection: read_runs.open_runs(connection, mode, after, limit, pool))
@@ -195,7 +195,7 @@ class SqliteReader:
         before_us: int,
         limit: int,
         shards: Shards | None = None,  # noqa: ARG002 - one owner has them all
-        pool: Pins | None = None,
+        pool: Pooled | None = None,
     ) -> list[tuple[int, bytes]]:
         limit = max(0, limit)
         return await self._ask(lambda connection: read_runs.due(connection, before_us, limit, pool))

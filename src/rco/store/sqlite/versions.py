@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from rco.store.contract.versions import NodeVersion, OpenRuns, Pins
+from rco.store.contract.ownership import Pooled
+from rco.store.contract.versions import NodeVersion, OpenRuns
 from rco.store.sqlite.bulk import Bulk
 
 __all__ = ["FORGET", "HAVE", "KNOW", "count", "homeless", "known", "nodes", "others", "pooled", "write"]
@@ -24,7 +25,7 @@ def write(cursor: sqlite3.Cursor, moved: list[tuple[bytes, str]]) -> None:
     _MOVE.run(cursor, [value for pair in moved for value in pair])
 
 
-def pooled(pool: Pins | None, column: str = "version") -> tuple[str, list[Any]]:
+def pooled(pool: Pooled | None, column: str = "version") -> tuple[str, list[Any]]:
     """The condition for runs that a node with this pool can drive, and its values."""
     if pool is None:
         return "", []

@@ -91,7 +91,7 @@ class Effects:
     def _changed_hands(self, run: Run, record: RecordLine) -> bool:
         """Whether another owner may have tried it before: the run was open over a change of owners."""
         now, first = self._case.tenure(run, record), self._case.tenure(run, run.records[0])
-        return now is not None and first is not None and (now.node, now.epoch) != (first.node, first.epoch)
+        return now is not None and first is not None and now != first
 
     def finish(self) -> RuleVerdict:
         if self._case.ledger is None:

@@ -52,12 +52,16 @@ class Journals:
     def _owned(self, run: Run, segment: SegmentLine, before: Tenure | None) -> Tenure | None:
         """Under which lease the segment was written, after one under ``before``: who lost a shard writes no more."""
         name = f"{run.name}: segment {segment.first_seq}"
-        now = self._case.owners.tenure(segment.chain, segment.n, run.line.id)
+        owners, pool = self._case.owners, run.pool(segment.first_seq)
+        now = owners.tenure(segment.chain, segment.n, run.line.id, pool)
+        if now is None and pool and segment.first_seq == 0 and owners.knows(segment.chain, segment.n):
+            # Opened by a node that does not own the shard, for the one that does.
+            return before
         if now is None:
             of = f" of {segment.chain}" if segment.chain else ""
             self._found.add(f"{name} names commit {segment.n}{of}, which is not there or says no lease of its shard")
             return before
-        if before is not None:
+        if before is not None and before.pool == now.pool:
             if now.epoch < before.epoch:
                 self._found.add(f"{name} has epoch {now.epoch}, after epoch {before.epoch}")
             elif now.epoch == before.epoch and now.node != before.node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rco.verify.case import Case, Run
 from rco.verify.digests import idempotency_key
 from rco.verify.lines import RecordLine
+from rco.verify.owners import pool_of
 from rco.verify.verdict import Findings, Result, RuleVerdict
 
 __all__ = ["Timers"]
@@ -98,7 +99,7 @@ class Timers:
         header, line = self._case.header, run.line
         if header is None or line.due_us is None or line.state != "waiting":
             return
-        late_us = header.at_us - max(line.due_us, self._case.owners.last_since_us(line.id))
+        late_us = header.at_us - max(line.due_us, self._case.owners.last_since_us(line.id, pool_of(line.version or "")))
         if late_us > self._case.options.late_us:
             self._found.add(f"{run.name} is parked and was due {late_us} us before the export")
 
