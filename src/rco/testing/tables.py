@@ -503,8 +503,10 @@ def _touched(tables: Tables, batch: Batch) -> set[int]:
     runs |= {run_id for run_id, _ in (*changes.taken, *changes.waiters_gone, *changes.versions)}
     shards = {tables.home(row.run_id, row) for row in opened if not _others(tables, row, fence)}
     for run_id in runs:
-        home = tables.home(run_id, fresh.get(run_id))
         told = changes.homes.get(run_id, shard_of(run_id))
+        row = fresh.get(run_id) or tables.row(run_id)
+        # What a fail-over lost is said to be where it was.
+        home = told if row is None else tables.home(run_id, row)
         # A lease that was lost meanwhile refuses it; one that counts still would let it through.
         owner, epoch = tables.leases[told]
         if told != home and owner == batch.writer and fence.get(told, epoch) == epoch:
