@@ -60,12 +60,14 @@ class FolderObjects:
         path = self._folder / check_key(key)
         with _told(self.place):
             try:
-                file = await asyncio.to_thread(path.open, "rb", buffering=0)
+                file, piece = await asyncio.to_thread(_begun, path)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 raise NotFound(f"no object {key}.") from None
             try:
-                while piece := await asyncio.to_thread(_piece, file):
+                while piece:
                     yield piece
+                    # Behind a shorter piece there is nothing.
+                    piece = b"" if len(piece) < CHUNK_BYTES else await asyncio.to_thread(_piece, file)
             finally:
                 # No waiting here: the reader may be thrown away in the middle.
                 file.close()
@@ -105,14 +107,20 @@ class FolderObjects:
 
 
 class _Intake:
-    __slots__ = ("_file", "_folder", "_path", "_place")
+    """Holds less than a piece back, so that what is small goes to the disk in one turn of a thread."""
+
+    __slots__ = ("_file", "_folder", "_held", "_path", "_place")
 
     def __init__(self, place: str, folder: Path, path: Path, file: BinaryIO) -> None:
         self._place, self._folder, self._path, self._file = place, folder, path, file
+        self._held = b""
 
     async def write(self, chunk: bytes) -> None:
-        with _told(self._place):
-            await asyncio.to_thread(_write, self._file, chunk)
+        self._held += chunk
+        if len(self._held) >= CHUNK_BYTES:
+            held, self._held = self._held, b""
+            with _told(self._place):
+                await asyncio.to_thread(_write, self._file, held)
 
     async def commit(self, key: str) -> None:
         target = self._folder / check_key(key)
@@ -125,6 +133,7 @@ class _Intake:
             self._path.unlink(missing_ok=True)
 
     def _commit(self, target: Path) -> None:
+        _write(self._file, self._held)
         os.fsync(self._file.fileno())
         _make_folders(self._folder, target.parent)
         # Closed afterwards: with its lock gone it would be taken for what a crash left.
@@ -180,6 +189,16 @@ def _write(file: BinaryIO, chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
         view = view[file.write(view) :]
+
+
+def _begun(path: Path) -> tuple[BinaryIO, bytes]:
+    """The file, open, and its first piece."""
+    file = path.open("rb", buffering=0)
+    try:
+        return file, _piece(file)
+    except BaseException:
+        file.close()
+        raise
 
 
 def _piece(file: BinaryIO) -> bytes:

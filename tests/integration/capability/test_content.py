@@ -394,7 +394,7 @@ async def test_without_capabilities_nothing_is_there(governed: Any) -> None:
 async def test_puts_tell_the_sentinel_how_they_went_and_reads_do_not(
     keeping: Keeping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sentinel = keeping.service._sentinel
+    sentinel = keeping.service._bridge.sentinel
     heard: list[str] = []
     monkeypatch.setattr(type(sentinel), "answered", lambda _, now_s, error: heard.append("bad" if error else "good"))
     monkeypatch.setattr(type(sentinel), "asked", lambda _, now_s, took_s: heard.append("asked"))
