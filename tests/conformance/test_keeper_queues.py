@@ -174,3 +174,60 @@ async def test_the_last_word_on_a_queue_stands(keeper: Any, reopen: Any) -> None
     assert await again.reader.queue_states() == [paused, resumed]
     await do(again, QueueState("mail", False, 3, "ann"))
     assert await again.reader.queue_states() == [QueueState("mail", False, 3, "ann"), resumed]
+
+
+def ordered(key: str = "k", **more: Any) -> RunRow:
+    return queued(place=Place("mail", key, 5, ordered=True), **more)
+
+
+async def test_an_ordered_queue_goes_by_commits_and_not_by_clocks(keeper: Any, reopen: Any) -> None:
+    # The clock of whoever made the first identity is ahead.
+    late, early = sorted((ordered(), ordered()), key=lambda row: row.run_id, reverse=True)
+    await admit(keeper, late)
+    await admit(keeper, early, ordered("other"))
+    again = await reopen()
+    heads = await again.reader.queue_heads("mail", [(5, "k"), (5, "other")], 5)
+    assert [one.run_id for one in heads[:2]] == [late.run_id, early.run_id]
+    assert [one.key for one in heads] == ["k", "k", "other"]
+    first, second, _ = heads
+    assert 0 < first.arrival < second.arrival
+    await do(again, change(late, ItemDone.HOLD))
+    await do(again, change(late, ItemDone.FREE))
+    # It has its place again, before what came later.
+    assert [one.run_id for one in await again.reader.queue_heads("mail", [(5, "k")], 1)] == [late.run_id]
+    await do(again, change(late, ItemDone.GONE), change(early, ItemDone.GONE))
+    # Numbers do not begin anew with an empty key.
+    third = ordered()
+    await admit(again, third)
+    found = await again.reader.queue_item(third.run_id)
+    assert found.arrival > 0
+
+
+async def test_within_a_commit_the_order_is_that_in_which_it_took_them(keeper: Any) -> None:
+    rows = [ordered() for _ in range(6)]
+    shuffled = [rows[at] for at in (3, 0, 5, 1, 4, 2)]
+    await admit(keeper, *shuffled)
+    heads = await keeper.reader.queue_heads("mail", [(5, "k")], 10)
+    assert [one.run_id for one in heads] == [row.run_id for row in shuffled]
+
+
+async def test_who_sees_a_place_sees_those_before_it(keeper: Any) -> None:
+    """Many commits to few keys, and a reader that never finds a place before one that it has not seen."""
+    seen: dict[str, list[int]] = {"a": [], "b": []}
+    done = asyncio.Event()
+
+    async def follow() -> None:
+        while not done.is_set():
+            for key, known in seen.items():
+                found = [one.arrival for one in await keeper.reader.queue_heads("mail", [(5, key)], 1000)]
+                assert found[: len(known)] == known
+                known[:] = found
+
+    following = asyncio.create_task(follow())
+    await asyncio.gather(*(admit(keeper, ordered("ab"[number % 2])) for number in range(60)))
+    done.set()
+    await following
+    for key in seen:
+        places = [one.arrival for one in await keeper.reader.queue_heads("mail", [(5, key)], 1000)]
+        assert len(set(places)) == 30
+        assert places == sorted(places)

@@ -523,7 +523,22 @@ def drive_what_is_in_the_keeping(patch: pytest.MonkeyPatch) -> None:
 
 
 APART = {"nodes": 3, "versions": True, "pools": (("v1",), ("v1", "v2"), ("v2",)), "move": 1.0}
+
+
+def trust_what_is_heard(patch: pytest.MonkeyPatch) -> None:
+    """A run that this node has put into an ordered queue goes before what another node committed first."""
+    own = Line.push
+
+    def push(self: Line, item: Any, again: bool = False) -> None:
+        spec, self.spec = self.spec, msgspec.structs.replace(self.spec, ordered=False)
+        own(self, item, again)
+        self.spec = spec
+
+    patch.setattr(Line, "push", push)
+
+
 CROWDED = {"queue": Queue(concurrency=1), "runs": 40, "start_within_s": 2.0}
+IN_ORDER = {"queue": Queue(per_key_concurrency=1, ordered=True), "runs": 40, "start_within_s": 2.0}
 NARROW = {"queue": Queue(concurrency=3, per_key_concurrency=1), "runs": 40, "start_within_s": 2.0}
 
 
@@ -754,6 +769,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (begin_without_a_turn, "turns", {"nodes": 1, "pause": 0.8, **CROWDED}),
     (stay_with_one_key, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
     (forget_the_levels, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
+    (trust_what_is_heard, "places", {"nodes": 3, **IN_ORDER}),
     (wake_what_was_parked, "idle", {"nodes": 1, "options": EngineOptions(park_after_s=0.0)}),
     (count_only_our_own_permits, "calls", {"nodes": 3, "limit_concurrency": 1, "limit_rate": None, "runs": 40}),
     (

@@ -121,7 +121,9 @@ class Forking:
         place = None
         if start.get("queue") is not None:
             # It does the work again, so it waits for a permit again.
-            place = Place(start["queue"]["name"], start["queue"]["key"], start["queue"]["priority"])
+            known = self._queueing.queues.get(start["queue"]["name"])
+            ordered = known is not None and known.ordered
+            place = Place(start["queue"]["name"], start["queue"]["key"], start["queue"]["priority"], ordered)
             self._queueing.admit(place.queue, 1)
         fork = RunRow(
             run_id=run_id,

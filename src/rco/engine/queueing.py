@@ -67,7 +67,7 @@ def place_in(queues: Mapping[str, Queue], seat: Seat, namespace: str) -> Place:
             f"fair_key has {len(seat.fair_key)} characters; up to {FAIR_KEY_CHARS_MAX} are allowed, none of them NUL.",
             cure="Use a short name, such as a tenant's.",
         )
-    return Place(seat.queue, fair_key_of(namespace, seat.fair_key), priority)
+    return Place(seat.queue, fair_key_of(namespace, seat.fair_key), priority, queue.ordered)
 
 
 def queued_detail(place: dict[str, Any]) -> bytes:
@@ -115,15 +115,15 @@ class Queueing:
         """Those that are declared, by name."""
         self.admit: Callable[[str, int], None] = _room
         """Asked (queue, count) before that many runs are opened in it; raises ``Overloaded`` when it is full."""
-        self.on_waiting: list[Callable[[bytes, Place, int], None]] = []
-        """Told (run, place, since when) of runs that wait, once that is committed."""
+        self.on_waiting: list[Callable[[bytes, Place, int, bool], None]] = []
+        """Told (run, place, since when, whether it waited before) of runs that wait, once that is committed."""
         self.on_held: list[Callable[[bytes, str], None]] = []
         """Told (run, queue) of runs that are passed over, likewise."""
 
-    def waiting(self, run_id: bytes, place: Place, since_us: int) -> None:
-        """The run waits, and that is committed."""
+    def waiting(self, run_id: bytes, place: Place, since_us: int, again: bool = False) -> None:
+        """The run waits, and that is committed. ``again``: in a place that it had before."""
         for listener in self.on_waiting:
-            listener(run_id, place, since_us)
+            listener(run_id, place, since_us, again)
 
     def read(self, row: RunRow, messages: list[Message]) -> tuple[str, Message | None]:
         """What the messages of a run that has not begun lead to: ``begin`` or ``cancel`` with the message that says so,
@@ -177,7 +177,7 @@ class Queueing:
                 changes.then += [(listener, (run_id, queue)) for listener in self.on_held]
             else:
                 place = Place(queue, told["fair_key"], told["priority"])
-                changes.then.append((self.waiting, (run_id, place, row.opened_us)))
+                changes.then.append((self.waiting, (run_id, place, row.opened_us, True)))
 
 
 def _room(_queue: str, _count: int) -> None:

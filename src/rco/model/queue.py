@@ -47,6 +47,9 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The level of a run that names none: 0 to 9, a lower number goes first."""
     weights: dict[str, Weight] = {}
     """How many turns a fairness key has in a round, by key; 1 where it is not named."""
+    ordered: bool = False
+    """Runs of a fairness key take their turns in the order in which their starts were committed, whichever node took
+    them. Without it they go by their identities, which follow the clocks of the nodes."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -55,6 +58,8 @@ class Place(msgspec.Struct, frozen=True):
     queue: str
     key: str
     priority: int
+    ordered: bool = False
+    """Its turn comes in the order of commits (``Queue.ordered``)."""
 
 
 class ItemState:
@@ -68,8 +73,8 @@ class ItemState:
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A run's entry in a queue, from its start to its close. In a level and a key, runs go in the order of their
-    identities, which grow with time."""
+    """A run's entry in a queue, from its start to its close. In a level and a key, runs go in the order of ``arrival``
+    and, where that is the same, of their identities, which grow with time."""
 
     run_id: bytes
     queue: str
@@ -80,6 +85,9 @@ class Item(msgspec.Struct, frozen=True):
     """When it began to wait."""
     granted_us: int | None = None
     """When its turn came."""
+    arrival: int = 0
+    """Of an ordered place: given in the commit that put it in, and greater than that of whatever was committed for its
+    key before. Who sees one sees all that are smaller and still there. Else 0."""
 
 
 def queue_shard(queue: str) -> int:

@@ -41,6 +41,8 @@ class QueueView(View, frozen=True, kw_only=True):
     concurrency: int | None = None
     per_key_concurrency: int | None = None
     waiting_limit: int | None = None
+    ordered: bool = False
+    """Whether the runs of a key take their turns in the order of the commits that took them in."""
     waiting: int = 0
     running: int = 0
     """Runs that hold a permit: they have begun, or are about to."""

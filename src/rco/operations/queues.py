@@ -105,6 +105,7 @@ async def _views(desk: Desk) -> list[QueueView]:
                 "concurrency": spec.concurrency,
                 "per_key_concurrency": spec.per_key_concurrency,
                 "waiting_limit": spec.waiting_limit,
+                "ordered": spec.ordered,
             }
         if state is not None and state.paused:
             more |= {"paused": True, "paused_by": state.actor, "reason": state.reason}

@@ -38,6 +38,8 @@ from rco.store.contract.writer import Writer
 
 __all__ = ["Dispatcher"]
 
+KEYS_AT_A_TIME = 64
+"""Of an ordered queue each turn is read: those of so many keys together."""
 IDLE_S = 30.0
 """How often a sole owner looks, who hears of everything."""
 _NOTHING = msgspec.msgpack.encode(None)
@@ -167,13 +169,13 @@ class Dispatcher:
 
     # -- hearing -----------------------------------------------------------------------------------------------------
 
-    def _waiting(self, run_id: bytes, place: Place, since_us: int) -> None:
+    def _waiting(self, run_id: bytes, place: Place, since_us: int, again: bool) -> None:
         held = self._held.get(place.queue)
         if held is None:
             self._since[place.queue] = self._since.get(place.queue, 0) + 1
             return
         held.changed.discard(run_id)
-        held.line.push(Item(run_id, place.queue, place.key, place.priority, ItemState.WAITING, since_us))
+        held.line.push(Item(run_id, place.queue, place.key, place.priority, ItemState.WAITING, since_us), again)
         self._kick(held)
 
     def _set_aside(self, run_id: bytes, queue: str) -> None:
@@ -275,7 +277,7 @@ class Dispatcher:
                 break
             found = line.next()
             if isinstance(found, Key):
-                near.append(found)
+                near += line.unread(found, KEYS_AT_A_TIME) if line.spec.ordered else [found]
                 break
             if found is None:
                 break

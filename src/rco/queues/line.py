@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 
 from rco.model.queue import PRIORITIES, Item, Queue
 
@@ -64,8 +65,8 @@ class Line:
 
     # -- who waits -------------------------------------------------------------------------------------------------
 
-    def push(self, item: Item) -> None:
-        """A run begins to wait, or waits again. A second call changes nothing."""
+    def push(self, item: Item, again: bool = False) -> None:
+        """A run begins to wait, or waits again in the place it had. A second call changes nothing."""
         if item.run_id in self.running or item.run_id in self._where:
             return
         self.waiting += 1
@@ -74,6 +75,13 @@ class Line:
             if not self.takes_key(item.priority):
                 return
             key = self.key(item.priority, item.key, new=True)
+        if self.spec.ordered:
+            # What another node committed before it may not be known here: only the store has the order. What was read
+            # stands before whatever came since, but not before one that had its place already.
+            key.more = key.passed_over = True
+            if again:
+                self._forget(key)
+            return
         behind = not key.items or key.items[-1].run_id < item.run_id
         if key.more or (behind and len(key.items) >= 2 * self.page):
             # It is found in the store when its turn is near.
@@ -81,11 +89,17 @@ class Line:
             return
         self._put(key, item, behind)
 
+    def _forget(self, key: Key) -> None:
+        """Its runs are read anew before its next turn."""
+        for item in key.items:
+            del self._where[item.run_id]
+        key.items.clear()
+
     def _put(self, key: Key, item: Item, behind: bool) -> None:
         self._where[item.run_id] = key
         key.items.append(item)
         if not behind:
-            key.items = deque(sorted(key.items, key=lambda one: one.run_id))
+            key.items = deque(sorted(key.items, key=_turn))
 
     def takes_key(self, level: int) -> bool:
         """Whether one more key of the level may be known. If not, it is noted that there are more."""
@@ -134,12 +148,14 @@ class Line:
         key.more = len(found) >= self.page or key.passed_over
         last = found[-1].run_id if found else b""
         kept = {item.run_id: item for item in key.items if not key.more or item.run_id <= last}
-        for item in key.items:
-            del self._where[item.run_id]
+        if self.spec.ordered:
+            # Nothing was pushed: what was read is all there is, in the order in which it stands.
+            kept = {}
+        self._forget(key)
         for item in found:
             if item.run_id not in self.running and item.run_id not in without:
                 kept[item.run_id] = item
-        key.items = deque(kept[run_id] for run_id in sorted(kept))
+        key.items = deque(sorted(kept.values(), key=_turn))
         self._where.update(dict.fromkeys(kept, key))
 
     # -- whose turn it is ------------------------------------------------------------------------------------------
@@ -185,6 +201,11 @@ class Line:
                 return item
         return None
 
+    def unread(self, first: Key, limit: int) -> list[Key]:
+        """``first``, whose turn it is, and those behind it in its ring of which nothing is in memory either."""
+        ring = islice(first.ring or (), limit)
+        return [first, *(key for key in ring if key is not first and key.more and not key.items)]
+
     # -- permits ---------------------------------------------------------------------------------------------------
 
     def hold(self, run_id: bytes, name: str) -> None:
@@ -219,3 +240,7 @@ class Line:
     def count(self, name: str) -> int:
         """Permits of one fairness key."""
         return self._by_key.get(name, 0)
+
+
+def _turn(item: Item) -> tuple[int, bytes]:
+    return item.arrival, item.run_id

@@ -23,11 +23,11 @@ class NetChanges(msgspec.Struct, frozen=True):
     states: list[QueueState]
 
 
-def item_of(row: RunRow) -> Item:
+def item_of(row: RunRow, arrival: int = 0) -> Item:
     """The item of a run that is opened in a queue."""
     place = row.place
     assert place is not None
-    return Item(row.run_id, place.queue, place.key, place.priority, ItemState.WAITING, row.opened_us)
+    return Item(row.run_id, place.queue, place.key, place.priority, ItemState.WAITING, row.opened_us, None, arrival)
 
 
 def net(changes: Iterable[ItemChange | QueueState]) -> NetChanges:

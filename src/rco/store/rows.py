@@ -92,7 +92,7 @@ REVOCATION_COLUMNS = "seq, kind, name, epoch, at_us, actor, reason"
 SEAL_COLUMNS = "writer, n, epoch, at_us, prev, leaves, decisions, hash"
 SEGMENT_COLUMNS = "run_id, first_seq, n, data"
 SCHEDULE_COLUMNS = "schedule_id, namespace, name, origin, revision, due_us, rules, body"
-ITEM_COLUMNS = "run_id, queue, fair_key, priority, state, since_us, granted_us"
+ITEM_COLUMNS = "run_id, queue, fair_key, priority, state, since_us, granted_us, arrival"
 NAMESPACE_COLUMNS = "name, created_us, state, quotas, revision, origin"
 PRINCIPAL_COLUMNS = "principal_id, name, role, namespace, namespaces, expires_us, created_us, origin"
 
@@ -247,7 +247,7 @@ def item(row: Row) -> Item:
 
 
 def item_values(item: Item) -> Row:
-    return (item.run_id, item.queue, item.key, item.priority, item.state, item.since_us, item.granted_us)
+    return (item.run_id, item.queue, item.key, item.priority, item.state, item.since_us, item.granted_us, item.arrival)
 
 
 def principal(row: Row) -> Principal:

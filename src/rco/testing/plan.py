@@ -149,6 +149,7 @@ def _queue(random: Random) -> Queue | None:
         concurrency=random.choice((1, 2, 3)),
         per_key_concurrency=random.choice((None, 1, 2)),
         weights=random.choice(({}, {"k0": 2})),
+        ordered=random.choice((False, True)),
     )
 
 

@@ -16,15 +16,18 @@ _BEFORE = {ItemDone.HOLD: ItemState.WAITING, ItemDone.FREE: ItemState.HELD}
 _AFTER = {ItemDone.HOLD: ItemState.HELD, ItemDone.FREE: ItemState.WAITING}
 
 
-def put_items(items: dict[bytes, Item], opened: Iterable[RunRow]) -> set[bytes]:
-    """Put in the items of runs that are opened in a queue. Returns whom to tell."""
+def put_items(items: dict[bytes, Item], opened: Iterable[RunRow], arrivals: int) -> tuple[set[bytes], int]:
+    """Put in the items of runs that are opened in a queue. ``arrivals``: places that were given before. Returns whom to
+    tell, and how many places were given by now."""
     told: set[bytes] = set()
     for row in opened:
         if row.place is not None:
             queue, key, priority = row.place.queue, row.place.key, row.place.priority
-            items[row.run_id] = Item(row.run_id, queue, key, priority, ItemState.WAITING, row.opened_us)
+            arrivals += row.place.ordered
+            arrival = arrivals if row.place.ordered else 0
+            items[row.run_id] = Item(row.run_id, queue, key, priority, ItemState.WAITING, row.opened_us, None, arrival)
             told.add(poke_of(queue))
-    return told
+    return told, arrivals
 
 
 def change_queues(
@@ -71,7 +74,7 @@ def keys(items: dict[bytes, Item], queue: str, after: tuple[int, str] | None, li
 
 
 def heads(items: dict[bytes, Item], queue: str, keys: list[tuple[int, str]], limit: int) -> list[Item]:
-    waiting = sorted(_waiting(items, queue), key=lambda one: one.run_id)
+    waiting = sorted(_waiting(items, queue), key=lambda one: (one.arrival, one.run_id))
     return [item for asked in keys for item in [one for one in waiting if (one.priority, one.key) == asked][:limit]]
 
 

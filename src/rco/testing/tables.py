@@ -148,6 +148,8 @@ class Tables(msgspec.Struct):
     items: dict[bytes, Item] = {}
     attributes: dict[bytes, dict[str, Attribute]] = {}
     queue_states: dict[str, QueueState] = {}
+    arrivals: int = 0
+    """Places that were given in ordered queues."""
     namespaces: dict[str, NamespaceRow] = msgspec.field(default_factory=lambda: {DEFAULT: NamespaceRow(name=DEFAULT)})
     granted: list[Granted] = []
     removed: dict[bytes, Gone] = {}
@@ -271,7 +273,8 @@ class Transaction:
             self._end(ended)
         change_attributes(tables.attributes, self._opened, changes.attributes)
         tables.payloads.update(dict.fromkeys(changes.payloads))
-        told = put_items(tables.items, self._opened) | change_queues(tables.items, tables.queue_states, changes.queues)
+        told, tables.arrivals = put_items(tables.items, self._opened, tables.arrivals)
+        told |= change_queues(tables.items, tables.queue_states, changes.queues)
         self._woken.update(dict.fromkeys(sorted(told)))
         for one in changes.queues:
             if isinstance(one, ItemChange) and one.done is ItemDone.GRANT and one.run_id in tables.items:

@@ -250,3 +250,52 @@ def test_limits_order_and_fairness_hold_in_any_history(
         for known in {(one.priority, one.key) for one in waiting.values() if may_run(one.key)}:
             since[known] += Counter()
         assert one.waiting == len(waiting)
+
+
+def placed(number: int, arrival: int, key: str = "a") -> Item:
+    return Item(run(number), "q", key, 5, ItemState.WAITING, 0, None, arrival)
+
+
+def test_an_ordered_queue_takes_its_order_from_the_store_alone() -> None:
+    one = line(ordered=True, per_key_concurrency=1)
+    # What is pushed has no place in the order: another node may have committed something before it.
+    one.push(item(5, "a"))
+    key = one.next()
+    assert isinstance(key, Key)
+    one.ask(key)
+    one.fill(key, [placed(9, 1), placed(5, 2)], set())
+    first = one.next()
+    assert isinstance(first, Item)
+    assert first.run_id == run(9)
+    assert one.next() is None
+    one.push(item(1, "a"))
+    one.release(run(9))
+    second = one.next()
+    assert isinstance(second, Item)
+    assert second.run_id == run(5), "what was read stands before what came since"
+    one.release(run(5))
+    assert isinstance(one.next(), Key), "the rest is read"
+
+
+def test_one_that_waits_again_in_an_ordered_queue_has_its_place_before_what_was_read() -> None:
+    one = line(ordered=True)
+    one.push(item(1, "a"))
+    key = one.next()
+    assert isinstance(key, Key)
+    one.ask(key)
+    # Number 1 was held while this was read.
+    one.fill(key, [placed(2, 2), placed(3, 3)], set())
+    one.push(item(1, "a"), again=True)
+    assert one.next() is key
+    one.ask(key)
+    one.fill(key, [placed(1, 1), placed(2, 2), placed(3, 3)], set())
+    assert [found.run_id for found in (one.next(), one.next()) if isinstance(found, Item)] == [run(1), run(2)]
+
+
+def test_keys_that_have_to_be_read_are_read_together() -> None:
+    one = line(ordered=True)
+    for number in range(10):
+        one.push(item(number, f"k{number}"))
+    key = one.next()
+    assert isinstance(key, Key)
+    assert [found.name for found in one.unread(key, 4)] == ["k0", "k1", "k2", "k3"]

@@ -150,14 +150,19 @@ def prepare(
         statement = FLUSH_WITH_SCHEDULES
         arguments += schedules.columns(more.schedules)
     pokes: tuple[bytes, ...] = ()
-    put = queues.items((*changes.opened, *more.opened))
+    opened = (*changes.opened, *more.opened)
+    put = queues.items(opened)
     if put or changes.queues:
         statement = FLUSH_WITH_BOTH if more.schedules else FLUSH_WITH_QUEUES
         arguments += queues.columns(put, changes.queues)
         pokes = tuple(one for one in queues.pokes(put, changes.queues) if one[15] not in epochs)
-    if changes.attributes or any(row.attributes for row in (*changes.opened, *more.opened)):
+        in_order = queues.ordered(opened) if put else []
+        if in_order:
+            statement = queues.in_order(statement.removeprefix("SELECT "), len(arguments))
+            arguments += queues.order_columns(in_order)
+    if changes.attributes or any(row.attributes for row in opened):
         statement = attributes.around(statement, len(arguments))
-        arguments += attributes.columns((*changes.opened, *more.opened), changes.attributes)
+        arguments += attributes.columns(opened, changes.attributes)
     if changes.versions:
         statement = f"SELECT {versions.around(statement.removeprefix('SELECT '), len(arguments))}"
         arguments += versions.columns(changes.versions)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rco.model.queue import Item, poke_of, queue_shard
+from rco.kit.digest import digest
+from rco.model.queue import Item, Place, poke_of, queue_shard
 from rco.model.run import RunRow
 from rco.store import rows
 from rco.store.contract.queues import ItemChange, ItemDone, QueueState
@@ -22,11 +23,15 @@ __all__ = [
     "around",
     "columns",
     "fenced",
+    "in_order",
     "items",
+    "order_columns",
+    "ordered",
     "pokes",
 ]
 
 _COLUMNS = 16
+_SLOTS = 1024
 _ROWS = f"SELECT {rows.ITEM_COLUMNS} FROM queue_item"
 BY_ID = f"{_ROWS} WHERE run_id = $1"
 RUNNING = f"{_ROWS} WHERE queue = $1 AND state = 1"
@@ -44,8 +49,8 @@ SELECT priority, fair_key FROM found LIMIT $4
 HEADS = f"""
 SELECT i.* FROM unnest($2::smallint[], $3::text[]) WITH ORDINALITY AS a(priority, key, place)
     CROSS JOIN LATERAL ({_ROWS} WHERE queue = $1 AND queue_item.priority = a.priority
-        AND fair_key COLLATE "C" = a.key COLLATE "C" AND state = 0 ORDER BY run_id LIMIT $4) AS i
-    ORDER BY a.place, i.run_id
+        AND fair_key COLLATE "C" = a.key COLLATE "C" AND state = 0 ORDER BY arrival, run_id LIMIT $4) AS i
+    ORDER BY a.place, i.arrival, i.run_id
 """
 COUNTS = (
     "SELECT queue, count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1),"
@@ -58,6 +63,27 @@ STATES = 'SELECT queue, paused, at_us, actor, reason FROM queue_state ORDER BY q
 def around(flush: str, arguments: int) -> str:
     """The statement of a flush that also changes queues. ``flush`` is the call without them, with ``arguments``."""
     return f"SELECT rco_queues({flush}, {', '.join(f'${arguments + at}' for at in range(1, _COLUMNS + 1))})"
+
+
+def in_order(flush: str, arguments: int) -> str:
+    """The statement of a flush that also puts runs in ordered places. ``flush`` is the call without that."""
+    return f"SELECT rco_order({flush}, ${arguments + 1}, ${arguments + 2})"
+
+
+def ordered(opened: Iterable[RunRow]) -> list[tuple[bytes, Place]]:
+    """Those whose turn comes in the order of commits, in the order in which this one puts them in."""
+    return [(row.run_id, row.place) for row in opened if row.place is not None and row.place.ordered]
+
+
+def order_columns(put: list[tuple[bytes, Place]]) -> tuple[list[Any], ...]:
+    """In the order of ``rco_order``."""
+    return [run_id for run_id, _ in put], [_slot(place) for _, place in put]
+
+
+def _slot(place: Place) -> int:
+    """The lock that commits to one key take one after the other. So many locks a commit needs at most; two keys that
+    share one wait for each other, and no more."""
+    return int.from_bytes(digest(f"{place.queue}\x00{place.key}".encode(errors="backslashreplace"))[:2]) % _SLOTS
 
 
 def items(opened: Iterable[RunRow]) -> list[Item]:

@@ -250,7 +250,7 @@ class _Work:
         cursor = self._cursor
         if self._opened:
             _OPEN.run(cursor, [value for row in self._opened for value in rows.run_values(row)])
-            queues.put(cursor, self._opened)
+            queues.put(cursor, self._opened, self.n)
         if self._keys:
             flat = [part for key in self._keys for part in (key.namespace, key.key, key.request, key.run_id)]
             _START_KEYS.run(cursor, flat)

@@ -14,7 +14,7 @@ from rco.store.sqlite.bulk import Bulk
 
 __all__ = ["counts", "heads", "item", "keys", "put", "running", "states", "write"]
 
-_PUT = Bulk(f"INSERT INTO queue_item ({rows.ITEM_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?)")
+_PUT = Bulk(f"INSERT INTO queue_item ({rows.ITEM_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?,?)")
 _GRANT = Bulk(
     "UPDATE queue_item SET state = 1, granted_us = m.column2 FROM (VALUES ",
     "(?,?)",
@@ -32,7 +32,7 @@ _NEXT = (
 )
 _HEAD = (
     f"{_ITEMS} INDEXED BY queue_item_waiting WHERE queue = ? AND priority = ? AND fair_key = ? AND state = 0"
-    " ORDER BY run_id LIMIT ?"
+    " ORDER BY arrival, run_id LIMIT ?"
 )
 _COUNTS = (
     "SELECT queue, sum(state = 0), sum(state = 1), sum(state = 2), min(CASE WHEN state = 0 THEN since_us END)"
@@ -40,9 +40,15 @@ _COUNTS = (
 )
 
 
-def put(cursor: sqlite3.Cursor, opened: Iterable[RunRow]) -> None:
-    """Put in the items of runs that are opened in a queue."""
-    flat = [value for row in opened if row.place is not None for value in rows.item_values(item_of(row))]
+def put(cursor: sqlite3.Cursor, opened: Iterable[RunRow], n: int) -> None:
+    """Put in the items of runs that are opened in a queue, in commit ``n``. There is one writer, so commits and places
+    in them are the order of arrival."""
+    flat = [
+        value
+        for at, row in enumerate(opened)
+        if row.place is not None
+        for value in rows.item_values(item_of(row, (n << 20) + at if row.place.ordered else 0))
+    ]
     if flat:
         _PUT.run(cursor, flat)
 

@@ -10,7 +10,7 @@ from rco.model.queue import Queue
 from rco.testing.checks.history import History
 from rco.testing.tables import Granted
 
-__all__ = ["fair", "limits", "turns"]
+__all__ = ["fair", "in_order", "limits", "turns"]
 
 
 def limits(history: History) -> Iterator[str]:
@@ -50,6 +50,25 @@ def turns(history: History) -> Iterator[str]:
     for run_id in history.tables.items:
         if run_id not in history.tables.runs:
             yield f"run {run_id.hex()} is not open, and has an item in the queue"
+
+
+def in_order(history: History) -> Iterator[str]:
+    """In an ordered queue the runs of a key have their turns in the order of the commits that opened them, whichever
+    nodes those were of."""
+    spec = history.plan.queue
+    if spec is None or not spec.ordered or history.rewinds:
+        return
+    # One that was passed over for a while comes later than it would.
+    steered = {one.run_id for one in history.log if one.verb in ("pause", "resume", "cancel")}
+    last: dict[tuple[int, str], int] = {}
+    for one in history.tables.granted:
+        item = one.item
+        if item.run_id in steered:
+            continue
+        line = (item.priority, item.key)
+        if item.arrival <= last.get(line, 0):
+            yield f"run {item.run_id.hex()} of {item.key} had its turn at {one.at_s:.6f}, after one that came later"
+        last[line] = max(item.arrival, last.get(line, 0))
 
 
 def fair(history: History) -> Iterator[str]:
