@@ -21,10 +21,23 @@ from rco.webhooks.hooks import Hooks
 from rco.webhooks.safe import Safe, sealing_key
 from rco.webhooks.sender import Sender
 
-__all__ = ["bounds_of", "open_certificates", "open_egress", "open_hooks"]
+__all__ = ["bounds_of", "open_certificates", "open_egress", "open_hooks", "share_limits"]
 
 
-async def open_egress(ground: Ground, keeper: Keeper, node: str) -> Egress:
+def share_limits(ground: Ground, keeper: Keeper, node: str) -> Sharing:
+    """What limits are kept in beyond this process. The egress to the targets starts and stops it."""
+    return Sharing(
+        keeper.reader,
+        f"{node}#{keeper.epoch}",
+        ground.clock,
+        leased=keeper.ownership.shards() is not None,
+        random=random.random,
+        trouble=ground.warn("limits.behind"),
+        hear=partial(keeper.on_news, Topic.CLOSED),
+    )
+
+
+async def open_egress(ground: Ground, keeper: Keeper, sharing: Sharing) -> Egress:
     """The egress to the targets, under limits that all nodes share."""
     settings, clock = ground.settings, ground.clock
     egress = Egress(
@@ -34,15 +47,7 @@ async def open_egress(ground: Ground, keeper: Keeper, node: str) -> Egress:
         resolve_secret=ground.secrets,
         metrics=ground.metrics,
         may_send=lambda: clock.monotonic() < keeper.ownership.act_until_s,
-        sharing=Sharing(
-            keeper.reader,
-            f"{node}#{keeper.epoch}",
-            clock,
-            leased=keeper.ownership.shards() is not None,
-            random=random.random,
-            trouble=ground.warn("limits.behind"),
-            hear=partial(keeper.on_news, Topic.CLOSED),
-        ),
+        sharing=sharing,
         namespaces=bounds_of(settings),
     )
     await egress.start()
@@ -62,8 +67,8 @@ def open_certificates(ground: Ground) -> Certificates:
     return Certificates(fetcher, ground.clock, system_roots)
 
 
-async def open_hooks(ground: Ground, keeper: Keeper) -> Hooks:
-    """What sends webhooks to endpoints: an egress of its own, and the book of who wants what."""
+async def open_hooks(ground: Ground, keeper: Keeper, sharing: Sharing) -> Hooks:
+    """What sends webhooks to endpoints: an egress of its own, under rates that all nodes share, and who wants what."""
     options, clock, ids = ground.settings.webhooks, ground.clock, ground.ids
     key = None
     if options.key:
@@ -78,6 +83,9 @@ async def open_hooks(ground: Ground, keeper: Keeper) -> Hooks:
         resolve_secret=ground.secrets,
         metrics=Metrics(),
         may_send=lambda: clock.monotonic() < keeper.ownership.act_until_s,
+        sharing=sharing,
+        alone=True,
+        limited=lambda limit: ground.metrics.counter(signals.WEBHOOK_HELD_BACK, limit=limit).add(),
     )
     await egress.start()
     ground.stops.append(egress.stop)

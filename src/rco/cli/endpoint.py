@@ -25,6 +25,8 @@ def create(
     signing: Literal["v1", "v1a"] = "v1",
     secret: str | None = None,
     order_by: str | None = None,
+    rate: float | None = None,
+    burst: int | None = None,
     note: str = "",
     link: Link = LINK,
 ) -> None:
@@ -42,12 +44,25 @@ def create(
         Reference to a secret that the service's machines keep, as env:NAME; else one is made.
     order_by
         jq expression over the event, as .data.order: deliveries with the same value go one after the other.
+    rate
+        Requests a second at most, over all nodes.
+    burst
+        So many of them at once; else one second's worth.
     note
         What it is for.
     """
     from rco.model.wire_endpoints import CreateEndpoint
 
-    body = CreateEndpoint(url=url, types=types, signing=signing, secret=secret, order_by=order_by, note=note)
+    body = CreateEndpoint(
+        url=url,
+        types=types,
+        signing=signing,
+        secret=secret,
+        order_by=order_by,
+        rate_per_s=rate,
+        burst=burst,
+        note=note,
+    )
     _made(ask(link, lambda client: client.endpoints.create(body)), link)
 
 
@@ -81,6 +96,8 @@ def set_(
     url: str | None = None,
     types: list[str] | None = None,
     order_by: str | None = None,
+    rate: float | None = None,
+    burst: int | None = None,
     note: str | None = None,
     link: Link = LINK,
 ) -> None:
@@ -96,6 +113,10 @@ def set_(
         Patterns of event types, instead of those it has.
     order_by
         jq expression over the event; empty: no order any more.
+    rate
+        Requests a second at most, over all nodes; 0: none of its own any more.
+    burst
+        So many of them at once; 0: one second's worth.
     note
         What it is for.
     """
@@ -107,6 +128,9 @@ def set_(
         url=UNSET if url is None else url,
         types=UNSET if types is None else types,
         order_by=UNSET if order_by is None else order_by or None,
+        rate_per_s=UNSET if rate is None else rate or None,
+        # A burst is one of a rate, and goes with it.
+        burst=None if rate == 0 else UNSET if burst is None else burst or None,
         note=UNSET if note is None else note,
     )
     _show(ask(link, lambda client: client.endpoints.change(endpoint, body)), link)
@@ -329,6 +353,8 @@ def _show(one: EndpointView, link: Link) -> None:
         ("Since", one.since[:19]),
         ("Failing since", (one.failing_since or "")[:19]),
         ("Order by", one.order_by or ""),
+        ("Rate", "" if one.rate_per_s is None else f"{one.rate_per_s:g}/s"),
+        ("Burst", "" if one.burst is None else str(one.burst)),
         ("Secrets", secrets),
         ("Note", one.note),
     ]

@@ -80,13 +80,16 @@ class Egress:
         may_send: Callable[[], bool] = lambda: True,
         sharing: Sharing | None = None,
         namespaces: Mapping[str, CallLimits] | None = None,
+        alone: bool = False,
+        limited: Callable[[str], None] | None = None,
     ) -> None:
         """``resolver`` answers names (default: the system's), ``opener`` makes sockets that the guard has approved,
         ``tls`` verifies servers (default: the system's certificates). ``may_send`` is asked again just before a request
         is written to its connection: a process may have been stopped since the attempt began. ``sharing`` is what
         limits are kept in beyond this process; without it they are this process's alone, and there are no budgets, no
-        switches. ``namespaces``: limits by namespace, ``*`` for every other. Raises ``ConfigInvalid`` for a bad
-        target."""
+        switches. ``namespaces``: limits by namespace, ``*`` for every other. ``alone``: targets' own limits and what
+        closes them are this process's all the same, and somebody else starts and stops the ``sharing``. ``limited``
+        hears of each call that a limit held back. Raises ``ConfigInvalid`` for a bad target."""
         self._may_send = may_send
         self._clock, self._ids, self._resolve_secret, self._metrics = clock, ids, resolve_secret, metrics
         self._given_resolver, self._opener, self._tls = resolver, opener, tls
@@ -99,12 +102,13 @@ class Egress:
         self._closing: set[asyncio.Task[None]] = set()
         self._under_way = self._called = 0
         self._idle: asyncio.Event | None = None
-        self._sharing = sharing
+        self._sharing = None if alone else sharing
+        self._limited = limited
         leaser, leased = (None, False) if sharing is None else (sharing.leaser, sharing.leased)
-        self._scopes = Scopes(clock, leaser, leased=leased)
+        self._scopes = Scopes(clock, leaser, leased=leased, own_leased=leased and not alone)
         self.gates: Gates | None = None
         """What is closed; ``None`` without a ``sharing``."""
-        if sharing is not None:
+        if sharing is not None and not alone:
             self.gates = Gates(sharing.closures, self.lane, shared=leased)
             sharing.closures.watched = lambda: bool(self._lanes)
             sharing.closures.busy = self._busy
@@ -425,7 +429,14 @@ class Egress:
             watch(name, self._metrics, lane.limits, lane.breaker)
 
     def _lane(self, target: Target) -> Lane:
-        return Lane(target, scopes=self._scopes, clock=self._clock, metrics=self._metrics, opener=self._opener)
+        return Lane(
+            target,
+            scopes=self._scopes,
+            clock=self._clock,
+            metrics=self._metrics,
+            opener=self._opener,
+            limited=self._limited,
+        )
 
     def _close_if_done(self, lane: Lane) -> None:
         if lane.users or lane not in self._retired:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rco.egress.addresses import parse_networks
@@ -66,6 +67,7 @@ class Lane:
         clock: Clock,
         metrics: Metrics,
         opener: OpenSocket,
+        limited: Callable[[str], None] | None = None,
     ) -> None:
         """Raises ``ConfigInvalid`` naming the target when its declaration cannot be used."""
         try:
@@ -88,7 +90,7 @@ class Lane:
             self.switches += (credential_scope(target.credential.secret),)
         self.breaker = CircuitBreaker(target.breaker, clock)
         self.redaction = Redaction(target.redact)
-        self.meters = Meters(target.name, metrics)
+        self.meters = Meters(target.name, metrics, limited)
         self.session: ClientSession | None = None
         """Opened by the first call."""
         self.users = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rco.egress.breaker import CircuitBreaker, Phase
 from rco.egress.limits import Limits
 from rco.egress.verdict import Verdict
@@ -23,9 +25,11 @@ _STATES = {Phase.CLOSED: 0.0, Phase.HALF_OPEN: 1.0, Phase.OPEN: 2.0}
 class Meters:
     """Counts what one target's attempts came to."""
 
-    __slots__ = ("_failures", "_latency", "_limited", "_outcomes")
+    __slots__ = ("_failures", "_latency", "_limited", "_outcomes", "_told")
 
-    def __init__(self, target: str, metrics: Metrics) -> None:
+    def __init__(self, target: str, metrics: Metrics, told: Callable[[str], None] | None = None) -> None:
+        """``told`` hears of each call that a limit held back."""
+        self._told = told
         self._outcomes = {
             outcome: metrics.counter(CALLS, target=target, outcome=outcome)
             for outcome in ("ok", "error", "refused", "timeout", "fallback")
@@ -52,6 +56,8 @@ class Meters:
     def limited(self, limit: str) -> None:
         """A call was held back or refused by one of these limits."""
         self._limited[limit].add()
+        if self._told is not None:
+            self._told(limit)
 
     def fell_back(self) -> None:
         """The target's fallback stood in."""

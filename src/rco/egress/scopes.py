@@ -40,10 +40,12 @@ def credential_scope(reference: str) -> str:
 
 class Scopes:
     """Makes limits when they are first needed; a declaration that stays the same keeps them. ``leased``: rate and
-    concurrency are shared by several nodes. Without a ``leaser`` nothing is shared, and there are no budgets."""
+    concurrency are shared by several nodes; ``own_leased``: whether those of targets themselves are, else
+    as ``leased``. Without a ``leaser`` nothing is shared, and there are no budgets."""
 
-    def __init__(self, clock: Clock, leaser: Leaser | None, *, leased: bool) -> None:
+    def __init__(self, clock: Clock, leaser: Leaser | None, *, leased: bool, own_leased: bool | None = None) -> None:
         self._clock, self._leaser, self._leased = clock, leaser, leased
+        self._own_leased = leased if own_leased is None else own_leased
         self._namespaces: Mapping[str, CallLimits] = {}
         self._credentials: dict[str, CallLimits] = {}
         self._longest_s = 0.0
@@ -62,7 +64,7 @@ class Scopes:
         declared = CallLimits(
             rate_per_s=target.rate_per_s, burst=target.burst, concurrency=target.concurrency, budgets=target.budgets
         )
-        return self._make(target_scope(target.name), declared, target.timeout_s)
+        return self._make(target_scope(target.name), declared, target.timeout_s, self._own_leased)
 
     def beside(self, target: Target, namespace: str) -> tuple[Limits, ...]:
         """The other limits for a call of ``namespace`` to ``target``, in their order."""
@@ -98,10 +100,10 @@ class Scopes:
                 # Namespaces come and go; what nobody uses is forgotten.
                 for name in [name for name, (_, one) in self._made.items() if not (one.in_flight or one.waiting)]:
                     del self._made[name]
-            made = self._made[scope] = (declared, self._make(scope, declared, call_s))
+            made = self._made[scope] = (declared, self._make(scope, declared, call_s, self._leased))
         return made[1]
 
-    def _make(self, scope: str, declared: CallLimits, call_s: float) -> Limits:
+    def _make(self, scope: str, declared: CallLimits, call_s: float, leased: bool) -> Limits:
         limits = Limits(
             rate_per_s=declared.rate_per_s,
             burst=declared.burst,
@@ -110,8 +112,8 @@ class Scopes:
             clock=self._clock,
             budgets=declared.budgets if self._leaser is not None else (),
             scope=scope,
-            leased=self._leased,
+            leased=leased,
         )
-        if self._leaser is not None and (self._leased or declared.budgets):
+        if self._leaser is not None and (leased or declared.budgets):
             self._leaser.add(limits, call_s)
         return limits

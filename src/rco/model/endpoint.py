@@ -59,5 +59,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """When the first of the attempts failed since which none succeeded."""
     order_by: str | None = None
     """A jq expression over the event: deliveries with the same value go one after the other."""
+    rate_per_s: float | None = None
+    """Requests a second at most, over all nodes; ``None``: what is set for all endpoints."""
+    burst: int | None = None
+    """So many may go at once; ``None``: one second's worth, at least 1."""
     note: str = ""
     created_us: int

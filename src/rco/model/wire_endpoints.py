@@ -29,18 +29,23 @@ Reference = Annotated[str, Meta(min_length=1, max_length=1024)]
 Order = Annotated[str, Meta(min_length=1, max_length=1024)]
 Note = Annotated[str, Meta(max_length=1000)]
 Kind = Literal["v1", "v1a"]
+Rate = Annotated[float, Meta(gt=0, le=100_000)]
+Burst = Annotated[int, Meta(ge=1, le=100_000)]
 
 
 class CreateEndpoint(Ask, frozen=True, kw_only=True):
     """Send events whose type matches one of ``types`` to ``url``. ``secret``: a reference to a signing secret that is
     kept elsewhere; without it one is made, of ``signing``. ``order_by``: a jq expression over the event; deliveries
-    with the same value go one after the other."""
+    with the same value go one after the other. ``rate_per_s``: requests a second at most, over all nodes, ``burst`` of
+    them at once."""
 
     url: Url
     types: Types
     signing: Kind = "v1"
     secret: Reference | None = None
     order_by: Order | None = None
+    rate_per_s: Rate | None = None
+    burst: Burst | None = None
     note: Note = ""
 
 
@@ -50,6 +55,8 @@ class PatchEndpoint(Ask, frozen=True, kw_only=True):
     url: Url | UnsetType = UNSET
     types: Types | UnsetType = UNSET
     order_by: Order | UnsetType | None = UNSET
+    rate_per_s: Rate | UnsetType | None = UNSET
+    burst: Burst | UnsetType | None = UNSET
     note: Note | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     reason: Note = ""
@@ -81,6 +88,9 @@ class EndpointView(View, frozen=True, kw_only=True):
     disabled_by: str = ""
     failing_since: str | None = None
     order_by: str | None = None
+    rate_per_s: float | None = None
+    """Its own rate; null: the one that is set for all endpoints, if any."""
+    burst: int | None = None
     note: str = ""
 
 

@@ -66,6 +66,8 @@ async def create_endpoint(desk: Desk, principal: Principal, ask: CreateEndpoint)
         types=tuple(ask.types),
         since_us=now_us,
         order_by=ask.order_by,
+        rate_per_s=ask.rate_per_s,
+        burst=ask.burst,
         note=ask.note,
         created_us=now_us,
     )
@@ -109,6 +111,10 @@ async def patch_endpoint(desk: Desk, principal: Principal, endpoint_id: str, ask
             made = replace(made, types=tuple(ask.types))
         if ask.order_by is not UNSET:
             made = replace(made, order_by=ask.order_by)
+        if ask.rate_per_s is not UNSET:
+            made = replace(made, rate_per_s=ask.rate_per_s)
+        if ask.burst is not UNSET:
+            made = replace(made, burst=ask.burst)
         if ask.note is not UNSET:
             made = replace(made, note=ask.note)
         if ask.enabled is True:
@@ -218,6 +224,8 @@ def _enabled(one: Endpoint, now_us: int) -> Endpoint:
 
 
 def _check(hooks: Hooks, endpoint: Endpoint) -> None:
+    if endpoint.burst is not None and endpoint.rate_per_s is None:
+        raise Refused(Reason.MALFORMED, "bad_endpoint", "burst: there is no rate_per_s that it could be of")
     try:
         hooks.sender.check(endpoint.url)
         check(endpoint)
@@ -275,6 +283,8 @@ def _view(one: Endpoint, now_us: int) -> EndpointView:
         disabled_by=one.disabled_by,
         failing_since=_time(one.failing_since_us),
         order_by=one.order_by,
+        rate_per_s=one.rate_per_s,
+        burst=one.burst,
         note=one.note,
     )
 

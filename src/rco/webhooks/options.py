@@ -40,6 +40,8 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint at which every attempt failed for this long is disabled."""
     endpoint_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 8
     """Requests under way at one endpoint from one node."""
+    endpoint_rate_per_s: Annotated[float, Meta(gt=0, le=100_000)] | None = None
+    """Requests a second at one endpoint that has no rate of its own, over all nodes. Empty: as many as come."""
     lanes: Annotated[int, Meta(ge=1, le=10_000)] = 256
     """Endpoints whose connections one node keeps; beyond them those of the one used longest ago are closed."""
     endpoints_limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000

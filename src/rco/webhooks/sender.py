@@ -1,7 +1,8 @@
 """One attempt to send a message to an endpoint, and its log.
 
 Every endpoint has a lane of its own in an egress of its own, so that its address is checked on the socket, redirects
-are off, its answer is capped and its Retry-After closes it alone. Lanes are bounded in number.
+are off, its answer is capped and its Retry-After closes it alone. Lanes are bounded in number. An endpoint's rate is
+leased from the ledger that the limits of targets are in, so it holds over all nodes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rco.kit.ids import Ids
 from rco.model.decision import Decision
 from rco.model.effect import Attempt, EffectFailed
 from rco.model.endpoint import Endpoint
-from rco.model.target import Breaker, CallRequest, Rule, Target
+from rco.model.target import Breaker, CallLimits, CallRequest, Rule, Target
 from rco.telemetry import signals
 from rco.telemetry.metrics import Metrics
 from rco.webhooks.options import WebhookOptions
@@ -163,6 +164,8 @@ class Sender:
             timeout_s=self.options.timeout_s,
             attempts=1,
             concurrency=self.options.endpoint_concurrency,
+            # An endpoint is of one namespace, so this is the limit of all that is sent there.
+            per_namespace=self._rate(endpoint),
             # Its attempts are days apart already; what a breaker would hold back is a delivery.
             breaker=_NEVER,
             idempotency_header=None,
@@ -171,6 +174,12 @@ class Sender:
         )
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         return target, CallRequest(target=target.name, method="POST", path=path, json=message, query=query)
+
+    def _rate(self, endpoint: Endpoint) -> CallLimits | None:
+        if endpoint.rate_per_s is not None:
+            return CallLimits(rate_per_s=endpoint.rate_per_s, burst=endpoint.burst)
+        common = self.options.endpoint_rate_per_s
+        return None if common is None else CallLimits(rate_per_s=common)
 
     def _lane(self, target: Target) -> None:
         """See that there is a lane, and that there are not too many."""

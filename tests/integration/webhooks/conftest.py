@@ -22,6 +22,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, str], bytes]] = []
+        self.at_s: list[float] = []
+        """When each came."""
         self.answers: list[web.Response | None] = []
         """``None`` hangs until the sender gives up."""
         self.always: int = 204
@@ -42,6 +44,7 @@ class Receiver:
 
     async def _answer(self, request: web.Request) -> web.Response:
         body = await request.read()
+        self.at_s.append(asyncio.get_running_loop().time())
         self.seen.append((request.path_qs, {name.lower(): value for name, value in request.headers.items()}, body))
         self.arrived.set()
         if self.hold is not None:
