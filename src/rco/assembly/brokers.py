@@ -13,8 +13,8 @@ from rco.store.contract.keeper import Keeper
 __all__ = ["start_relaying"]
 
 
-async def start_relaying(ground: Ground, keeper: Keeper, node: str, desk: Callable[[], Desk]) -> None:
-    """Start what relays; at its end brokers are told that this node goes."""
+async def start_relaying(ground: Ground, keeper: Keeper, node: str, desk: Callable[[], Desk]) -> Relaying:
+    """Start what relays, events for subscriptions among it; at its end brokers are told that this node goes."""
     settings = ground.settings
     relaying = Relaying(
         settings.brokers,
@@ -27,8 +27,10 @@ async def start_relaying(ground: Ground, keeper: Keeper, node: str, desk: Callab
         node=node,
         random=random.random,
     )
-    if settings.publish:
+    if settings.brokers:
         keeper.writer.on_flush(lambda _: relaying.wake())
+    await relaying.publish_for(settings.subscriptions)
     await relaying.start()
     ground.stops.append(relaying.stop)
     ground.stops.append(lambda: say_goodbye(desk()))
+    return relaying

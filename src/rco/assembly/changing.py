@@ -13,6 +13,7 @@ _FIXED = (
     (("webhooks",), "webhooks do not change while the service runs"),
     (("amnesia",), "amnesia does not change while the service runs"),
     (("audit",), "audit does not change while the service runs"),
+    (("brokers", "publish", "sources"), "brokers, publish and sources do not change while the service runs"),
     (("payloads",), "payloads do not change while the service runs"),
     (("encryption",), "encryption does not change while the service runs"),
 )

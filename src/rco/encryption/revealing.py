@@ -132,8 +132,8 @@ class _Revealing:
                 )
         return message
 
-    async def event(self, namespace: str, event_id: str) -> Event | None:
-        event = await self._reader.event(namespace, event_id)
+    async def event(self, namespace: str, event_id: str, source: str | None = None) -> Event | None:
+        event = await self._reader.event(namespace, event_id, source)
         return None if event is None else await self._event(event)
 
     async def events(self, *asked: Any, **named: Any) -> list[tuple[Any, Event]]:

@@ -17,6 +17,7 @@ from rco.engine.referring import Referring
 from rco.errors import RcoError
 from rco.kit.canonical import canonical_json
 from rco.kit.ids import id_text
+from rco.model.decision import Decision
 from rco.model.event import Event
 from rco.model.journal import Kind, Record
 from rco.model.letter import DeadLetter
@@ -40,6 +41,8 @@ class Started(msgspec.Struct, frozen=True):
 
     asks: list[Ask]
     failed: list[tuple[str, str]]
+    decisions: list[Decision] = []
+    """What is decided besides: they stand in the commit of the event."""
 
 
 Starts = Callable[[Event], Started]
@@ -75,6 +78,7 @@ class Emitting:
             changes.payloads.append(use_by_event(reference, event))
         changes.events.append(kept)
         started = self._starts(event)
+        changes.decisions += started.decisions
         for one in started.asks:
             try:
                 given = reference if one.ask.of_event else None

@@ -34,10 +34,10 @@ async def announce(desk: Desk, type: str, data: dict[str, Any], decision: Decisi
         corr_id=desk.ids.ulid(),
         origin=ORIGIN,
     )
-    opened, letters = openings(desk, event, f"provider:{ORIGIN}")
+    opened, letters, more = openings(desk, event, f"provider:{ORIGIN}")
     desk.engine.admit(len(opened))
     recorded = msgspec.structs.replace(decision, event=event.id, corr_id=event.corr_id)
-    admission = admission_of(event, opened, letters, None, [recorded], [])
+    admission = admission_of(event, opened, letters, None, [recorded, *more], [])
 
     def begin(outcome: Admitted) -> None:
         begin_opened(desk, outcome, opened)

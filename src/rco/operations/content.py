@@ -82,7 +82,7 @@ async def record_put(desk: Desk, right: PutRight, stored: Stored, meta: Meta, co
         origin=PUT_ORIGIN,
         trace=trace,
     )
-    opened, letters = openings(desk, event, f"provider:{PUT_ORIGIN}")
+    opened, letters, more = openings(desk, event, f"provider:{PUT_ORIGIN}")
     desk.engine.admit(len(opened))
     decision = Decision(
         verb=Verb.ACCEPT,
@@ -98,7 +98,7 @@ async def record_put(desk: Desk, right: PutRight, stored: Stored, meta: Meta, co
     def begin(outcome: Admitted) -> None:
         begin_opened(desk, outcome, opened)
 
-    await desk.engine.submit(0, admission_of(event, opened, letters, None, [decision], []), begin)
+    await desk.engine.submit(0, admission_of(event, opened, letters, None, [decision, *more], []), begin)
     if desk.trail is not None:
         desk.trail.tell(decision)
     desk.metrics.counter(signals.EVENTS, origin="put").add()

@@ -162,7 +162,7 @@ async def _emit(desk: Desk, outbox: Outbox, entry: Entry, corr_id: str) -> Handl
         origin=f"outbox:{outbox.name}",
     )
     reference = await keep_data(desk, event) if len(event.data) > desk.engine.over_bytes else None
-    opened, letters = openings(desk, event, event.origin, reference=reference)
+    opened, letters, more = openings(desk, event, event.origin, reference=reference)
     desk.engine.admit(len(opened))
     decision = Decision(
         verb=Verb.ACCEPT,
@@ -174,7 +174,7 @@ async def _emit(desk: Desk, outbox: Outbox, entry: Entry, corr_id: str) -> Handl
         facts={"runs": len(opened), "entry": entry.entry_id},
     )
     claim = Claim(digest(f"outbox\0{outbox.name}\0{event.id}".encode()), corr_id, now + _CLAIMED_US)
-    admission = admission_of(event, opened, letters, claim, [decision], [], reference)
+    admission = admission_of(event, opened, letters, claim, [decision, *more], [], reference)
     admitted = await desk.engine.submit(0, admission, lambda outcome: begin_opened(desk, outcome, opened))
     if admitted.status == "duplicate":
         return _DUPLICATE

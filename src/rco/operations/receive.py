@@ -20,6 +20,7 @@ from rco.model.payload import Reference
 from rco.operations.clearance import Cleared
 from rco.operations.delivery_asks import add_deliveries
 from rco.operations.desk import Desk
+from rco.operations.publishing import publishing
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
 from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.telemetry import signals
@@ -64,7 +65,7 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     cleared = desk.clearance.event(event)
     cleared.accept(provider)
     reference = await keep_data(desk, event) if len(event.data) > desk.engine.over_bytes else None
-    opened, letters = openings(desk, event, actor, cleared=cleared, reference=reference)
+    opened, letters, more = openings(desk, event, actor, cleared=cleared, reference=reference)
     desk.engine.admit(sum(opening.row.place is None for opening, _ in opened))
     facts: dict[str, str | int | bool] = {
         "type": event.type,
@@ -90,7 +91,7 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
         opened,
         letters,
         Claim(delivery.claim, corr_id, received_us + round(delivery.claim_ttl_s * MICROS)),
-        [decision],
+        [decision, *more],
         [again],
         reference,
     )
@@ -143,6 +144,10 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None, clea
     """
     matches = desk.router.match(event)
     started = Started([], [(one.name, cause) for one, cause in matches.failed if only in (None, one.name)])
+    for subscription in matches.publishes:
+        if only in (None, subscription.name):
+            started.decisions.append(publishing(event, subscription, desk.clock.now_us()))
+            desk.metrics.counter(signals.EVENT_MATCHES, subscription=subscription.name).add()
     if desk.webhooks is not None and desk.webhooks.book.any:
         add_deliveries(started, desk.webhooks.book, event, actor, only, desk.metrics)
     if not matches.starts:
@@ -190,8 +195,9 @@ def openings(
     only: str | None = None,
     cleared: Cleared | None = None,
     reference: Reference | None = None,
-) -> tuple[list[tuple[Opening, StartKey | None]], list[DeadLetter]]:
-    """The runs that ``event`` starts, ready to be opened, and a dead letter for each that cannot be.
+) -> tuple[list[tuple[Opening, StartKey | None]], list[DeadLetter], list[Decision]]:
+    """The runs that ``event`` starts, ready to be opened, a dead letter for each that cannot be, and what is decided
+    about it besides.
 
     ``only``: consider the subscription of that name alone. ``reference``: where its data are kept. Raises
     ``Overloaded`` when nothing can be opened now.
@@ -218,7 +224,7 @@ def openings(
         DeadLetter(letter_id=desk.ids.uuid7(), event=event, subscription=name, cause=cause, at_us=desk.clock.now_us())
         for name, cause in failed
     ]
-    return opened, letters
+    return opened, letters, started.decisions
 
 
 def admission_of(

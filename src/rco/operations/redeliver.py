@@ -50,9 +50,11 @@ async def _redeliver(
 ) -> int:
     actor = f"principal:{principal.principal_id}"
     reference = await keep_data(desk, event) if len(event.data) > desk.engine.over_bytes else None
-    opened, letters = openings(desk, event, actor, only=subscription, reference=reference)
+    opened, letters, more = openings(desk, event, actor, only=subscription, reference=reference)
     if letters:
         raise Conflict(f"still not deliverable: {letters[0].cause}", cure="Cure the cause, then replay again.")
+    if more and await desk.reader.event(event.namespace, event.id, event.source) is None:
+        raise Conflict("the event itself is gone, so it cannot be published.", cure="Keep events longer than letters.")
     desk.engine.admit(len(opened))
     now = desk.clock.now_us()
     decision = Decision(
@@ -69,7 +71,7 @@ async def _redeliver(
         # Two people who replay the same letter at the same moment start one run.
         claim = Claim(digest(length_prefixed(b"letter", letter_id)), event.corr_id, FOREVER_US)
         desk.writer.changes(0).letters_replayed.append((letter_id, now))
-    admission = admission_of(None, opened, [], claim, [decision], [])
+    admission = admission_of(None, opened, [], claim, [decision, *more], [])
 
     def begin(outcome: Admitted) -> None:
         begin_opened(desk, outcome, opened)

@@ -131,8 +131,8 @@ class _Fetching:
             return message
         return msgspec.structs.replace(message, body=loaded(body, await self._packed(found)))
 
-    async def event(self, namespace: str, event_id: str) -> Event | None:
-        event = await self._reader.event(namespace, event_id)
+    async def event(self, namespace: str, event_id: str, source: str | None = None) -> Event | None:
+        event = await self._reader.event(namespace, event_id, source)
         return None if event is None else await self._event(event)
 
     async def letter(self, letter_id: bytes) -> DeadLetter | None:

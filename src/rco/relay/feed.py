@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from rco.brokers.contract import Outgoing
 from rco.errors import BrokerAway, BrokerRefused, StoreError
 from rco.kit.backoff import Backoff
 from rco.kit.digest import digest
-from rco.relay.topics import messages_of
 from rco.store.contract.cursors import Cursors
 from rco.store.contract.ownership import Ownership
 from rco.store.contract.reader import AuditReader
+from rco.store.contract.writer import Seal
 
 __all__ = ["Feed", "FeedReader"]
 
@@ -41,7 +41,7 @@ class Feed:
     def __init__(
         self,
         name: str,
-        topics: Collection[str],
+        messages: Callable[[str, Seal], Awaitable[list[Outgoing]]],
         publish: Callable[[Sequence[Outgoing]], Awaitable[None]],
         reader: FeedReader,
         ownership: Ownership,
@@ -51,9 +51,10 @@ class Feed:
         refused: Callable[[], None],
         trouble: Callable[[str, BaseException], None],
     ) -> None:
-        """``name`` is that of the broker: the cursor is kept under it. ``told`` hears how many messages the broker has
+        """``name``: the cursor is kept under it. ``messages`` gives what a link of a chain tells, the same each time;
+        it may raise ``StoreError``, and is asked again. ``told`` hears how many messages the broker has
         taken, ``refused`` of each that it never will, ``trouble`` of what is tried again."""
-        self._name, self._topics, self._publish = name, frozenset(topics), publish
+        self._name, self._messages, self._publish = name, messages, publish
         self._reader, self._ownership, self._random, self._trouble = reader, ownership, random, trouble
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -95,7 +96,7 @@ class Feed:
             self._news.clear()
             try:
                 await self._pass()
-            except (BrokerAway, StoreError) as problem:
+            except Exception as problem:  # noqa: BLE001 - a feed that ends tells nobody; one that stands still says so
                 failures += 1
                 self._trouble(self._name, problem)
                 await asyncio.sleep(_BACKOFF.delay_s(failures, self._random))
@@ -129,7 +130,7 @@ class Feed:
             return False
         before, waiting = self._settled, list[Outgoing]()
         for seal in seals:
-            waiting += messages_of(chain, seal, self._topics)
+            waiting += await self._messages(chain, seal)
             if len(waiting) >= MESSAGES_AT_A_TIME:
                 await self._tell(waiting)
                 waiting = []

@@ -6,7 +6,7 @@ and nothing that happened goes untold.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from rco.kit.clock import iso
 from rco.model.decision import Verb
 from rco.store.contract.writer import Seal
 
-__all__ = ["CONFIG", "TOPICS", "UPDATED", "messages_of"]
+__all__ = ["CONFIG", "TOPICS", "UPDATED", "messages_of", "telling"]
 
 AUDIT = "audit.event.v1"
 WEBHOOK = "interop.webhook.accepted.v1"
@@ -42,6 +42,16 @@ def messages_of(chain: str, seal: Seal, topics: Collection[str]) -> list[Outgoin
         identity = f"{link}/{place}"
         told += [_message(topic, identity, chain, decision) for topic in _topics_of(decision) if topic in topics]
     return told
+
+
+def telling(topics: Collection[str]) -> Callable[[str, Seal], Awaitable[list[Outgoing]]]:
+    """``messages_of`` for these topics, as a feed asks for it."""
+    wanted = frozenset(topics)
+
+    async def tell(chain: str, seal: Seal) -> list[Outgoing]:
+        return messages_of(chain, seal, wanted)
+
+    return tell
 
 
 def _topics_of(decision: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from rco.model.subscription import Subscription
 from rco.router.pattern import is_prefix, matches, prefix_of, well_formed
 from rco.router.view import EventView
 
-__all__ = ["MAX_KEY_CHARS", "Matches", "RoutingTable", "default_key"]
+__all__ = ["MAX_KEY_CHARS", "Matches", "RoutingTable", "default_key", "publish_key"]
 
 MAX_KEY_CHARS = 512
 
@@ -25,6 +26,8 @@ class Matches(msgspec.Struct, frozen=True):
 
     starts: list[tuple[Subscription, str]]
     """With the idempotency key of the start. A ``fair_key`` is worked out: it is the key itself, no expression."""
+    publishes: list[Subscription]
+    """Those that send it to a broker."""
     failed: list[tuple[Subscription, str]]
     """With the cause: its ``where`` or ``key`` could not work on this event. The caller writes a dead letter for each,
     so that the event is not lost. The cause names the expression, never the data."""
@@ -36,6 +39,7 @@ class _Entry(msgspec.Struct, frozen=True):
     where: Expression | None
     key: Expression | None
     fair_key: Expression | None
+    publish_key: Expression | None
 
 
 class _Space:
@@ -92,6 +96,9 @@ class RoutingTable:
             names.add(identity)
             well_formed(subscription.type, f"{what}, type")
             well_formed(subscription.source, f"{what}, source")
+            publish = subscription.publish
+            if bool(subscription.workflow) == (publish is not None):
+                raise ConfigInvalid(f"{what} needs one of workflow and publish", cure="Make two of one that has both.")
             space = spaces.setdefault(subscription.namespace, _Space())
             space.add(
                 _Entry(
@@ -100,6 +107,7 @@ class RoutingTable:
                     _compile(subscription.where, f"{what}, where"),
                     _compile(subscription.key, f"{what}, key"),
                     _compile(subscription.fair_key, f"{what}, fair_key"),
+                    None if publish is None else _compile(publish.key, f"{what}, publish.key"),
                 )
             )
         return RoutingTable(listed, spaces)
@@ -110,7 +118,7 @@ class RoutingTable:
         Only subscriptions of the event's namespace are asked. The event's data is decoded at most once, and only when
         a subscription that fits by type and source has an expression.
         """
-        found = Matches([], [])
+        found = Matches([], [], [])
         space = self._spaces.get(event.namespace)
         if space is None:
             return found
@@ -122,6 +130,12 @@ class RoutingTable:
             try:
                 if entry.where is not None and not entry.where.truthy_json(view.json()):
                     continue
+                if subscription.publish is not None:
+                    if entry.publish_key is not None:
+                        # Worked out again when it is sent. That it can be is known now.
+                        _key(entry.publish_key, view)
+                    found.publishes.append(subscription)
+                    continue
                 key = default_key(event, subscription) if entry.key is None else _key(entry.key, view)
                 if entry.fair_key is not None:
                     subscription = replace(subscription, fair_key=_key(entry.fair_key, view))
@@ -130,6 +144,18 @@ class RoutingTable:
             else:
                 found.starts.append((subscription, key))
         return found
+
+
+def publish_key(event: Event, expression: str) -> str:
+    """The key of the message that carries ``event``. Raises ``ExpressionFailed``, ``ConfigInvalid``."""
+    if not expression:
+        return event.subject or event.source
+    return _key(_compiled(expression), EventView(event))
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> Expression:
+    return Expression.compile(text)
 
 
 def default_key(event: Event, subscription: Subscription) -> str:

@@ -93,7 +93,9 @@ class Reader:
             await source.stop()
         await self._broker.stop()
 
-    async def until(self, topic: str, enough: Callable[[dict[str, dict[str, Any]]], bool]) -> dict[str, dict[str, Any]]:
+    async def until(
+        self, topic: str, enough: Callable[[dict[str, dict[str, Any]]], bool], type: str = ""
+    ) -> dict[str, dict[str, Any]]:
         seen = self.seen.setdefault(topic, {})
         async with asyncio.timeout(120):
             if topic not in self._sources:
@@ -107,7 +109,7 @@ class Reader:
                     continue
                 for one in taken:
                     event = json.loads(one.body)
-                    assert event["type"] == topic
+                    assert event["type"] == (type or topic)
                     seen[event["id"]] = event
         return seen
 

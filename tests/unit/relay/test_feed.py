@@ -10,7 +10,7 @@ import msgspec
 from rco.brokers.contract import Outgoing
 from rco.errors import BrokerAway, BrokerRefused
 from rco.relay.feed import Feed
-from rco.relay.topics import AUDIT, WEBHOOK, messages_of
+from rco.relay.topics import AUDIT, WEBHOOK, messages_of, telling
 from rco.store.contract.ownership import SoleOwner
 from rco.store.contract.writer import Seal
 
@@ -80,7 +80,7 @@ def feed(chains: Chains, told: Told, topics: tuple[str, ...] = (AUDIT,)) -> tupl
     return (
         Feed(
             "events",
-            topics,
+            telling(topics),
             told.publish,
             chains,
             SoleOwner(),

@@ -5,8 +5,8 @@ import pytest
 
 from rco.errors import ConfigInvalid
 from rco.model.event import Event
-from rco.model.subscription import Subscription
-from rco.router.table import MAX_KEY_CHARS, Matches, RoutingTable, default_key
+from rco.model.subscription import Publish, Subscription
+from rco.router.table import MAX_KEY_CHARS, Matches, RoutingTable, default_key, publish_key
 
 
 def event(**given: object) -> Event:
@@ -212,3 +212,38 @@ def test_a_table_that_cannot_work_is_refused(subscriptions: list[Subscription], 
         RoutingTable.build(subscriptions)
     assert says in str(caught.value)
     assert caught.value.cure
+
+
+def out(name: str = "out", key: str | None = None, **given: object) -> Subscription:
+    publish = Publish(broker="events", topic="orders.v1", key=key)
+    return Subscription(**({"name": name, "type": "order.*", "publish": publish} | given))  # type: ignore[arg-type]
+
+
+def test_a_subscription_that_publishes_starts_nothing() -> None:
+    found = match(event(), out(), sub(), out("other", where=".data.total > 1000"))
+    assert names(found) == ["s"]
+    assert [one.name for one in found.publishes] == ["out"]
+    assert found.failed == []
+
+
+def test_a_key_that_cannot_be_told_is_found_before_anything_is_sent() -> None:
+    found = match(event(), out(key=".data.customer"))
+    assert found.publishes == []
+    assert [one.name for one, _ in found.failed] == ["out"]
+
+
+def test_the_key_of_a_message() -> None:
+    assert publish_key(event(), ".data.customer.id") == "c-3"
+    assert publish_key(event(), "") == "o-7"
+    assert publish_key(event(subject=None), "") == "https://shop.example/orders"
+
+
+@pytest.mark.parametrize("given", [{"workflow": "fulfil"}, {"publish": None}])
+def test_one_of_workflow_and_publish(given: dict[str, object]) -> None:
+    with pytest.raises(ConfigInvalid, match="one of workflow and publish"):
+        RoutingTable.build([out(**given)])
+
+
+def test_a_publish_key_that_does_not_compile() -> None:
+    with pytest.raises(ConfigInvalid, match=r"publish\.key"):
+        RoutingTable.build([out(key=".data[")])

@@ -143,7 +143,9 @@ class MessageReader(Protocol):
 
 
 class EventReader(Protocol):
-    async def event(self, namespace: str, event_id: str) -> Event | None: ...
+    async def event(self, namespace: str, event_id: str, source: str | None = None) -> Event | None:
+        """The newest one of that identity, of ``source`` where one is given."""
+        ...
 
     async def events(
         self, namespace: str, type: str | None, after: EventMark | None, limit: int

@@ -10,7 +10,10 @@ from rco.store.postgres.text import plain
 
 __all__ = ["EVENT", "LETTER", "events", "letters"]
 
-EVENT = f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE namespace = $1 AND id = $2 ORDER BY seq DESC LIMIT 1"
+EVENT = (
+    f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE namespace = $1 AND id = $2 AND ($3::text IS NULL OR source = $3)"
+    " ORDER BY seq DESC LIMIT 1"
+)
 LETTER = f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE letter_id = $1"
 
 

@@ -176,9 +176,9 @@ class PostgresReader:
     async def messages(self, run_id: bytes) -> list[Message]:
         return list(await self._inboxes(run_id) or ())
 
-    async def event(self, namespace: str, event_id: str) -> Event | None:
-        """The newest one when several sources used the same id."""
-        found = await self._ask(read_intake.EVENT, plain(namespace), plain(event_id))
+    async def event(self, namespace: str, event_id: str, source: str | None = None) -> Event | None:
+        of = None if source is None else plain(source)
+        found = await self._ask(read_intake.EVENT, plain(namespace), plain(event_id), of)
         return rows.event(found[0]) if found else None
 
     async def events(

@@ -12,10 +12,11 @@ from rco.store.contract.reader import EventMark
 __all__ = ["event", "events", "letter", "letters"]
 
 
-def event(connection: sqlite3.Connection, namespace: str, event_id: str) -> Event | None:
+def event(connection: sqlite3.Connection, namespace: str, event_id: str, source: str | None) -> Event | None:
     found = connection.execute(
-        f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE namespace = ? AND id = ? ORDER BY seq DESC LIMIT 1",
-        (namespace, event_id),
+        f"SELECT {rows.EVENT_COLUMNS} FROM event WHERE namespace = ?1 AND id = ?2 AND (?3 IS NULL OR source = ?3)"
+        " ORDER BY seq DESC LIMIT 1",
+        (namespace, event_id, source),
     ).fetchone()
     return None if found is None else rows.event(found)
 

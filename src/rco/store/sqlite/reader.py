@@ -203,9 +203,8 @@ class SqliteReader:
     async def messages(self, run_id: bytes) -> list[Message]:
         return list(await self._inboxes(run_id) or ())
 
-    async def event(self, namespace: str, event_id: str) -> Event | None:
-        """The newest one when several sources used the same id."""
-        return await self._ask(lambda connection: read_intake.event(connection, namespace, event_id))
+    async def event(self, namespace: str, event_id: str, source: str | None = None) -> Event | None:
+        return await self._ask(lambda connection: read_intake.event(connection, namespace, event_id, source))
 
     async def events(
         self, namespace: str, type: str | None, after: EventMark | None, limit: int
