@@ -28,6 +28,7 @@ def export(
     store: str | None = None,
     payloads: _Flag = False,
     inline: _Flag = False,
+    wrapped_keys: _Flag = False,
     json: _Flag = False,
 ) -> None:
     """Export runs, journals and links as JSON lines: one moment of the database, whether a service uses it or not.
@@ -45,6 +46,9 @@ def export(
     inline
         Also the payloads that are in the object store, as they are kept there, beside what refers to them. Needs the
         configuration that names it, and --payloads.
+    wrapped_keys
+        With the keys of encrypted namespaces, as the store has them: encrypted under root keys. Who has the keyring can
+        look into this file, and erasing a key does not reach it.
     json
         What was written, as JSON.
     """
@@ -66,6 +70,7 @@ def export(
             at_us=SystemClock().now_us(),
             version=rco.__version__,
             payloads=payloads,
+            wrapped_keys=wrapped_keys,
             counts=counts,
             fetch=fetch if inline else None,
         )

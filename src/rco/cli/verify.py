@@ -27,6 +27,7 @@ def verify(
     skew: str = "0s",
     jitter: str = "100ms",
     link: str | None = None,
+    keyring: str | None = None,
     json: _Flag = False,
 ) -> int:
     """Check a deployment by its records: nine rules, one verdict each.
@@ -55,14 +56,19 @@ def verify(
         How much a gap between two requests may shrink on the way.
     link
         A link as noted outside, as N:HASH, or CHAIN:N:HASH where there are several chains.
+    keyring
+        Where the root keys are, to look into encrypted runs: file:/path or env:NAME. Needs an export with --payloads
+        and --wrapped-keys. The keys themselves are never given here.
     json
         The verdict as JSON.
     """
+    import os
     import sys
 
     from rco.cli.exits import Exit
     from rco.verify import Options, Unreadable, check
     from rco.verify.case import Ledger
+    from rco.verify.sealed import read_keyring
     from rco.verify.sources import read_client, read_export, read_ledger, read_targets
 
     if not rules or set(rules) - set("abcdefghi"):
@@ -83,6 +89,7 @@ def verify(
             ledger=None if not ledger else Ledger(read_ledger(ledger)),
             targets=None if targets is None else read_targets(targets),
             options=options,
+            keyring=None if keyring is None else read_keyring(keyring, os.environ),
         )
     except Unreadable as problem:
         raise ConfigInvalid(str(problem), cure="See docs/reference/verify-formats.md.") from None

@@ -45,11 +45,15 @@ def export_runs(
     at_us: int,
     version: str,
     payloads: bool = False,
+    wrapped_keys: bool = False,
     counts: Counts | None = None,
     fetch: Callable[[Reference], bytes] | None = None,
 ) -> Iterator[bytes]:
     """Lines, each with its line feed: header, leases, nodes, the links of each chain, then every run with its journal
     and its unread messages, and a last line that counts them.
+
+    ``wrapped_keys``: with the keys of namespaces as the store has them, encrypted under root keys that are elsewhere.
+    Such an export can be looked into by who has those, also when the store has erased the keys.
 
     Blocks; holds one run's journal in memory. ``counts`` is filled as it goes. ``fetch``: gives the bytes of payloads
     that are in the object store, to be put in beside the segments that refer to them. Raises ``EvidenceBroken`` when a
@@ -72,6 +76,15 @@ def export_runs(
         yield _line(line="lease", **msgspec.structs.asdict(lease))
     for node in snapshot.nodes():
         yield _line(line="node", **msgspec.structs.asdict(node))
+    for key in snapshot.namespace_keys() if wrapped_keys else ():
+        yield _line(
+            line="namespace_key",
+            namespace=key.namespace,
+            key_id=key.key_id.hex(),
+            root_kid=key.root_kid,
+            wrapped=base64.b64encode(key.wrapped).decode(),
+            erased=key.erased_us is not None,
+        )
     for chain in chains:
         for link in _links(snapshot, chain):
             counts.links += 1

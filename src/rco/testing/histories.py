@@ -16,6 +16,7 @@ from rco.engine.rehearsing import rehearse
 from rco.errors import Misuse
 from rco.operations.export_runs import export_runs
 from rco.operations.rehearsal import exported, programs_of, rehearsed
+from rco.store.contract.namespace_keys import NamespaceKey
 from rco.store.contract.reader import Segment
 from rco.store.contract.snapshot import History, LeaseRange, NodeRow, Snapshot
 from rco.store.contract.writer import Seal
@@ -57,6 +58,9 @@ class _Moment:
 
     def nodes(self) -> list[NodeRow]:
         return []
+
+    def namespace_keys(self) -> list[NamespaceKey]:
+        return sorted(self._tables.namespace_keys, key=lambda key: key.seq)
 
     def histories(self) -> Iterator[History]:
         tables = self._tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 from rco.verify.case import Ledger
 from rco.verify.check import check
 from rco.verify.options import Options
+from rco.verify.sealed import read_keyring
 from rco.verify.sources import Unreadable, read_client, read_export, read_ledger, read_targets
 
 __all__ = ["main"]
@@ -34,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--skew-ms", type=float, default=0.0, help="how far clocks may be apart")
     parser.add_argument("--jitter-ms", type=float, default=100.0, help="how much a gap between requests may shrink")
     parser.add_argument("--link", metavar="[CHAIN:]N:HASH", help="a link as noted outside")
+    parser.add_argument(
+        "--keyring", metavar="REF", help="file:/path or env:NAME of the root keys, to look into encrypted runs"
+    )
     parser.add_argument("--json", action="store_true", help="the verdict as one JSON object")
     asked = parser.parse_args(arguments)
     if not asked.rules or set(asked.rules) - set("abcdefghi"):
@@ -58,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             ledger=Ledger(read_ledger(asked.ledger)) if asked.ledger is not None else None,
             targets=read_targets(asked.targets) if asked.targets is not None else None,
             options=options,
+            keyring=None if asked.keyring is None else read_keyring(asked.keyring, os.environ),
         )
     except Unreadable as problem:
         sys.stderr.write(f"rco: {problem}\n")

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from rco.verify.checkpoints import Checkpoints
 from rco.verify.lines import Asked, Header, LedgerLine, Link, Node, RecordLine, RunLine, SegmentLine, Unread
 from rco.verify.options import Options, TargetLimits
 from rco.verify.owners import Owners, Tenure, pool_of
-from rco.verify.trims import Trims
+from rco.verify.trims import Trims, began_at_us
 from rco.verify.verdict import RuleVerdict
 
 __all__ = ["Call", "Case", "Ledger", "Request", "Rule", "Run", "Turn"]
@@ -29,6 +30,10 @@ class Run:
     segments: list[SegmentLine] = field(default_factory=list)
     records: list[RecordLine] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
+    opened: bool = False
+    """Its journal was encrypted, and the keys at hand opened all of it."""
+    broken: list[str] = field(default_factory=list)
+    """Segments that do not open under their key."""
 
     @property
     def name(self) -> str:
@@ -37,7 +42,7 @@ class Run:
     @property
     def encrypted(self) -> bool:
         """Whether records of it are missing because nobody may read them."""
-        return any(segment.encrypted for segment in self.segments)
+        return not self.opened and any(segment.encrypted for segment in self.segments)
 
     @property
     def copied(self) -> int:
@@ -158,6 +163,7 @@ class Case:
         self.options, self.client, self.ledger, self.targets = options, client, ledger, targets
         self.header: Header | None = None
         self.owners, self.trims = Owners(), Trims()
+        self.checkpoints = Checkpoints(self.owners)
         self.calls: dict[tuple[str, str, int], list[Call]] = defaultdict(list)
         """Calls that succeeded, by run, chain and commit."""
         self.decided: dict[str, list[str]] = defaultdict(list)
@@ -175,6 +181,7 @@ class Case:
         self.owners.take_node(node)
 
     def take_link(self, link: Link) -> None:
+        self.checkpoints.take_link(link)
         try:
             decisions = _decisions(link.decisions)
             self.owners.take_link(link, decisions)
@@ -184,6 +191,7 @@ class Case:
             return
         for one in decisions:
             self.trims.take(one)
+            self.checkpoints.take(one)
             verb, run = str(one.get("verb", "")), str(one.get("run", ""))
             if verb == "dispatch":
                 self.turns.append(_turn(one, link, len(self.turns)))
@@ -199,6 +207,18 @@ class Case:
     def tenure(self, run: Run, record: RecordLine) -> Tenure | None:
         """Under which lease the record was written."""
         return self.owners.tenure(record.chain, record.n, run.line.id, run.pool(record.seq))
+
+    def begun_before_cut(self, opened_us: int) -> bool:
+        """Whether decisions about a run that was opened then may have gone with links that retention removed."""
+        return opened_us <= self.checkpoints.until_us
+
+    def dropped(self, run: str) -> bool:
+        """Whether the run may have been there and is not, by right: retention removed it, as the chain says, or what
+        would say so went with the chain's beginning."""
+        if self.trims.covers(run):
+            return True
+        began_us = began_at_us(run)
+        return began_us is not None and self.begun_before_cut(began_us)
 
     def gone(self, run: Run) -> bool:
         """Whether retention has removed the journal of this run and is about to remove the run itself."""

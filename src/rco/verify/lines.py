@@ -13,6 +13,7 @@ __all__ = [
     "ExportLine",
     "Header",
     "KeptPayload",
+    "KeyLine",
     "Lease",
     "LedgerLine",
     "Link",
@@ -76,6 +77,16 @@ class Link(msgspec.Struct, frozen=True, tag_field="line", tag="link"):
     leaves: list[str]
     decisions: str
     chain: str = ""
+
+
+class KeyLine(msgspec.Struct, frozen=True, tag_field="line", tag="namespace_key"):
+    """A namespace's key. ``wrapped``: encrypted under the root key ``root_kid``; empty where it is erased."""
+
+    namespace: str
+    key_id: str
+    root_kid: str
+    wrapped: bytes = b""
+    erased: bool = False
 
 
 class RunLine(msgspec.Struct, frozen=True, tag_field="line", tag="run"):
@@ -153,7 +164,7 @@ class End(msgspec.Struct, frozen=True, tag_field="line", tag="end"):
     links: int
 
 
-ExportLine = Header | Lease | Node | Link | RunLine | SegmentLine | RecordLine | Unread | End
+ExportLine = Header | Lease | Node | KeyLine | Link | RunLine | SegmentLine | RecordLine | Unread | End
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

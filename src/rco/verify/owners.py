@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +83,13 @@ class Owners:
                     pool, _, lease = part.rpartition("/")
                     shard, epoch, since_us = map(int, lease.split(":"))
                     self._leases[link.chain, pool, shard].append((link.n, epoch, since_us))
+
+    def take_checkpoint(self, chain: str, n: int, leases: str) -> None:
+        """What the links up to ``n``, which are gone, had said of leases."""
+        for part in leases.split():
+            shard, epoch, since_us = map(int, part.split(":"))
+            insort(self._leases[chain, shard], (n, epoch, since_us))
+            self._owning.add(node_of(chain, ""))
 
     def _live(self, node: str, epoch: int, at_us: int) -> None:
         life = self._lives.setdefault((node, epoch), [at_us, at_us])

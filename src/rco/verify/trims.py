@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Trims"]
+__all__ = ["Trims", "began_at_us"]
 
 _chains = msgspec.json.Decoder(list[tuple[str, int, int]]).decode
 
@@ -34,8 +34,13 @@ class Trims:
 
     def covers(self, run: str) -> bool:
         """Whether the run began in a time that was removed: its id begins with it (RFC 9562, version 7)."""
-        try:
-            at_us = int.from_bytes(uuid.UUID(run).bytes[:6], "big") * 1000
-        except ValueError:
-            return False
-        return any(begin <= at_us < end for begin, end in self._ranges)
+        at_us = began_at_us(run)
+        return at_us is not None and any(begin <= at_us < end for begin, end in self._ranges)
+
+
+def began_at_us(run: str) -> int | None:
+    """When a run began, by its id; ``None`` for what is no id."""
+    try:
+        return int.from_bytes(uuid.UUID(run).bytes[:6], "big") * 1000
+    except ValueError:
+        return None

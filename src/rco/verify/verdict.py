@@ -6,8 +6,10 @@ from enum import StrEnum
 
 import msgspec
 
-__all__ = ["FINDINGS_MAX", "Findings", "Result", "RuleVerdict", "Verdict"]
+__all__ = ["BLIND", "FINDINGS_MAX", "Findings", "Result", "RuleVerdict", "Verdict"]
 
+BLIND = "bcefgi"
+"""Rules that look into journals: of what is encrypted they know nothing without its key."""
 FINDINGS_MAX = 100
 """Kept of one rule; further ones are counted."""
 
@@ -41,7 +43,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     links: int
     head: str
     encrypted: int = 0
-    """Runs whose journals are encrypted: only that they are there, whole and sealed, was looked at."""
+    """Runs whose journals are encrypted and were not looked into: only that they are there, whole and sealed, was."""
+    opened: int = 0
+    """Runs whose journals are encrypted and were looked into."""
+    hidden: int = 0
+    """Records in what no key opened here."""
+    unseen: dict[str, int] = {}
+    """By why they were not looked into, how many runs."""
 
     @property
     def failed(self) -> bool:
@@ -60,8 +68,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
             lines += [f"     - {_plain(finding)}" for finding in one.findings]
             if one.violations > len(one.findings):
                 lines.append(f"     - and {one.violations - len(one.findings)} more")
-        if self.encrypted:
-            lines.append(f"{self.encrypted} runs are encrypted: rules b, c, e, f and i did not look into them")
+        if self.opened:
+            lines.append(f"{self.opened} encrypted runs were looked into, with the keys that were given")
+        for why, runs in self.unseen.items():
+            lines.append(f"{runs} encrypted runs were not looked into by rules {', '.join(BLIND)}: {_plain(why)}")
+        if self.hidden:
+            lines.append(f"{self.hidden} records are in them, of which only number, order and seal were checked")
         lines.append(f"{self.runs} runs, {self.records} records, {self.links} links, head {self.head}")
         return "\n".join(lines) + "\n"
 

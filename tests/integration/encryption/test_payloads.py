@@ -24,6 +24,9 @@ from rco.operations.export_runs import export_runs
 from rco.store.opening import open_snapshot
 from rco.verify.check import check
 from rco.verify.lines import ExportLine
+from rco.verify.sealed import read_keyring
+from rco.verify.sources import Unreadable
+from rco.verify.verdict import BLIND, Result
 
 WORDS = (SECRET.encode(), SECRET.upper().encode())
 
@@ -318,3 +321,107 @@ async def test_another_ring_opens_nothing_and_writes_nothing_readable(vault: Any
     await vault.client.signal(ids["waiting"], "word", 1)
     assert (await vault.end(ids["waiting"]))["secret"] == SECRET
     assert vault.found(*WORDS) == []
+
+
+async def looked_into(vault: Any, ring: Any = None, *, wrapped: bool = True, payloads: bool = True) -> tuple[Any, Any]:
+    """What rco verify says with a keyring, and the lines that it said it of."""
+
+    def look() -> list[bytes]:
+        with open_snapshot(str(vault.folder / "data/rco.db")) as snapshot:
+            return list(
+                export_runs(
+                    snapshot, at_us=SystemClock().now_us(), version="test", payloads=payloads, wrapped_keys=wrapped
+                )
+            )
+
+    lines = await asyncio.to_thread(look)
+    return check((msgspec.json.decode(line, type=ExportLine) for line in lines), keyring=ring), lines
+
+
+async def test_with_the_keys_at_hand_the_checker_looks_into_encrypted_runs(vault: Any) -> None:
+    await busy(vault)
+    plain, _ = await looked_into(vault)
+    await vault.create()
+
+    async def encrypts() -> bool:
+        return vault.service._desk.namespace_keys.writing("default") is not None
+
+    await vault.until(encrypts)
+    ids = await busy_again(vault)
+    ring = read_keyring(f"file:{vault.ring}", {})
+    verdict, lines = await looked_into(vault, ring)
+    assert not verdict.failed, verdict.text()
+    assert verdict.opened >= len(ids)
+    assert (verdict.encrypted, verdict.unseen, verdict.hidden) == (0, {}, 0)
+    assert not any(word in line for word in WORDS for line in lines if b"encrypted" in line)
+    # What it sees in there is what the service itself shows.
+    without, _ = await looked_into(vault, None)
+    assert not without.failed
+    assert without.encrypted == verdict.opened
+    assert without.unseen == {"no key was given (--keyring)": verdict.opened}
+    assert without.hidden > 0
+    assert {one.rule for one in without.rules if one.result is Result.UNKNOWN} >= set(BLIND)
+    assert "encrypted runs not looked into" in without.text()
+    assert plain.encrypted == 0
+
+
+async def busy_again(vault: Any) -> dict[str, str]:
+    client = vault.client
+    ids = {"failed": (await client.start("fails", SECRET)).id, "asleep": (await client.start("sleeps", SECRET)).id}
+    started = await client.start("keeps", SECRET)
+    await client.signal(started.id, "word", {"of": SECRET})
+    await vault.end(started.id)
+    await vault.end(ids["failed"])
+    return ids | {"done": started.id}
+
+
+async def test_the_checker_says_why_it_could_not_look(vault: Any, tmp_path: Any) -> None:
+    await vault.create()
+    ids = await busy(vault)
+    ring = read_keyring(f"file:{vault.ring}", {})
+    for changes, why in (
+        ({"wrapped": False}, "its key is not in the export"),
+        ({"payloads": False}, "its bytes are not in the export"),
+    ):
+        verdict, _ = await looked_into(vault, ring, **changes)
+        assert any(text.startswith(why) for text in verdict.unseen), verdict.unseen
+    verdict, _ = await looked_into(vault, {"k1": bytes(32)})
+    assert any("does not open under the root key" in text for text in verdict.unseen)
+    await vault.erase()
+    verdict, _ = await looked_into(vault, ring)
+    assert not verdict.failed, verdict.text()
+    assert verdict.unseen.keys() == {"its key was erased"}
+    assert verdict.encrypted >= len(ids)
+    # What nobody can ever look into leaves no rule in the dark for good.
+    assert all("not looked into" in one.evidence for one in verdict.rules if one.rule in BLIND)
+
+
+async def test_a_ciphertext_that_was_moved_or_changed_is_found(vault: Any) -> None:
+    await vault.create()
+    await busy(vault)
+    ring = read_keyring(f"file:{vault.ring}", {})
+    _, lines = await looked_into(vault, ring)
+    decoded = [msgspec.json.decode(line, type=ExportLine) for line in lines]
+    sealed = [line for line in decoded if getattr(line, "encrypted", "")]
+    one, other = sealed[0], next(line for line in sealed if line.run != sealed[0].run)
+    moved = msgspec.structs.replace(one, data=other.data)
+    flipped = msgspec.structs.replace(one, data=one.data[:-1] + bytes((one.data[-1] ^ 1,)))
+    for wrong in (moved, flipped):
+        verdict = check((wrong if line is one else line for line in decoded), keyring=ring)
+        found = next(rule.findings for rule in verdict.rules if rule.rule == "h")
+        assert any("does not open under its key" in text or "no ciphertext" in text for text in found), found
+
+
+def test_a_keyring_is_given_by_reference_and_only_to_its_owner(tmp_path: Any) -> None:
+    ring = tmp_path / "ring.json"
+    ring.write_text('{"format":"rco-keyring/1","keys":[{"kid":"k1","secret":"' + "5a" * 32 + '"}]}')
+    ring.chmod(0o644)
+    with pytest.raises(Unreadable, match="chmod 600"):
+        read_keyring(f"file:{ring}", {})
+    ring.chmod(0o600)
+    assert read_keyring(f"file:{ring}", {}) == {"k1": b"Z" * 32}
+    assert read_keyring("env:RING", {"RING": ring.read_text()}) == {"k1": b"Z" * 32}
+    for wrong in ("5a" * 32, "env:NOBODY", f"file:{tmp_path}/none", "file:", "env:"):
+        with pytest.raises(Unreadable) as said:
+            read_keyring(wrong, {"NOBODY": "5a" * 32})
+        assert "5a5a" not in str(said.value)

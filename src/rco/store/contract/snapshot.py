@@ -10,6 +10,7 @@ import msgspec
 from rco.model.message import Message
 from rco.model.run import RunRow
 from rco.store.contract.diagnosis import Diagnosis
+from rco.store.contract.namespace_keys import NamespaceKey
 from rco.store.contract.reader import Segment
 from rco.store.contract.writer import Seal
 
@@ -80,6 +81,10 @@ class Snapshot(Diagnosis, Protocol):
     def leases(self) -> list[LeaseRange]: ...
 
     def nodes(self) -> list[NodeRow]: ...
+
+    def namespace_keys(self) -> list[NamespaceKey]:
+        """Every key of a namespace, wrapped, in the order of their last changes."""
+        ...
 
     def histories(self) -> Iterator[History]:
         """Every run, open and closed, of every namespace, by id upwards; one run's journal is in memory at a time, or

@@ -13,6 +13,7 @@ from rco.errors import RcoError, StoreError
 from rco.model.run import Mode
 from rco.store import rows
 from rco.store.contract.diagnosis import STUCK_LOOKED_AT, Idle, Stuck
+from rco.store.contract.namespace_keys import NamespaceKey
 from rco.store.contract.reader import Segment
 from rco.store.contract.snapshot import History, LeaseRange, NodeRow
 from rco.store.contract.versions import OpenRuns
@@ -104,6 +105,10 @@ class PostgresSnapshot:
             NodeRow(name, pid, epoch, started_us, None, draining, alive_s, skew_us)
             for name, pid, epoch, started_us, draining, skew_us, alive_s in self.fetch(_NODES)
         ]
+
+    def namespace_keys(self) -> list[NamespaceKey]:
+        found = self.fetch(f"SELECT {rows.NAMESPACE_KEY_COLUMNS} FROM namespace_key ORDER BY seq")
+        return [rows.namespace_key(tuple(row)) for row in found]
 
     # -- runs ------------------------------------------------------------------------------------------------------
 

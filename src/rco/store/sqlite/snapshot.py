@@ -12,6 +12,7 @@ from rco.errors import NotFound, StoreError
 from rco.model.run import Mode, RunRow
 from rco.store import migrate, rows
 from rco.store.contract.diagnosis import Idle, Stuck
+from rco.store.contract.namespace_keys import NamespaceKey
 from rco.store.contract.reader import Segment
 from rco.store.contract.snapshot import History, LeaseRange, NodeRow
 from rco.store.contract.versions import OpenRuns
@@ -61,6 +62,10 @@ class SqliteSnapshot:
     def nodes(self) -> list[NodeRow]:
         found = self.connection.execute("SELECT name, pid, epoch, started_us, seen_us FROM node ORDER BY started_us")
         return [NodeRow(*row) for row in found]
+
+    def namespace_keys(self) -> list[NamespaceKey]:
+        found = self.connection.execute(f"SELECT {rows.NAMESPACE_KEY_COLUMNS} FROM namespace_key ORDER BY seq")
+        return [rows.namespace_key(row) for row in found]
 
     def histories(self) -> Iterator[History]:
         for row in merge(self._pages(rows.OPEN_RUNS), self._pages(rows.CLOSED_RUNS), key=lambda row: row.run_id):

@@ -9,6 +9,7 @@ import msgspec
 from rco.verify.case import Case, Run
 from rco.verify.digests import bytes_address, heads_hash, leaf_digest, link_hash
 from rco.verify.lines import End, Header, Link, RecordLine, SegmentLine
+from rco.verify.records import KINDS
 from rco.verify.verdict import Findings, Result, RuleVerdict
 
 __all__ = ["Chain"]
@@ -16,31 +17,6 @@ __all__ = ["Chain"]
 TITLE = "the chain verifies and matches the journal"
 _ENCRYPTED = b"\xffRC1"
 _GENESIS = "00" * 32
-_KINDS = {
-    1: "START",
-    2: "STEP_INTENT",
-    3: "STEP_END",
-    4: "STEP_RETRY",
-    5: "TIMER_SET",
-    6: "TIMER_FIRED",
-    7: "WAIT",
-    8: "MESSAGE",
-    9: "CHILD",
-    10: "EMIT",
-    11: "STATE",
-    12: "CANCEL",
-    13: "COMPENSATE",
-    14: "IN_DOUBT",
-    15: "SETTLED",
-    16: "OWNER",
-    17: "CLOSE",
-    18: "PAUSE",
-    19: "RESUME",
-    20: "PATCH",
-    21: "BEGIN",
-    22: "VERSION",
-    23: "ATTRIBUTE",
-}
 _unpack = msgspec.msgpack.Decoder().decode
 
 
@@ -110,6 +86,8 @@ class Chain:
                 open_leaves[segment.leaf] -= 1
             if segment.data is not None:
                 self._bytes(run, segment, name)
+        for what in run.broken:
+            self._found.add(f"{run.name}: {what}")
         if not self._case.gone(run):
             self._decided(run)
 
@@ -162,6 +140,8 @@ class Chain:
         found, header = self._found, self._case.header
         if not self._ended:
             found.add("the export has no last line: it is cut")
+        for what in self._case.checkpoints.unexplained():
+            found.add(what)
         removed = self._absent()
         if header is not None:
             self._heads(header)
@@ -172,6 +152,8 @@ class Chain:
             evidence = f"{len(self._last)} chains, {evidence}"
         if removed:
             evidence += f", {removed} removed by retention as the chain says"
+        if self._case.checkpoints.links:
+            evidence += f", behind a checkpoint: {self._case.checkpoints.links} links before them removed by retention"
         if self._links == 0:
             return found.verdict("h", TITLE, Result.NOT_APPLICABLE, "the chain is empty")
         if self._recomputed < self._segments:
@@ -243,7 +225,7 @@ def _records(data: bytes) -> list[tuple[str, str, int, str]]:
         if not isinstance(record, list) or len(record) != 5:
             raise ValueError(f"no record at byte {at}")
         kind, key, at_us, fp, _ = record
-        found.append((_KINDS.get(kind, f"KIND_{kind}"), key, at_us, fp.hex()))
+        found.append((KINDS.get(kind, f"KIND_{kind}"), key, at_us, fp.hex()))
         at = end
     return found
 

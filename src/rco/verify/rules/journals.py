@@ -40,7 +40,7 @@ class Journals:
                 found.add(f"{name}: segment {segment.first_seq} holds {segment.records} records")
             following = segment.first_seq + segment.records
             before_n[segment.chain] = segment.n
-            counted += 0 if segment.encrypted else segment.records
+            counted += 0 if segment.encrypted and not run.opened else segment.records
         if len(run.segments) != run.line.segments:
             found.add(f"{name} is said to have {run.line.segments} segments; {len(run.segments)} are there")
         if counted != len(run.records):

@@ -95,11 +95,13 @@ def sweep(case: Case, runs: dict[str, Waited]) -> tuple[list[str], list[str]]:
     for run in runs.values():
         if given[run.id] > 1:
             over.append(f"run {run.id} was given {given[run.id]} turns in queue {run.queue}")
-        elif run.acted and not given[run.id]:
+        elif run.acted and not given[run.id] and not case.begun_before_cut(run.opened_us):
             over.append(f"run {run.id} began without a turn in queue {run.queue}")
     waited: dict[str, list[Waited]] = defaultdict(list)
     for run in runs.values():
-        waited[run.queue].append(run)
+        # Of one whose turn may be gone it cannot be told whether it waits still.
+        if given[run.id] or not case.begun_before_cut(run.opened_us):
+            waited[run.queue].append(run)
     for queue, turns in by_queue.items():
         _queue(case, queue, turns, waited[queue], over, unfair)
     return over, unfair

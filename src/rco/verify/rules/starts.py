@@ -86,7 +86,7 @@ class Starts:
             key = (asked.namespace, asked.name or f"(without a key, {place})")
             by_key[key].append(asked.run_id)
             created[key] += bool(asked.created)
-            if asked.run_id not in self._workflow and self._case.trims.covers(asked.run_id):
+            if asked.run_id not in self._workflow and self._case.dropped(asked.run_id):
                 continue
             if asked.run_id not in self._workflow:
                 self._found.add(f"start {key[1]} was acknowledged as run {asked.run_id}, which is not there")
@@ -108,10 +108,15 @@ class Starts:
 
     def _deliveries(self) -> int:
         told: dict[str, set[str]] = defaultdict(set)
+        cut: set[str] = set()
         for asked in self._case.asked("deliver", "acknowledged"):
             told[asked.name].update(asked.workflows)
+            at_us = asked.ended_us or asked.began_us
+            if at_us is None or self._case.begun_before_cut(at_us - self._case.options.skew_us):
+                cut.add(asked.name)
         for name, workflows in told.items():
-            if self._case.accepted[name] != 1:
+            accepted = self._case.accepted[name]
+            if accepted != 1 and not (accepted == 0 and self._case.checkpoints.links and name in cut):
                 self._found.add(f"delivery {name} was acknowledged, and accepted {self._case.accepted[name]} times")
             for workflow in sorted(workflows):
                 if self._case.encrypted:
