@@ -12,9 +12,9 @@ from typing import Any
 from rco import __version__
 from rco.assembly.bridge import limits_of, open_door, open_turnstile, routes_of, start_forgetting, start_watching
 from rco.assembly.brokers import start_relaying
-from rco.assembly.calls import bounds_of, open_certificates, open_egress, open_hooks
+from rco.assembly.calls import bounds_of, open_certificates, open_egress, open_hooks, share_limits
 from rco.assembly.changing import require_changeable
-from rco.assembly.code import Reach, load_code, open_threads, queues_declared, queues_of, table_of
+from rco.assembly.code import Reach, load_code, open_threads, queues_declared, queues_of, retention_of, table_of
 from rco.assembly.content import Contents, large_bodies, open_content
 from rco.assembly.databases import open_databases, start_cleaners, start_outboxes
 from rco.assembly.doors import certificate_of, control_api, graph, open_listeners
@@ -43,6 +43,7 @@ from rco.operations.observe_versions import VersionWatch
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted
 from rco.operations.reconfigured import Altered, Reconfigured
+from rco.operations.relaying import Relaying
 from rco.operations.retention import Retention
 from rco.operations.schedule_declared import check_declared, keep_declared
 from rco.operations.spaces import Spaces
@@ -71,6 +72,7 @@ async def build(settings: Settings, *, environ: dict[str, str] | None = None, mi
     """
     versions = await asyncio.to_thread(load_code, settings, migrating)
     queues_declared(settings, versions)
+    retention_of(settings, versions)
     return Service(settings, versions, dict(os.environ) if environ is None else environ, migrating=migrating)
 
 
@@ -89,6 +91,7 @@ class Service:
         self.failed: asyncio.Future[BaseException] = self._loop.create_future()
         self._stops: Stops = []
         self._declared: asyncio.Task[None] | None = None
+        self._relaying: Relaying | None = None
         self._kept: RcoError | None = None
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -123,7 +126,8 @@ class Service:
         self._stops.append(lambda: self._notes.end(self.settings.server.drain_timeout_s))
         await first_admin(ground, keeper)
         threads = open_threads(ground)
-        self._egress = await open_egress(ground, keeper, node)
+        sharing = share_limits(ground, keeper, node)
+        self._egress = await open_egress(ground, keeper, sharing)
         self._spaces = Spaces(
             keeper.reader,
             keeper.writer,
@@ -147,7 +151,7 @@ class Service:
         assert self._egress.gates is not None
         self._egress.gates.on_opened = engine.hasten
         scheduler = make_scheduler(ground, keeper, reader, engine, self._spaces, self._granting)
-        hooks = self._hooks = await open_hooks(ground, keeper)
+        hooks = self._hooks = await open_hooks(ground, keeper, sharing)
         dispatcher = make_dispatcher(ground, keeper, engine, hooks.book)
         trail = self._notes.trail
         self._desk = Desk(
@@ -163,7 +167,7 @@ class Service:
             ids=self._ids,
             metrics=self.metrics,
             log=self.log,
-            retention=Retention(keeper.retaining, settings.retention),
+            retention=Retention(keeper.retaining, retention_of(settings, self._versions), self._feeds),
             payload_gc=collector(ground, keeper, payloads),
             spaces=self._spaces,
             clearance=self._granting or OPEN,
@@ -216,7 +220,7 @@ class Service:
         large = large_bodies(ground, self._contents, self._at_desk)
         self._ingress = open_door(ground, self._turnstile, self._bridge.sentinel, trail.note, self._at_desk, large)
         await self._listen(settings, keeper)
-        await start_relaying(ground, keeper, node, self._at_desk)
+        self._relaying = await start_relaying(ground, keeper, node, self._at_desk)
         memory.settle()
         self.log.info("service.started", url=self.url, version=__version__)
 
@@ -268,6 +272,7 @@ class Service:
                 if versions.pool:
                     raise ConfigInvalid("versions begin with a start", cure="Restart the service.", key="app_version")
             queues_declared(settings, versions)
+            retention = retention_of(settings, versions)
             routes = routes_of(self._ground, settings, self._certificates)
             table = table_of(settings, versions)
             await self._contents.open_for(settings)
@@ -290,9 +295,11 @@ class Service:
         for subject in [change.key for change in changes] or ["providers.secrets"]:
             self._notes.config(subject, "reloaded", True)
         self.settings, self._versions = settings, versions
+        if self._relaying is not None:
+            await self._relaying.publish_for(settings.subscriptions)
         await declare_namespaces(self._desk, settings.namespaces)
         await self._spaces.look()
-        self._desk.retention.options = settings.retention
+        self._desk.retention.options = retention
         await self._desk.engine.reload(*self._reach.programs(versions))
         self._desk.dispatcher.reload(queues_of(settings, self._hooks.book))
         self._desk.scheduler.reload(calendars, rules_of(calendars))
@@ -320,6 +327,10 @@ class Service:
     def _at_desk(self) -> Desk:
         """The desk of now: a change of the settings puts another in its place."""
         return self._desk
+
+    def _feeds(self) -> list[str]:
+        """The feeds that chains are told by: what they have not told is not to go."""
+        return [] if self._relaying is None else self._relaying.names
 
     def _shut(self) -> None:
         self._ingress.drain()

@@ -12,6 +12,7 @@ from rco.capability.caveat import Moment, check
 from rco.capability.scope import Ask, parse_scope
 from rco.capability.token import Token, attenuated, decode, encode, minted, parse, proves, root_key
 from rco.errors import Misuse, Refused
+from rco.store.contract.revocations import Revocation, RevokedKind
 
 RULES = settings(derandomize=True, max_examples=300, deadline=None, database=None)
 RK = root_key(SECRET)
@@ -235,3 +236,25 @@ def test_a_run_holds_no_more_than_the_token_that_started_it(given_scopes, narrow
     assert by_run == (by_token and any(parse_scope(one).covers(ask) for one in narrowed))
     office.authority.revoked.kids.add("k1")
     assert rights.refusal(ask) is not None
+
+
+def test_a_revoked_grant_is_not_handed_on():
+    """So whoever drops a revocation when every run began later drops nothing that could count."""
+    office = Office(key())
+    start = Ask(kind="run:start", name="fulfil")
+    token = office.authority.mint(("run:start:fulfil", "call:stock"), namespace="default", ttl_s=60).token
+    grant = office.authority.proved(token).grant(start, b"r" * 16)
+    call = Ask(kind="call", name="stock", method="GET", segments=("v1",))
+    early = office.authority.inherited(grant, b"r" * 16, b"c" * 16)
+    assert office.authority.rights(early, b"c" * 16).refusal(call) is None
+    entry = Revocation(kind=RevokedKind.ID, name=token.id, at_us=1, actor="a")
+    office.revoked.add([entry])
+    late = office.authority.inherited(grant, b"r" * 16, b"d" * 16)
+    later = office.authority.inherited(late, b"d" * 16, b"e" * 16)
+    # As if the revocation had been forgotten: those that began after it still hold nothing.
+    other = Office(key())
+    assert other.authority.rights(early, b"c" * 16).refusal(call) is None
+    for run_id, held in ((b"d" * 16, late), (b"e" * 16, later)):
+        refusal = other.authority.rights(held, run_id).refusal(call)
+        assert refusal is not None
+        assert refusal.reason == "cap_seal"

@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
+from glob import escape
+
+import msgspec
 
 from rco.assembly.ground import Ground
 from rco.config.settings import Settings
@@ -15,6 +19,7 @@ from rco.egress.client import Egress
 from rco.engine.program import Program
 from rco.errors import ConfigInvalid
 from rco.model.queue import Queue
+from rco.model.retention import RetentionOptions, RunRule
 from rco.operations.bulk_run import bulk_program
 from rco.operations.clearance import Granting
 from rco.operations.deliver_run import deliver_program
@@ -25,7 +30,7 @@ from rco.webhooks.book import ORDERED, Book
 from rco.workflow.body import Contents
 from rco.workflow.versions import Versions, load_versions
 
-__all__ = ["Reach", "load_code", "open_threads", "queues_declared", "queues_of", "table_of"]
+__all__ = ["Reach", "load_code", "open_threads", "queues_declared", "queues_of", "retention_of", "table_of"]
 
 
 def load_code(settings: Settings, developing: bool) -> Versions:
@@ -49,7 +54,28 @@ def queues_declared(settings: Settings, versions: Versions) -> None:
 
 def queues_of(settings: Settings, book: Book) -> dict[str, Queue]:
     """Those that are declared, and the service's own where deliveries are ordered."""
-    return {**settings.queues, ORDERED: Queue(per_key_concurrency=1)} if book.ordered else settings.queues
+    return {**settings.queues, ORDERED: Queue(per_key_concurrency=1, ordered=True)} if book.ordered else settings.queues
+
+
+def retention_of(settings: Settings, versions: Versions) -> RetentionOptions:
+    """The rules that are set, and behind them the classes that workflows name for themselves. Raises ``ConfigInvalid``
+    for a class that nobody declared: what is to be kept by it would be kept for ever."""
+    options, known = settings.retention, list(settings.retention.classes)
+    own: dict[str, str] = {}
+    current = [] if versions.current is None else [versions.current]
+    for workflow in (one for application in (*current, *versions.pool.values()) for one in application.workflows):
+        if workflow.retention and workflow.retention not in known:
+            near = get_close_matches(workflow.retention, known, n=1)
+            raise ConfigInvalid(
+                f"workflow {workflow.name!r} is to be kept by the class {workflow.retention!r}, which is not declared.",
+                cure=f"Did you mean {near[0]}?"
+                if near
+                else f"Write: retention: {{classes: {{{workflow.retention}: {{keep: 30d}}}}}}.",
+                key=f"retention.classes.{workflow.retention}",
+            )
+        own.setdefault(workflow.name, workflow.retention)
+    named = [RunRule(keep=keep, workflow=escape(name)) for name, keep in own.items() if keep]
+    return msgspec.structs.replace(options, runs=[*options.runs, *named])
 
 
 def table_of(settings: Settings, versions: Versions) -> RoutingTable:

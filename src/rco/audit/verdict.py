@@ -6,7 +6,7 @@ import msgspec
 
 from rco.errors import EvidenceBroken
 
-__all__ = ["MAX_PROBLEMS", "Problem", "Verdict"]
+__all__ = ["MAX_PROBLEMS", "Begin", "Problem", "Verdict"]
 
 MAX_PROBLEMS = 100
 """A check stops after this many."""
@@ -20,6 +20,25 @@ class Problem(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.what}" if self.line else self.what
+
+
+class Begin(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain that begins at link ``first``. ``checkpoint``: a link of this export says that retention removed what
+    stands before it, up to the very hash that the first link carries. Otherwise that is taken on trust."""
+
+    chain: str
+    first: int
+    checkpoint: bool
+    removed: int = 0
+    """How many links went, as the checkpoints that are in this export say."""
+    at_us: int | None = None
+    """When the checkpoint was sealed."""
+
+    def __str__(self) -> str:
+        of = f"chain {self.chain} " if self.chain else ""
+        if self.checkpoint:
+            return f"{of}at link {self.first}, behind a checkpoint: retention removed what stood before it"
+        return f"{of}begins at link {self.first}; what stands before it is taken on trust"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +62,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     head_expected: bool
     """Whether the head was compared with one that did not come from the export itself."""
     problems: tuple[Problem, ...] = ()
+    begins: tuple[Begin, ...] = ()
+    """Of each chain that does not begin at its first link: where it does, and on what ground."""
     dropped: int | None = None
     """Decisions that a sink's queue lost, as its records say; ``None`` for an export."""
 
@@ -65,7 +86,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"  segments   {self.segments} in their links, {self.absent} not in this export")
         if self.run is not None:
             lines.append(f"  run        {self.run}")
-        if not self.anchored:
+        lines += [f"  begins     {one}" for one in self.begins if one.checkpoint]
+        trusted = [one for one in self.begins if not one.checkpoint]
+        lines += [f"  note: {one}" for one in trusted]
+        if not self.anchored and not self.begins:
             lines.append(f"  note: begins at link {self.first}; what stands before it is taken on trust")
         if not self.head_expected:
             lines.append("  note: the head is the export's own word; give --expect-head to rule out a shortened chain")

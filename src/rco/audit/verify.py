@@ -8,8 +8,10 @@ where its header says.
 What it cannot see by itself: whoever can rewrite the whole file can rewrite the header too, or cut links off the end
 and write a header that fits, and even compute a whole new chain. Against that there is ``expect_head``: the hash of
 the last link, noted outside the system at export time (in a ticket, in a mail, with a notary). A chain that gives the
-same hash has the same contents, to the last bit. Segments that are not in the export are counted, as retention and the
-proof of a single run leave them out; ``complete`` makes each of them a problem.
+same hash has the same contents, to the last bit. Where retention removed the beginning of a chain, a *checkpoint* in a
+later link says up to which one, with its hash; the verdict says where a chain begins, and whether that is behind a
+checkpoint or on trust. Segments that are not in the export are counted, as retention and the proof of a single run
+leave them out; ``complete`` makes each of them a problem.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from rco.audit.checkpoints import Checkpoints
 from rco.audit.lines import FORMAT, MAX_LINE_BYTES, ChainSpan, Header, JournalLine, SealLine, decode_line
 from rco.audit.link import GENESIS, RUN_ID_BYTES, heads_hash, leaf_digest, link_hash
 from rco.audit.verdict import MAX_PROBLEMS, Problem, Verdict
@@ -56,6 +59,7 @@ class _Check:
         """Chains whose links are still to come, the one being checked first; empty when there is only one."""
         self.heads: list[tuple[str, str]] = []
         self.anchored = True
+        self.checkpoints = Checkpoints()
         self.pieces: list[tuple[int, int]] = []
 
     def wrong(self, what: str, at: int | None = None) -> None:
@@ -134,7 +138,9 @@ class _Check:
             self.take_turn(seal)
         self.finish_seal()
         before = self.seal
+        self.checkpoints.take(seal)
         if before is None:
+            self.checkpoints.begin(self.spans[0].chain if self.spans else "", seal)
             self.first = seal.n
             first = self.spans[0].first if self.spans else self.header.first if self.header else seal.n
             if seal.n != first:
@@ -248,6 +254,8 @@ class _Check:
     def finish(self, expect_head: str | None) -> Verdict:
         header = self.header
         several = bool(self.spans)
+        for what in self.checkpoints.wrong():
+            self.wrong(what, 0)
         while self.spans:
             self.finish_chain()
         self.finish_pieces()
@@ -283,6 +291,7 @@ class _Check:
             run=header.run if header else None,
             anchored=self.anchored and self.first <= 1,
             head_expected=expect_head is not None,
+            begins=self.checkpoints.begins(),
             problems=tuple(self.problems),
         )
 

@@ -100,7 +100,10 @@ class Authority:
     # -- grants ----------------------------------------------------------------------------------------------------
 
     def inherited(self, grant: dict[str, Any], parent: bytes, child: bytes) -> dict[str, Any]:
-        """The grant of a child: its parent's. One that does not hold is handed on as it is, and holds no more there."""
+        """The grant of a child: its parent's. One that does not hold, or was revoked, is handed on as it is, and holds
+        no more there: so no run that begins later than a revocation can hold what it is about."""
+        if self.revoked.holds(str(grant.get("id")), str(grant.get("kid"))):
+            return grant
         key = self._ring().find(str(grant.get("kid")))
         caveats = None if key is None else holds_seal(key, grant, parent)
         return grant if key is None or caveats is None else sealed(key, str(grant["id"]), child, caveats)

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from datetime import date
+from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 import msgspec
@@ -126,7 +127,29 @@ def check_settings(settings: Settings, report: Report) -> None:
     _relay(settings, report)
 
 
+def _publishing(settings: Settings, report: Report) -> None:
+    """Subscriptions that send events to brokers."""
+    taken = {(one.broker, one.topic): name for name, one in settings.sources.items()}
+    for index, one in enumerate(settings.subscriptions):
+        key = f"subscriptions[{index}]"
+        if bool(one.workflow) == (one.publish is not None):
+            report(key, "needs one of workflow and publish", "Make two of one that has both.")
+        if one.publish is None:
+            continue
+        if one.publish.broker not in settings.brokers:
+            near = get_close_matches(one.publish.broker, settings.brokers, n=1)
+            cure = f"Did you mean {near[0]}?" if near else "Declare it under brokers."
+            report(f"{key}.publish.broker", f"{one.publish.broker!r} is not declared", cure)
+        source = taken.get((one.publish.broker, one.publish.topic))
+        if source is not None:
+            report(f"{key}.publish.topic", f"is what source {source!r} reads: events would go round", "Take another.")
+        if one.key is not None or one.queue or one.fair_key or one.priority is not None:
+            report(key, "key, queue, fair_key and priority are for runs", "A message's key is publish.key.")
+        _expression(one.publish.key, f"{key}.publish.key", report)
+
+
 def _relay(settings: Settings, report: Report) -> None:
+    _publishing(settings, report)
     told: set[str] = set()
     for index, one in enumerate(settings.publish):
         key = f"publish[{index}].broker"
@@ -152,12 +175,21 @@ def _retention(settings: Settings, report: Report) -> None:
         for key, name in (
             ("events", settings.retention.events),
             ("dead_letters", settings.retention.dead_letters),
+            ("evidence", settings.retention.evidence),
+            ("revocations", settings.retention.revocations),
         )
         if name
     ]
     for key, name in named:
         if name not in known:
             report(key, f"{name!r} is no class", "Declare it under retention.classes.")
+    revoked_us, life_us = settings.retention.keep_us(settings.retention.revocations), settings.capability.life_max_s
+    if revoked_us is not None and revoked_us < 1_000_000 * life_us:
+        report(
+            "retention.revocations",
+            f"are kept for less than a capability may live ({life_us:g} s)",
+            "Take a class that is kept for longer than capability.life_max.",
+        )
     for field in ("every_s", "rate_per_s"):
         if getattr(settings.retention, field) <= 0:
             report(f"retention.{file_key(field)}", "must be above 0", "")
@@ -350,7 +382,7 @@ def _credential(credential: Credential, key: str, report: Report) -> None:
 
 
 def _subscription(subscription: Subscription, key: str, report: Report) -> None:
-    for field in ("name", "workflow", "type", "source"):
+    for field in ("name", "type", "source"):
         if not getattr(subscription, field):
             report(f"{key}.{field}", "is empty", "")
     for field in ("where", "key", "fair_key"):

@@ -48,6 +48,8 @@ class Verb(StrEnum):
     SWITCH = "switch"
     KEY = "key"
     ENDPOINT = "endpoint"
+    PUBLISH = "publish"
+    CHECKPOINT = "checkpoint"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -117,7 +117,8 @@ class NamespacePage(View, frozen=True, kw_only=True):
 
 
 class RetentionLine(msgspec.Struct, frozen=True):
-    """So many of one ``kind`` (runs, events, dead_letters) and class. ``since``: when the first of them ended."""
+    """So many of one ``kind`` (runs, events, dead_letters, revocations, links) and class. ``since``: when the first of
+    them ended."""
 
     kind: str
     retention: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
@@ -16,6 +16,7 @@ from rco.model.retention import RetentionOptions
 from rco.model.run import RunRow
 from rco.model.wire_tenants import RetentionLine, RetentionView
 from rco.operations.access import require_everywhere
+from rco.operations.cut_evidence import EvidenceCut
 from rco.operations.desk import Desk
 from rco.store.contract.retaining import Record, Removed, Retaining
 from rco.telemetry import signals
@@ -31,8 +32,10 @@ SLICE = 500
 class Retention:
     """The background duty of one node. Where several nodes share a database, the one that owns shard 0 does it."""
 
-    def __init__(self, retaining: Retaining, options: RetentionOptions) -> None:
+    def __init__(self, retaining: Retaining, options: RetentionOptions, feeds: Callable[[], list[str]] = list) -> None:
+        """``feeds`` names those that chains are told by."""
         self._retaining, self.options = retaining, options
+        self._evidence = EvidenceCut(retaining, feeds)
         self._task: asyncio.Task[None] | None = None
         self._at_work = asyncio.Lock()
         self.last: RetentionView | None = None
@@ -63,12 +66,16 @@ class Retention:
         for kind, name, count in (
             ("events", options.events, self._retaining.count_events),
             ("dead_letters", options.dead_letters, self._retaining.count_letters),
+            ("revocations", options.revocations, self._retaining.count_revocations),
         ):
             keep_us = options.keep_us(name)
             if keep_us is not None:
                 found, first_us = await count(now_us - keep_us)
                 if found:
                     lines.append(RetentionLine(kind, name, found, None if first_us is None else iso(first_us)))
+        links, since = await self._evidence.preview(desk, options, now_us)
+        if links:
+            lines.append(RetentionLine("links", options.evidence, links, since))
         return RetentionView(at=iso(now_us), preview=True, lines=lines)
 
     async def run(self, desk: Desk, actor: str) -> RetentionView:
@@ -90,15 +97,20 @@ class Retention:
             for kind, name, drop in (
                 ("events", options.events, self._retaining.drop_events),
                 ("dead_letters", options.dead_letters, self._retaining.drop_letters),
+                ("revocations", options.revocations, self._retaining.drop_revocations),
             ):
                 keep_us = options.keep_us(name)
                 while keep_us is not None:
                     removed = await drop(now_us - keep_us, SLICE, _record(desk, actor, kind, name))
-                    count = removed.events + removed.letters
+                    count = removed.events + removed.letters + removed.revocations
                     if not count:
                         break
                     counts[kind, name] = counts.get((kind, name), 0) + count
                     await self._slow(desk, kind, count)
+            # Last: what went before may have been all that some links were kept for.
+            links = await self._evidence.run(desk, options, now_us, actor)
+            if links:
+                counts["links", options.evidence] = links
             lines = [RetentionLine(kind, name, count, None) for (kind, name), count in sorted(counts.items())]
             self.last = RetentionView(at=iso(now_us), preview=False, lines=lines)
             facts: dict[str, str | int | bool] = {f"{one.kind}.{one.retention}": one.count for one in lines}
@@ -154,7 +166,7 @@ def _record(desk: Desk, actor: str, kind: str, name: str) -> Record:
                 "chains": msgspec.json.encode(removed.chains).decode(),
             }
         else:
-            facts["count"] = removed.events + removed.letters
+            facts["count"] = removed.events + removed.letters + removed.revocations
         return Decision(
             verb=Verb.TRIM if removed.runs else Verb.RETAIN,
             at_us=desk.clock.now_us(),

@@ -77,13 +77,13 @@ class PayloadStore:
         ids: Ids,
         *,
         over_bytes: int,
-        put_timeout_s: float,
+        timeout_s: float,
         sealing: Sealing | None = None,
         told: Told | None = None,
     ) -> None:
         """``over_bytes``: what is larger is to be kept here; 0 for nothing, so that only what is here is read."""
         self.objects, self.space = objects, space
-        self._ids, self._over_bytes, self._put_timeout_s = ids, over_bytes, put_timeout_s
+        self._ids, self._over_bytes, self._timeout_s = ids, over_bytes, timeout_s
         self._sealing, self._told = sealing, told
         self._gate = asyncio.Semaphore(AT_A_TIME)
 
@@ -97,10 +97,10 @@ class PayloadStore:
         name = self._ids.secret(NAME_BYTES)
         body = data if self._sealing is None else self._sealing.seal(namespace, name, data)
         try:
-            async with asyncio.timeout(self._put_timeout_s), self._gate:
+            async with asyncio.timeout(self._timeout_s), self._gate:
                 await self._put(key_of(self.space, name), body)
         except TimeoutError:
-            problem: Exception = TimeoutError(f"not taken within {self._put_timeout_s:g} s")
+            problem: Exception = TimeoutError(f"not taken within {self._timeout_s:g} s")
         except (StoreError, Overloaded) as error:
             problem = error
         else:
@@ -135,26 +135,35 @@ class PayloadStore:
 
     async def stored(self, reference: Reference) -> bytes:
         """The bytes of the object as they are kept, checked."""
-        body = bytearray()
+        problem: Exception
         try:
-            async with self._gate:
-                async for piece in self.objects.read(key_of(self.space, reference.name)):
-                    body += piece
-                    if len(body) > reference.size_bytes + _SLACK_BYTES:
-                        raise _broken(reference)
+            async with asyncio.timeout(self._timeout_s), self._gate:
+                body = await self._get(reference)
         except NotFound:
             raise EvidenceBroken(
                 f"the payload {reference.name.hex()} is not in the object store any more.",
                 cure="Restore the object from the bucket's versions or a backup.",
             ) from None
-        except StoreError as problem:
+        except TimeoutError:
+            problem = TimeoutError(f"not given within {self._timeout_s:g} s")
+        except StoreError as error:
+            problem = error
+        else:
+            if digest(body) != reference.digest:
+                raise _broken(reference)
             if self._told is not None:
-                self._told.failed(problem)
-            raise ObjectsAway(f"a payload cannot be read: {problem}", cure="Look at objects.") from problem
-        if digest(bytes(body)) != reference.digest:
-            raise _broken(reference)
+                self._told.got(len(body))
+            return body
         if self._told is not None:
-            self._told.got(len(body))
+            self._told.failed(problem)
+        raise ObjectsAway(f"a payload cannot be read: {problem}", cure="Look at objects.") from problem
+
+    async def _get(self, reference: Reference) -> bytes:
+        body = bytearray()
+        async for piece in self.objects.read(key_of(self.space, reference.name)):
+            body += piece
+            if len(body) > reference.size_bytes + _SLACK_BYTES:
+                raise _broken(reference)
         return bytes(body)
 
 

@@ -20,9 +20,9 @@ class PayloadOptions(msgspec.Struct, frozen=True, kw_only=True):
     object_store_over_bytes: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
     """Inputs, results, events and signals above this size, such as `256KiB`. `0B`: none. What is there by reference
     already stays readable. Changes with a restart."""
-    put_timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
-    """The object store must have taken a payload within it; else a start is refused, and a step's result is put again
-    later."""
+    timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    """The object store must have taken or given a payload within it; else a start is refused, and what is here or is to
+    be read waits and is tried again."""
     gc_every_s: Annotated[float, Meta(ge=1, le=30 * 86_400)] = 900.0
     """How often objects that nothing refers to are looked for."""
     gc_grace_s: Annotated[float, Meta(ge=60, le=366 * 86_400)] = 3600.0

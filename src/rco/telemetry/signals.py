@@ -76,6 +76,11 @@ WEBHOOK_ATTEMPTS = _counter(
 WEBHOOK_DELIVERIES = _counter(
     "rco_webhook_deliveries_total", "Deliveries that ended, by outcome (delivered, failed, skipped).", "outcome"
 )
+WEBHOOK_HELD_BACK = _counter(
+    "rco_webhook_held_back_total",
+    "Attempts that a limit of their endpoint held back (rate, concurrency, closed_until).",
+    "limit",
+)
 WEBHOOK_ENDPOINTS = _gauge("rco_webhook_endpoints", "Endpoints, by state (enabled, disabled).", "state")
 WEBHOOK_DISABLED = _counter(
     "rco_webhook_disabled_total", "Endpoints disabled by themselves, by cause (gone, failing).", "cause"
@@ -175,7 +180,7 @@ EVENT_MATCHES = _counter("rco_event_matches_total", "Subscriptions that an accep
 DEAD_LETTERS = _counter("rco_dead_letters_total", "Events that a subscription could not take.", "subscription")
 RETENTION_DROPPED = _counter(
     "rco_retention_dropped_total",
-    "What was dropped when its time was over, by kind (runs, events, dead_letters).",
+    "What was dropped when its time was over, by kind (runs, events, dead_letters, revocations, links).",
     "kind",
 )
 RETENTION_RUNS = _counter("rco_retention_runs_total", "Times that retention ran to its end.")
@@ -199,6 +204,11 @@ LETTERS_REPLAYED = _counter("rco_dead_letters_replayed_total", "Dead letters tha
 # Brokers.
 FEED_TOLD = _counter("rco_feed_messages_total", "Messages that a broker has taken of the audit chains.", "broker")
 FEED_REFUSED = _counter("rco_feed_refused_total", "Messages that a broker will never take.", "broker")
+FEED_GONE = _counter(
+    "rco_feed_gone_total",
+    "Events that were gone (retention, erasure) before a broker that is owed them had them.",
+    "broker",
+)
 FEED_BEHIND = _gauge("rco_feed_behind_links", "Links of audit chains that a broker has not got yet.", "broker")
 SOURCE_TAKEN = _counter("rco_source_messages_total", "Messages of a broker that were made durable here.", "source")
 BROKERS_AWAY = _gauge("rco_brokers_away", "Brokers that could not be reached when they were last needed.")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from rco.model.decision import Decision
 from rco.model.event import Event
 from rco.model.run import RunRow, fork_prefix
-from rco.store.contract.retaining import Record, Removed
+from rco.store.contract.retaining import BORN_US, Record, Removed, cut_mark
+from rco.store.contract.revocations import Revocation, RevokedKind
 from rco.testing.store_lanes import ModelLanes
 from rco.testing.store_reader import ModelReader
 from rco.testing.store_writer import ModelWriter
@@ -95,10 +96,48 @@ class ModelRetaining:
 
         return await self._within(drop, record)
 
+    @property
+    def whole_chains(self) -> frozenset[str]:
+        return frozenset()
+
+    async def may_cut(self, chain: str, first_n: int, last_n: int) -> bool:
+        del chain
+        return await self._reader.ask(lambda tables: _free_links(tables, self._reader.chain, first_n, last_n))
+
+    async def cut(self, chain: str, first_n: int, last_n: int, record: Record) -> Removed:
+        own = self._reader.chain
+
+        def drop(tables: Tables, _: float) -> Removed:
+            at = tables.cursors.get(cut_mark(chain), 0)
+            if at != first_n - 1 or not _free_links(tables, own, first_n, last_n):
+                return Removed()
+            seals = tables.chains[own]
+            left = [one for one in seals if not first_n <= one.n <= last_n]
+            gone, seals[:] = len(seals) - len(left), left
+            tables.cursors[cut_mark(chain)] = last_n
+            return Removed(links=gone)
+
+        return await self._within(drop, record)
+
+    async def count_revocations(self, before_us: int) -> tuple[int, int | None]:
+        def read(tables: Tables) -> tuple[int, int | None]:
+            found = _moot(tables, before_us)
+            return len(found), min((one.at_us for one in found), default=None)
+
+        return await self._reader.ask(read)
+
+    async def drop_revocations(self, before_us: int, limit: int, record: Record) -> Removed:
+        def drop(tables: Tables, _: float) -> Removed:
+            going = {one.seq for one in _moot(tables, before_us)[:limit]}
+            tables.revocations = [one for one in tables.revocations if one.seq not in going]
+            return Removed(revocations=len(going))
+
+        return await self._within(drop, record)
+
     async def _within(self, drop: Callable[[Tables, float], Removed], record: Record) -> Removed:
         def work(tables: Tables, now_s: float) -> tuple[Removed, list[Decision]]:
             removed = drop(tables, now_s)
-            return removed, [record(removed)] if removed.runs or removed.events or removed.letters else []
+            return removed, [record(removed)] if removed != Removed() else []
 
         return await self._writer.drop(work)
 
@@ -114,6 +153,32 @@ def stays(tables: Tables, row: RunRow) -> bool:
         key.namespace == row.namespace and key.key.startswith(prefix) and tables.row(key.run_id) is not None
         for key in tables.keys.values()
     )
+
+
+def _free_links(tables: Tables, chain: str, first_n: int, last_n: int) -> bool:
+    seals = {one.n for one in tables.chains.get(chain, ())}
+    held = [one for segments in tables.journal.values() for one in segments if first_n <= one.n <= last_n]
+    return {first_n, last_n, last_n + 1} <= seals and not any(one.chain in ("", chain) for one in held)
+
+
+def _moot(tables: Tables, before_us: int) -> list[Revocation]:
+    """Revocations that have no effect any more."""
+    oldest = min((*tables.runs, *tables.closed), default=b"\xff" * 6)
+    born_us = int.from_bytes(oldest[:6], "big") * 1000 - BORN_US
+    newest = max((one.seq for one in tables.revocations), default=0)
+    epochs: dict[str, int] = {}
+    for one in tables.revocations:
+        epochs[one.name] = max(one.epoch, epochs.get(one.name, 0))
+    return [
+        one
+        for one in tables.revocations
+        if one.at_us < before_us
+        and one.seq < newest
+        and (
+            (one.kind is RevokedKind.ID and one.at_us < born_us)
+            or (one.kind is RevokedKind.EPOCH and one.epoch < epochs[one.name])
+        )
+    ]
 
 
 def _free(tables: Tables, before_us: int) -> list[Event]:

@@ -175,9 +175,10 @@ class ModelReader:
     async def messages(self, run_id: bytes) -> list[Message]:
         return await self.ask(lambda tables: list(tables.messages.get(run_id, {}).values()))
 
-    async def event(self, namespace: str, event_id: str) -> Event | None:
+    async def event(self, namespace: str, event_id: str, source: str | None = None) -> Event | None:
         def read(tables: Tables) -> Event | None:
             found = [one for one in tables.events if (one.namespace, one.id) == (namespace, event_id)]
+            found = [one for one in found if source in (None, one.source)]
             return found[-1] if found else None
 
         return await self.ask(read)
@@ -273,6 +274,11 @@ class ModelReader:
     async def chains(self) -> list[str]:
         """Its node's own, as if there were no other."""
         return [""]
+
+    @property
+    def chain(self) -> str:
+        """The name of its node's chain in the database."""
+        return self._chain
 
     async def seals(self, first_n: int, limit: int, chain: str = "") -> list[Seal]:  # noqa: ARG002 - its own
         def read(tables: Tables) -> list[Seal]:
@@ -383,8 +389,9 @@ class ModelReader:
             same = [one for one in tables.revocations if (one.kind, one.name) == (entry.kind, entry.name)]
             if same and entry.kind is not RevokedKind.EPOCH:
                 return same[0]
-            epoch = len(same) + 1 if entry.kind is RevokedKind.EPOCH else 0
-            done = msgspec.structs.replace(entry, seq=len(tables.revocations) + 1, epoch=epoch)
+            newest = max((one.epoch for one in same), default=0)
+            epoch = newest + 1 if entry.kind is RevokedKind.EPOCH else 0
+            done = msgspec.structs.replace(entry, seq=_newest(tables) + 1, epoch=epoch)
             tables.revocations.append(done)
             return done
 
@@ -458,7 +465,7 @@ class ModelReader:
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         def read(tables: Tables) -> RevocationPage:
             behind = [one for one in tables.revocations if one.seq > after]
-            return RevocationPage(len(tables.revocations), behind[: _bounded(limit)])
+            return RevocationPage(_newest(tables), behind[: _bounded(limit)])
 
         return await self.ask(read)
 
@@ -538,3 +545,8 @@ def _fits(row: RunRow, where: RunFilter) -> bool:
 
 def _bounded(limit: int) -> int:
     return max(0, min(limit, READ_LIMIT))
+
+
+def _newest(tables: Tables) -> int:
+    """The newest number of a revocation."""
+    return max((one.seq for one in tables.revocations), default=0)

@@ -33,10 +33,15 @@ class Workflow(Generic[I, R]):
     """A defined workflow: pass it to ``ctx.child``; its name is what the API and the command line know it by."""
 
     def __init__(
-        self, function: Callable[[Context, I], Coroutine[Any, Any, R]], name: str, on: Sequence[On], queue: str = ""
+        self,
+        function: Callable[[Context, I], Coroutine[Any, Any, R]],
+        name: str,
+        on: Sequence[On],
+        queue: str = "",
+        retention: str = "",
     ) -> None:
         self.function = function
-        self.queue = queue
+        self.queue, self.retention = queue, retention
         self.name = name
         self.on = tuple(on)
         self.version = _version(function.__code__)
@@ -89,6 +94,7 @@ def workflow(
     where: str | None = None,
     key: str | None = None,
     queue: str = "",
+    retention: str = "",
 ) -> Callable[[Callable[[Context, I], Coroutine[Any, Any, R]]], Workflow[I, R]]: ...
 
 
@@ -102,13 +108,15 @@ def workflow(
     where: str | None = None,
     key: str | None = None,
     queue: str = "",
+    retention: str = "",
 ) -> Any:
     """Make a workflow of ``async def f(ctx, input)``.
 
     ``on``: the event types that start it; ``source``, ``where`` and ``key`` apply to those given as plain strings.
     ``name``: what it is called outside, by default the function's name. ``queue``: where its runs wait for their turn
-    unless their start names another; children begin at once, under their parent's permit. Raises ``Misuse``
-    when the function has another form.
+    unless their start names another; children begin at once, under their parent's permit. ``retention``: the class,
+    of those that are declared under ``retention.classes``, that says how long its runs are kept once they have closed,
+    where no rule of the configuration fits them. Raises ``Misuse`` when the function has another form.
     """
     wanted = [on] if isinstance(on, (str, On)) else list(on)
     triggers = [one if isinstance(one, On) else On(one, source, where, key) for one in wanted]
@@ -131,7 +139,7 @@ def workflow(
                 f"workflow {target.__name__!r} takes {len(required)} arguments; it is given two.",
                 cure="Write: async def name(ctx, input): ...",
             )
-        return Workflow(target, name or target.__name__, triggers, queue)
+        return Workflow(target, name or target.__name__, triggers, queue, retention)
 
     return define if function is None else define(function)
 

@@ -15,6 +15,12 @@ UNKEYED = TARGET + "    idempotency_header: null\n"
 PROVIDER = "providers:\n  hub:\n    kind: github\n"
 SECRET = "sk_live_51Hxyz"
 
+BROKER = """brokers:
+  events: {kind: redis, url: "env:URL"}
+sources:
+  orders: {broker: events, topic: orders}
+subscriptions:
+"""
 CASES: list[tuple[str, int, str, str]] = [
     # text, line, key, part of the message
     ("sever: {}\n", 1, "sever", "Did you mean server?"),
@@ -103,6 +109,45 @@ CASES: list[tuple[str, int, str, str]] = [
         "providers.hub.subject",
         "env",
     ),
+    (BROKER + "  - {name: a, type: t}\n", 6, "subscriptions[0]", "one of workflow and publish"),
+    (
+        BROKER + "  - {name: a, type: t, workflow: w, publish: {broker: events, topic: x}}\n",
+        6,
+        "subscriptions[0]",
+        "one of workflow and publish",
+    ),
+    (
+        BROKER + "  - {name: a, type: t, publish: {broker: event, topic: x}}\n",
+        6,
+        "subscriptions[0].publish.broker",
+        "Did you mean events?",
+    ),
+    (
+        BROKER + "  - {name: a, type: t, publish: {broker: events, topic: orders}}\n",
+        6,
+        "subscriptions[0].publish.topic",
+        "events would go round",
+    ),
+    (
+        BROKER + "  - {name: a, type: t, key: .id, publish: {broker: events, topic: x}}\n",
+        6,
+        "subscriptions[0]",
+        "publish.key",
+    ),
+    (
+        BROKER + "  - {name: a, type: t, publish: {broker: events, topic: x, key: '.['}}\n",
+        6,
+        "subscriptions[0].publish.key",
+        "jq",
+    ),
+    # retention
+    (
+        "retention:\n  classes: {short: {keep: 1m}}\n  revocations: short\n",
+        3,
+        "retention.revocations",
+        "less than a capability may live",
+    ),
+    ("retention:\n  evidence: never\n", 2, "retention.evidence", "is no class"),
     # YAML itself
     ("a: &x 1\nb: *x\n", 1, "a", "anchors and aliases"),
     ("server: &x {}\n", 1, "server", "anchors and aliases"),

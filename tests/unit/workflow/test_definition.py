@@ -122,3 +122,10 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
         load_application(str(tmp_path / "absent.py"))
     with pytest.raises(ConfigInvalid, match="ModuleNotFoundError"):
         load_application("absent.module_of_mine")
+
+
+def test_a_workflow_names_its_retention_class() -> None:
+    @workflow(retention="financial")
+    async def pay(ctx: Context, amount: int) -> None: ...
+
+    assert pay.retention == "financial"

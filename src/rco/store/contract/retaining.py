@@ -10,7 +10,16 @@ import msgspec
 from rco.model.decision import Decision
 from rco.model.run import RunRow
 
-__all__ = ["Record", "Removed", "Retaining"]
+__all__ = ["BORN_US", "Record", "Removed", "Retaining", "cut_mark"]
+
+BORN_US = 3_600_000_000
+"""Until so long after a capability was revoked a run may have begun with it that did not know: clocks differ, and
+news take a moment. Later none can."""
+
+
+def cut_mark(chain: str) -> str:
+    """The cursor that says up to which link a chain was cut. No feed is called so."""
+    return f"#cut/{chain}"
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -19,6 +28,8 @@ class Removed(msgspec.Struct, frozen=True):
     runs: int = 0
     events: int = 0
     letters: int = 0
+    links: int = 0
+    revocations: int = 0
     segments: int = 0
     chains: tuple[tuple[str, int, int], ...] = ()
     from_us: int = 0
@@ -56,3 +67,27 @@ class Retaining(Protocol):
         ...
 
     async def drop_letters(self, before_us: int, limit: int, record: Record) -> Removed: ...
+
+    @property
+    def whole_chains(self) -> frozenset[str]:
+        """Chains that are never cut: they hold what retention did to the others."""
+        ...
+
+    async def may_cut(self, chain: str, first_n: int, last_n: int) -> bool:
+        """Whether nothing that is kept needs these links: no journal segment that they seal is left, and none of them
+        is the newest one, which the next is written behind."""
+        ...
+
+    async def cut(self, chain: str, first_n: int, last_n: int, record: Record) -> Removed:
+        """Remove the links ``first_n`` to ``last_n`` if they are the oldest of the chain, behind its ``cut_mark``, and
+        ``may_cut``; the mark moves on in the same commit. Else nothing is removed."""
+        ...
+
+    async def count_revocations(self, before_us: int) -> tuple[int, int | None]:
+        """How many revocations made before ``before_us`` have no effect any more, and when the first of them was made.
+        Of capabilities those of which no run is left, open or closed, that can have been given what they gave: all
+        began more than ``BORN_US`` later. Of namespaces those that a later one of the same has overtaken. Of keys none:
+        a key may be put back. Never the newest one of all, whose number must not come again."""
+        ...
+
+    async def drop_revocations(self, before_us: int, limit: int, record: Record) -> Removed: ...

@@ -9,7 +9,7 @@ from typing import Any
 from rco.model.decision import Decision
 from rco.model.run import RunRow, fork_prefix
 from rco.store import rows
-from rco.store.contract.retaining import Record, Removed
+from rco.store.contract.retaining import BORN_US, Record, Removed, cut_mark
 from rco.store.sqlite.reader import SqliteReader
 from rco.store.sqlite.writer import SqliteWriter
 
@@ -23,6 +23,13 @@ _STAYS = (
 _CLOSED = f"SELECT * FROM ({rows.CLOSED_RUNS}) AS c WHERE c.run_id > ? AND c.run_id < ? AND NOT ({_STAYS})"
 _FREE = "received_us < min(?1, coalesce((SELECT min(opened_us) FROM run AS r WHERE r.namespace = event.namespace), ?1))"
 _LETTERS = "replayed_us < ?1"
+# An identity begins with the time of its run.
+_OLDEST = "coalesce((SELECT min(run_id) FROM run), x'FF'), coalesce((SELECT min(run_id) FROM closed_run), x'FF')"
+_MOOT = (
+    "at_us < ?1 AND seq < (SELECT max(seq) FROM revocation) AND ((kind = 'id' AND at_us < ?2) OR (kind = 'epoch' AND"
+    " EXISTS (SELECT 1 FROM revocation AS r WHERE r.kind = 'epoch' AND r.name = revocation.name"
+    " AND r.epoch > revocation.epoch)))"
+)
 
 
 _SEGMENTS_MAX = 2000
@@ -73,6 +80,43 @@ class SqliteRetaining:
 
         return await self._within(drop, record)
 
+    @property
+    def whole_chains(self) -> frozenset[str]:
+        # What retention did stands behind what it did it to, in the one chain there is.
+        return frozenset()
+
+    async def may_cut(self, chain: str, first_n: int, last_n: int) -> bool:
+        del chain
+        return await self._reader.ask(lambda connection: _free_links(connection, first_n, last_n))
+
+    async def cut(self, chain: str, first_n: int, last_n: int, record: Record) -> Removed:
+        def drop(cursor: sqlite3.Cursor) -> Removed:
+            mark = cut_mark(chain)
+            at = cursor.execute("SELECT n FROM cursor_at WHERE name = ?", (mark,)).fetchone()
+            if (at[0] if at else 0) != first_n - 1 or not _free_links(cursor, first_n, last_n):
+                return Removed()
+            gone = cursor.execute("DELETE FROM seal WHERE n BETWEEN ? AND ?", (first_n, last_n)).rowcount
+            cursor.execute("INSERT OR REPLACE INTO cursor_at (name, n) VALUES (?, ?)", (mark, last_n))
+            return Removed(links=gone)
+
+        return await self._within(drop, record)
+
+    async def count_revocations(self, before_us: int) -> tuple[int, int | None]:
+        def read(connection: sqlite3.Connection) -> tuple[int, int | None]:
+            sql = f"SELECT count(*), min(at_us) FROM revocation WHERE {_MOOT}"
+            found: tuple[int, int | None] = connection.execute(sql, (before_us, _born_us(connection))).fetchone()
+            return found
+
+        return await self._reader.ask(read)
+
+    async def drop_revocations(self, before_us: int, limit: int, record: Record) -> Removed:
+        sql = f"DELETE FROM revocation WHERE seq IN (SELECT seq FROM revocation WHERE {_MOOT} ORDER BY seq LIMIT ?3)"
+
+        def drop(cursor: sqlite3.Cursor) -> Removed:
+            return Removed(revocations=cursor.execute(sql, (before_us, _born_us(cursor), limit)).rowcount)
+
+        return await self._within(drop, record)
+
     async def _count(self, sql: str, before_us: int) -> tuple[int, int | None]:
         found: tuple[int, int | None] = await self._reader.ask(lambda one: one.execute(sql, (before_us,)).fetchone())
         return found
@@ -83,12 +127,30 @@ class SqliteRetaining:
         def work(cursor: sqlite3.Cursor, decisions: list[Decision]) -> None:
             removed = drop(cursor)
             told.append(removed)
-            if removed.runs or removed.events or removed.letters:
+            if removed != Removed():
                 decisions.append(record(removed))
 
         await self._writer.work(work)
         # A transaction that was tried again did its work again: the last one counts.
         return told[-1]
+
+
+def _free_links(asked: Any, first_n: int, last_n: int) -> bool:
+    """Whether no journal row of these links is left, and the chain goes on behind them."""
+    if asked.execute("SELECT 1 FROM seal WHERE n = ?", (last_n + 1,)).fetchone() is None:
+        return False
+    first, end = asked.execute(
+        "SELECT min(first_place), max(first_place + length(leaves) / 32) FROM seal WHERE n BETWEEN ? AND ?",
+        (first_n, last_n),
+    ).fetchone()
+    found = asked.execute("SELECT 1 FROM journal WHERE place >= ? AND place < ? LIMIT 1", (first, end))
+    return first is not None and found.fetchone() is None
+
+
+def _born_us(asked: Any) -> int:
+    """Before it a revocation of a capability was made that no run can hold."""
+    oldest = min(asked.execute(f"SELECT {_OLDEST}").fetchone())
+    return int.from_bytes(oldest[:6].ljust(6, b"\xff"), "big") * 1000 - BORN_US
 
 
 def _forked(connection: Any, row: RunRow) -> bool:
