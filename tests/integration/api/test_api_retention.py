@@ -206,7 +206,7 @@ async def test_the_checker_of_deployments_knows_a_cut_from_a_loss(served, tmp_pa
     from rco.verify.lines import ExportLine
 
     def verdict(drop: int = 0):
-        with open_snapshot(str(served.service._where())) as snapshot:
+        with open_snapshot(str(served.service._ground.where)) as snapshot:
             lines = list(export_runs(snapshot, at_us=1, version="test", payloads=True))
         decoded = [msgspec.json.decode(line, type=ExportLine) for line in lines]
         links = [line for line in decoded if type(line).__name__ == "Link"][:drop]
