@@ -41,8 +41,8 @@ class _Segment(msgspec.Struct):
     from_us: int = 0
     until_us: int = 0
     decisions: int = 0
-    leases: dict[int, str] = {}
-    """Of each shard, the lease under which the last of its links was written: later links of the chain do not repeat
+    leases: dict[str, str] = {}
+    """Of each shard (of a pool, with its version), the lease under which the last of its links was written: later links of the chain do not repeat
     what an earlier one said."""
 
 
@@ -152,8 +152,9 @@ def _read(segment: _Segment, seal: Seal) -> None:
     segment.decisions += len(decisions)
     for one in decisions:
         if one.get("verb") == Verb.NODE and one.get("reason") == "leases":
-            for lease in str(one.get("facts", {}).get("leases", "")).split():
-                segment.leases[int(lease.partition(":")[0])] = lease
+            facts = one.get("facts", {})
+            for lease in (*str(facts.get("leases", "")).split(), *str(facts.get("pools", "")).split()):
+                segment.leases[lease.partition(":")[0]] = lease
 
 
 def _checkpoint(desk: Desk, segment: _Segment, actor: str, name: str) -> Record:

@@ -87,8 +87,9 @@ class Owners:
     def take_checkpoint(self, chain: str, n: int, leases: str) -> None:
         """What the links up to ``n``, which are gone, had said of leases."""
         for part in leases.split():
-            shard, epoch, since_us = map(int, part.split(":"))
-            insort(self._leases[chain, shard], (n, epoch, since_us))
+            pool, _, lease = part.rpartition("/")
+            shard, epoch, since_us = map(int, lease.split(":"))
+            insort(self._leases[chain, pool, shard], (n, epoch, since_us))
             self._owning.add(node_of(chain, ""))
 
     def _live(self, node: str, epoch: int, at_us: int) -> None:
