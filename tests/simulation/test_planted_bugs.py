@@ -769,7 +769,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (begin_without_a_turn, "turns", {"nodes": 1, "pause": 0.8, **CROWDED}),
     (stay_with_one_key, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
     (forget_the_levels, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
-    (trust_what_is_heard, "places", {"nodes": 3, **IN_ORDER}),
+    (trust_what_is_heard, "ordered", {"nodes": 3, **IN_ORDER}),
     (wake_what_was_parked, "idle", {"nodes": 1, "options": EngineOptions(park_after_s=0.0)}),
     (count_only_our_own_permits, "calls", {"nodes": 3, "limit_concurrency": 1, "limit_rate": None, "runs": 40}),
     (

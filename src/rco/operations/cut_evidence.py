@@ -42,8 +42,8 @@ class _Segment(msgspec.Struct):
     until_us: int = 0
     decisions: int = 0
     leases: dict[str, str] = {}
-    """Of each shard (of a pool, with its version), the lease under which the last of its links was written: later links of the chain do not repeat
-    what an earlier one said."""
+    """Of each shard, of a pool with its version, the lease under which the last of its links was written: later ones of
+    the chain do not repeat what an earlier one said."""
 
 
 class EvidenceCut:

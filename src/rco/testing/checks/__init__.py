@@ -64,7 +64,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "limits": queues.limits,
     "turns": queues.turns,
     "fair": queues.fair,
-    "places": queues.in_order,
+    "ordered": queues.in_order,
     "calls": limits.kept,
     "payloads": payloads.kept,
     "erased": erasure.complete,
