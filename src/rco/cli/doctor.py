@@ -77,6 +77,7 @@ def doctor(
     found += guarded("service", lambda: _service(data_dir))
     for name, outbox in settings.outboxes.items():
         found += guarded(f"outbox {name}", partial(_outbox, settings, name, outbox.database))
+    found += guarded("payloads", lambda: _objects(settings))
     found += guarded("files", lambda: _files(settings, data_dir, path))
     if json:
         worst = [one for one in found if one.result is Word.FAIL]
@@ -172,6 +173,12 @@ def _outbox(settings: Any, name: str, database: str) -> Iterator[Any]:
 
     declared = settings.databases[database]
     yield from lag(name, UserBase(Secrets(os.environ)(declared.dsn), database, declared))
+
+
+def _objects(settings: Any) -> Iterator[Any]:
+    from rco.cli.checkup.objects import reach
+
+    yield from reach(settings)
 
 
 def _files(settings: Any, data_dir: Path, path: Path | None) -> Iterator[Any]:
