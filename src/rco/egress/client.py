@@ -187,7 +187,11 @@ class Egress:
             if isinstance(planned, Verdict):
                 plan, verdict = None, planned
             else:
-                plan, verdict = planned, await self._permitted(lane, planned, request, attempt, permit)
+                plan = planned
+                if permit is None:
+                    verdict = await self._admitted(lane, planned, attempt.namespace, None)
+                else:
+                    verdict = await self._permitted(lane, planned, request, attempt, permit)
         except BaseException:
             lane.outcomes["cancelled"] += 1
             raise
@@ -268,10 +272,8 @@ class Egress:
             return refused(error.reason, f"{lane.target.name}: {error}")
 
     async def _permitted(
-        self, lane: Lane, plan: Plan, request: CallRequest, attempt: Attempt, permit: Permit | None
+        self, lane: Lane, plan: Plan, request: CallRequest, attempt: Attempt, permit: Permit
     ) -> Verdict:
-        if permit is None:
-            return await self._admitted(lane, plan, attempt.namespace, None)
         leave = Leave(permit, lane.target.name, plan.method, request.path, attempt)
         return leave.refused(plan.what) or await self._admitted(lane, plan, attempt.namespace, leave)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,8 +38,8 @@ async def read_capped(response: ClientResponse, limit_bytes: int) -> bytes:
 
     We ask for ``identity``; who answers encoded all the same is refused instead of decompressed.
     """
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in ("", "identity"):
+    encoding = response.headers.get("Content-Encoding")
+    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
         raise Unusable("answer_encoded", "the answer is compressed although identity was asked for")
     declared = response.content_length
     if declared is not None and declared > limit_bytes and response.method != "HEAD":
@@ -69,18 +70,25 @@ def plain_body(raw: bytes, content_type: str, redaction: Redaction, secret: str)
         return None, False
     if len(secret) >= _SECRET_MIN:
         raw = raw.replace(secret.encode(), REDACTED.encode())
-    essence, _, parameters = content_type.partition(";")
-    essence = essence.strip().lower()
-    if essence == "application/json" or essence.endswith("+json"):
+    is_json, encoding = _kind_of(content_type)
+    if is_json:
         try:
             return redaction.value(_decode(raw)), False
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TooDeep):
             pass
-    latin = "8859-1" in parameters
     try:
-        return redaction.text(raw.decode("latin-1" if latin and essence.startswith("text/") else "utf-8")), False
+        return redaction.text(raw.decode(encoding)), False
     except UnicodeDecodeError:
         return base64.b64encode(raw).decode(), True
+
+
+@lru_cache(maxsize=256)
+def _kind_of(content_type: str) -> tuple[bool, str]:
+    """Whether it says JSON, and how text of it is decoded."""
+    essence, _, parameters = content_type.partition(";")
+    essence = essence.strip().lower()
+    latin = "8859-1" in parameters and essence.startswith("text/")
+    return essence == "application/json" or essence.endswith("+json"), "latin-1" if latin else "utf-8"
 
 
 def shortened(verdict: Verdict, raw: bytes, content_type: str, redaction: Redaction, secret: str) -> Verdict:

@@ -64,7 +64,13 @@ class Passage:
     @property
     def lasting(self) -> bool:
         """Whether nothing of it can run out."""
-        return all(until_s is math.inf for until_s in self._untils) and not any(one.leased for one in self.limits)
+        for until_s in self._untils:
+            if until_s is not math.inf:
+                return False
+        for one in self.limits:  # noqa: SIM110 - asked by every call, and a generator takes longer
+            if one.leased:
+                return False
+        return True
 
     def held_back(self) -> Crowded:
         """What it waits for."""

@@ -58,7 +58,7 @@ def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, bod
         # The target's time is a bound, not a default: authors may ask for less.
         timeout_s = min(timeout_s, request.timeout_s)
     headers = {"Accept-Encoding": "identity", "User-Agent": "rco", "traceparent": _span_of(attempt.trace, ids)}
-    if well_formed_corr_id(attempt.corr_id):
+    if attempt.corr_id and well_formed_corr_id(attempt.corr_id):
         headers["X-Corr-ID"] = attempt.corr_id
     repeat = repeat_of(target, method)
     if repeat is Repeat.KEYED and target.idempotency_header:

@@ -8,7 +8,7 @@ no more than that, so an API that answers with secrets should answer in JSON.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 __all__ = ["DEPTH_LIMIT", "REDACTED", "Redaction", "TooDeep"]
@@ -40,6 +40,9 @@ FIELD_NAMES: frozenset[str] = frozenset(
 )
 """Names of fields whose values are replaced whatever the target says: lower case, without ``-_.`` and spaces."""
 
+_KNOWN_MAX = 4096
+_Fate = tuple[str, Callable[[str], str] | None] | None
+
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _NOISE = str.maketrans("", "", "-_. ")
 
@@ -55,12 +58,13 @@ def _plain(name: str) -> str:
 class Redaction:
     """What one target's answers lose: the default names and those of its ``redact`` list."""
 
-    __slots__ = ("_known", "_names", "_text")
+    __slots__ = ("_fates", "_known", "_names", "_text")
 
     def __init__(self, redact: Iterable[str] = ()) -> None:
         self._names = FIELD_NAMES | {_plain(name) for name in redact}
         # Answers of one API use the same few names; what a name means is found out once. Bounded: names are theirs.
         self._known: dict[str, bool] = {}
+        self._fates: dict[str, _Fate] = {}
         self._text: re.Pattern[str] | None = None
 
     def value(self, value: Any) -> Any:
@@ -100,18 +104,31 @@ class Redaction:
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """The headers that are kept, names in lower case; of a repeated one the first."""
         kept: dict[str, str] = {}
+        fates = self._fates
         for name, value in headers.items():
-            lower = name.lower()
-            if lower in KEPT_HEADERS and lower not in kept:
-                shown = _bare_location(value) if lower == "location" else value
-                kept[lower] = REDACTED if self._named(lower) else shown
+            fate = fates[name] if name in fates else self._fate(name)
+            if fate is not None and fate[0] not in kept:
+                lower, shown = fate
+                kept[lower] = value if shown is None else shown(value)
         return kept
+
+    def _fate(self, name: str) -> _Fate:
+        """Of a header: ``None`` when it is dropped, else its name in lower case and what is shown of its value."""
+        lower = name.lower()
+        fate: _Fate = None
+        if lower in KEPT_HEADERS:
+            fate = (lower, _bare_location if lower == "location" else None)
+            if self._named(lower):
+                fate = (lower, _hidden)
+        if len(self._fates) < _KNOWN_MAX:
+            self._fates[name] = fate
+        return fate
 
     def _named(self, name: str) -> bool:
         known = self._known.get(name)
         if known is None:
             known = _plain(name) in self._names
-            if len(self._known) < 4096:
+            if len(self._known) < _KNOWN_MAX:
                 self._known[name] = known
         return known
 
@@ -126,6 +143,10 @@ def _pairs(names: Iterable[str]) -> re.Pattern[str]:
 
 def _fit(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not _INT_MIN <= value <= _INT_MAX else value
+
+
+def _hidden(_: str) -> str:
+    return REDACTED
 
 
 def _bare_location(location: str) -> str:

@@ -12,17 +12,20 @@ __all__ = ["Rules"]
 
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _NEVER = frozenset({"CONNECT", "TRACE"})
+_KNOWN_MAX, _KNOWN_CHARS = 1024, 256
 
 
 class Rules:
     """The compiled ``allow`` list of one target."""
 
-    __slots__ = ("_by_method", "_costs")
+    __slots__ = ("_by_method", "_costs", "_known")
 
     def __init__(self, allow: Iterable[Rule]) -> None:
         """Raises ``ValueError`` for a rule whose path or method cannot be one."""
         self._by_method: dict[str, list[PathPattern]] = {}
         self._costs: dict[tuple[str, str], int] = {}
+        self._known: dict[tuple[str, str], str | None] = {}
+        """What was found for the first paths that were asked for: many targets are called by few."""
         for rule in allow:
             compiled = PathPattern.compile(rule.path)
             for method in rule.methods:
@@ -41,8 +44,11 @@ class Rules:
 
         ``method`` is in capitals, as HTTP methods are case-sensitive (RFC 9110 section 9.1).
         """
+        asked = (method, path)
+        if asked in self._known:
+            return self._known[asked]
         segments = path_segments(path)
-        for rule in self._by_method.get(method, ()):
-            if rule.matches(segments):
-                return rule.template
-        return None
+        found = next((rule.template for rule in self._by_method.get(method, ()) if rule.matches(segments)), None)
+        if len(self._known) < _KNOWN_MAX and len(path) <= _KNOWN_CHARS:
+            self._known[asked] = found
+        return found

@@ -185,13 +185,12 @@ class Owner:
                 self._collecting, self._drafted = changes, []
                 changes.then.append((self._committed, (self._drafted,)))
             self._drafted.append((live, draft))
-        parts = draft.parts
-        parts.append(len(packed).to_bytes(4, "big"))
-        parts.append(packed)
+        size_bytes = len(packed)
+        draft.parts += (size_bytes.to_bytes(4, "big"), packed)
         draft.records += 1
         live.seq += 1
         changes.records += 1
-        changes.size_bytes += len(packed)
+        changes.size_bytes += size_bytes
         self.records += 1
         live.machine.apply(record)
 

@@ -17,6 +17,7 @@ from rco.kit.digest import digest
 __all__ = ["FINGERPRINT_BYTES", "canonical_json", "fingerprint"]
 
 FINGERPRINT_BYTES = 8
+_SIMPLE = frozenset({str, int, bool, type(None)})
 _sorted = msgspec.json.Encoder(order="sorted").encode
 _as_given = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder(order="deterministic").encode
@@ -46,7 +47,12 @@ def _number(value: float) -> str:
 def _is_simple(value: Any) -> bool:
     """Whether msgspec's own sorted text is canonical: no floats, and ASCII keys, which sort alike in any encoding."""
     if isinstance(value, dict):
-        return all(type(key) is str and key.isascii() and _is_simple(inner) for key, inner in value.items())
+        for key, inner in value.items():
+            if type(key) is not str or not key.isascii():
+                return False
+            if type(inner) not in _SIMPLE and not _is_simple(inner):
+                return False
+        return True
     if isinstance(value, (list, tuple)):
         return all(map(_is_simple, value))
     return value is None or isinstance(value, (str, int))

@@ -14,6 +14,7 @@ TRACEPARENT_CHARS = 55
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
 _SAMPLED = 0x01
 _MAX_CHARS = 256
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
 class TraceContext(msgspec.Struct, frozen=True):
@@ -30,7 +31,7 @@ class TraceContext(msgspec.Struct, frozen=True):
 
     def child(self, ids: Ids) -> TraceContext:
         """A new span in the same trace."""
-        return TraceContext(self.trace_id, _not_zero(ids, 8), self.sampled)
+        return TraceContext(self.trace_id, _other(ids.token(8), _NO_SPAN), self.sampled)
 
 
 def parse_traceparent(text: str | None) -> TraceContext | None:
@@ -39,7 +40,7 @@ def parse_traceparent(text: str | None) -> TraceContext | None:
     Versions above 00 are read as far as 00 goes, as the standard asks; version ff, identities of zeros only, and
     upper-case digits are not accepted.
     """
-    if text is None or len(text) > _MAX_CHARS:
+    if not text or len(text) > _MAX_CHARS:
         return None
     match = _FORM.fullmatch(text)
     if match is None:
@@ -52,10 +53,10 @@ def parse_traceparent(text: str | None) -> TraceContext | None:
 
 def new_trace(ids: Ids, *, sampled: bool = True) -> TraceContext:
     """The first span of a new trace."""
-    return TraceContext(_not_zero(ids, 16), _not_zero(ids, 8), sampled)
+    text = ids.token(24)
+    return TraceContext(_other(text[:32], _NO_TRACE), _other(text[32:], _NO_SPAN), sampled)
 
 
-def _not_zero(ids: Ids, count: int) -> str:
+def _other(text: str, reserved: str) -> str:
     # The standard reserves the identity of zeros only; one in 2**64 draws gives it.
-    text = ids.token(count)
-    return text if text.strip("0") else text[:-1] + "1"
+    return text if text != reserved else text[:-1] + "1"
