@@ -15,6 +15,8 @@ from rco.measure.scratch import Place, scratch
 __all__ = ["BOTH", "STORES", "Question", "Round"]
 
 STORES = ("sqlite", "postgresql")
+TEMPLATE = "rco_template"
+"""The database with nothing but the schema on the servers of ``tests.servers.postgres``."""
 BOTH = STORES
 
 
@@ -33,7 +35,9 @@ class Round(msgspec.Struct, frozen=True):
 
     def place(self) -> AbstractAsyncContextManager[Place]:
         """A new, empty, migrated database."""
-        return scratch(self.server if self.store == "postgresql" else str(self.folder / "rco.db"))
+        if self.store == "postgresql":
+            return scratch(self.server, TEMPLATE)
+        return scratch(str(self.folder / "rco.db"))
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

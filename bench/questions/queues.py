@@ -14,16 +14,19 @@ from typing import Any
 from bench.figure import Asked, Measured, Reach, percentile
 from bench.question import BOTH, Question, Round
 from rco.engine.ask import StartAsk
+from rco.engine.sending import ignore
 from rco.kit.clock import SystemClock
 from rco.measure.rig import Rig
 from rco.model.queue import Queue
+from rco.model.run import shard_of
 from rco.queues.dispatcher import Dispatcher
+from rco.store.contract.changes import Admission, Admitted
 from rco.workflow import Context, workflow
 
 __all__ = ["QUESTION"]
 
 AT_A_TIME = 1_000
-BETWEEN_S = 0.05
+BETWEEN_S = 0.02
 STEP_S = 0.05
 """What each run of the backlog takes."""
 PATIENCE_S = 60.0
@@ -45,7 +48,7 @@ async def work(ctx: Context, name: str) -> None:
 
 
 async def _ask(round: Round) -> list[Measured]:
-    count, keys, probes = round.count(100_000, 1_000), round.count(1_000, 50), round.count(200, 20)
+    count, keys, probes = round.count(100_000, 1_000), round.count(1_000, 50), round.count(150, 20)
     waits_s: list[float] = []
     async with round.place() as place, Rig(place, [work]) as rig:
         dispatcher = Dispatcher(
@@ -57,11 +60,7 @@ async def _ask(round: Round) -> list[Measured]:
             queues={"q": Queue(concurrency=round.count(100, 10))},
         )
         for first in range(0, count, AT_A_TIME):
-            asks = [
-                StartAsk(workflow="work", input="", queue="q", fair_key=f"k{number % keys}")
-                for number in range(first, min(first + AT_A_TIME, count))
-            ]
-            await asyncio.gather(*map(rig.engine.start_run, asks))
+            await _wait(rig, [f"k{number % keys}" for number in range(first, min(first + AT_A_TIME, count))])
         given = [0]
         dispatcher.on_granted.append(lambda *_: given.__setitem__(0, given[0] + 1))
         began_s = time.perf_counter()
@@ -95,6 +94,24 @@ async def _ask(round: Round) -> list[Measured]:
 
 def round_of(value: float) -> int:
     return int(value + 0.5)
+
+
+async def _wait(rig: Rig, keys: list[str]) -> None:
+    """One run of each of ``keys`` waits, all of them from one commit."""
+    openings = [rig.engine.prepare(StartAsk(workflow="work", input="", queue="q", fair_key=key)) for key in keys]
+
+    def begin(outcome: Admitted) -> None:
+        assert outcome.status == "accepted", outcome
+        for opening in openings:
+            rig.engine.begin(opening)
+
+    admission = Admission(
+        done=ignore,
+        failed=ignore,
+        opened=[(opening.row, opening.segment) for opening in openings],
+        accepted=[opening.decision for opening in openings],
+    )
+    await rig.engine.submit(shard_of(openings[0].row.run_id), admission, begin)
 
 
 async def _probe(rig: Rig, name: str) -> float:

@@ -42,13 +42,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.asynccontextmanager
-async def scratch(where: str) -> AsyncIterator[Place]:
+async def scratch(where: str, template: str = "") -> AsyncIterator[Place]:
     """An empty database beside ``where``.
 
     SQLite: a file in a new folder beside the file ``where`` (above it, where that folder is missing), so on its disk.
     PostgreSQL: a new database on the same server, or, where the role may not make databases, a new schema in the same
-    one; nothing that was there is read or written. Either is removed at the end, also after an error. Raises
-    ``StoreError`` when neither can be made.
+    one; nothing that was there is read or written. Either is removed at the end, also after an error. ``template``
+    names a database of the server that holds nothing but the schema, to be copied. Raises ``StoreError`` when neither
+    can be made.
     """
     if not is_postgres(where):
         folder = await asyncio.to_thread(_folder, Path(where))
@@ -68,7 +69,7 @@ async def scratch(where: str) -> AsyncIterator[Place]:
     name = f"rco_bench_{Ids().token(6)}"
     made = ""
     try:
-        made, place = await _made(connection, where, name)
+        made, place = await _made(connection, where, name, template)
         await migrate_up(place.where)
         yield place
     finally:
@@ -92,7 +93,7 @@ def _folder(beside: Path) -> Path:
         ) from None
 
 
-async def _made(connection: Any, where: str, name: str) -> tuple[str, Place]:
+async def _made(connection: Any, where: str, name: str, template: str) -> tuple[str, Place]:
     import asyncpg
 
     pid = _server_pid(await connection.fetchval("SELECT pg_backend_pid()"), connection)
@@ -100,7 +101,7 @@ async def _made(connection: Any, where: str, name: str) -> tuple[str, Place]:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         facts[setting] = await connection.fetchval("SELECT current_setting($1)", setting)
     try:
-        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
         kind, place = "database", _with_database(where, name)
     except asyncpg.InsufficientPrivilegeError:
         try:
