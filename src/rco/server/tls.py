@@ -10,10 +10,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -27,6 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 from rco.errors import ConfigInvalid
 from rco.kit.clock import MICROS, iso
 from rco.kit.digest import digest, length_prefixed
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 __all__ = ["Served", "TlsOptions", "faults", "read_certificate"]
 
@@ -127,6 +129,9 @@ def _resolved(reference: str, resolve: Callable[[str], str], field: str) -> byte
 
 
 def _certificates(text: bytes, field: str) -> list[x509.Certificate]:
+    # Takes long to load: not for a listener without TLS.
+    from cryptography import x509
+
     try:
         return x509.load_pem_x509_certificates(text)
     except ValueError:
