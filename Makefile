@@ -3,6 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# What modules are compiled to is kept, wherever this runs: tests start some hundred processes that would do it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,8 +21,9 @@ demo: setup ## the main job end to end; KEEP=1 leaves it running
 check: setup ## format, lint, types, floors, unit tests: under a minute
 	@scripts/check
 
+# In the order of the folders: the long files come before the many short ones, which fill up both cores at the end.
 test: setup ## every test this machine can run
-	@$(BIN)/pytest -q -n 2 --dist loadfile
+	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-npm: setup ## compare with the libraries that senders publish for npm; needs node
 	@cd oracles/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -87,7 +87,7 @@ def built(build: Any, case: Any) -> Any:
 HEADERS = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=14)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=400)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 @given(headers=HEADERS, body=st.binary(max_size=60) | st.just(b'{"type":"a"}'))
 def test_nothing_but_a_refusal_for_what_was_not_signed(all_cases, build, headers: Any, body: bytes) -> None:
     for case in all_cases:
@@ -96,7 +96,7 @@ def test_nothing_but_a_refusal_for_what_was_not_signed(all_cases, build, headers
         assert caught.value.reason in (Reason.UNAUTH, Reason.MALFORMED)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=400)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 @given(data=st.data())
 def test_one_changed_header_of_a_good_request(all_cases, build, delivery_in, data: Any) -> None:
     case = data.draw(st.sampled_from([case for case in all_cases if case["good"]]))

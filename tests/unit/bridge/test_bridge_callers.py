@@ -13,7 +13,7 @@ from rco.testing import ManualClock
 STEPS = st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0.0, 0.1, 0.5, 3.0])), max_size=120)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(steps=STEPS, cap=st.integers(1, 6))
 def test_no_caller_gets_more_than_a_bucket_of_its_own_would_give(steps, cap) -> None:
     clock = ManualClock()
@@ -28,7 +28,7 @@ def test_no_caller_gets_more_than_a_bucket_of_its_own_would_give(steps, cap) -> 
         assert len(bounded) <= cap
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(steps=STEPS)
 def test_with_room_for_all_each_has_exactly_its_own(steps) -> None:
     clock = ManualClock()

@@ -147,13 +147,18 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert done.stderr == ""
 
 
-def test_the_reference_is_current() -> None:
+@pytest.fixture(scope="module")
+def reference_text() -> str:
+    return reference()
+
+
+def test_the_reference_is_current(reference_text: str) -> None:
     page = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
-    assert page.read_text() == reference(), "renew it: python -m rco.cli.reference > docs/reference/cli.md"
+    assert page.read_text() == reference_text, "renew it: python -m rco.cli.reference > docs/reference/cli.md"
 
 
-def test_the_reference_has_every_command() -> None:
-    text = reference()
+def test_the_reference_has_every_command(reference_text: str) -> None:
+    text = reference_text
     for command in ("run settle", "letters replay", "audit verify", "config explain", "events show", "run watch"):
         assert f"\n### {command}\n" in text
     for name in GROUPS:

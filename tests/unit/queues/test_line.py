@@ -159,7 +159,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     steps=STEPS, page=st.integers(1, 6), concurrency=st.integers(1, 6), per_key=st.integers(1, 4), late=st.booleans()
 )
