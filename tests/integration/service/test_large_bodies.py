@@ -79,6 +79,7 @@ class Forge(World):
         settings = super().settings(**more)
         return msgspec.structs.replace(
             settings,
+            server=msgspec.structs.replace(settings.server, read_timeout_s=60.0, handler_timeout_s=60.0),
             objects=self.objects,
             content=self.content,
             providers={**settings.providers, "forge": forge},
