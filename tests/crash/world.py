@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,8 @@ from tests.crash.birth import Birth, address
 from tests.crash.door import Door, HttpDoor, PipeDoor
 from tests.crash.leftovers import of_sqlite
 from tests.crash.tenures import Tenures
+
+from rco.measure.ports import free_port
 
 __all__ = ["ROOT", "SECRET", "Downstream", "NodeWorld", "ServeWorld", "World", "Zygote"]
 
@@ -150,7 +151,7 @@ class World:
         self.folder, self.downstream = folder, downstream
         self.downstream_port = downstream.ports[door]
         self.kills = 0
-        self.ports = _free_port(), _free_port()
+        self.ports = free_port(), free_port()
         self.log = folder / "service.log"
         self.config = folder / "rco-config.yaml"
         self.config.write_text(
@@ -362,10 +363,3 @@ class ServeWorld(World):
             how = await asyncio.to_thread(self._process.wait, 20)
             await self._shut()
             assert how == 0, f"rco serve ended with {how}; its log ends:\n{self.tail()}"
-
-
-def _free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port

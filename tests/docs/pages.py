@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import http.client
 import os
-import random
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -29,6 +27,8 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from rco.measure.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 45
@@ -67,7 +67,7 @@ class Reader:
         self.folder = folder
         self._printed = ""
         self._services: list[subprocess.Popen[bytes]] = []
-        self._ports = {usual: f"127.0.0.1:{_free_port()}" for usual in USUAL}
+        self._ports = {usual: f"127.0.0.1:{free_port()}" for usual in USUAL}
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("RCO_")}
         self._environ |= environ or {}
         self._environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -157,21 +157,6 @@ class Reader:
                 except subprocess.TimeoutExpired:
                     os.killpg(service.pid, signal.SIGKILL)
                     service.wait()
-
-
-def _free_port() -> int:
-    # Not one the system gives away by itself: while the service is down, a client that tries again and again to reach
-    # it could be given the very port as its own, and nobody could listen on it any more.
-    below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randrange(max(1024, below - 12_000), below)
-        with socket.socket() as held:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                held.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def _answers(url: str) -> bool:

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import requests
 from hypothesis import HealthCheck, Phase, settings
-from tests.docs.pages import _free_port
+
+from rco.measure.ports import free_port
 
 MINUTES = float(os.environ.get("RCO_FUZZ_MINUTES", "0"))
 READY_WITHIN_S = 60
@@ -98,7 +99,7 @@ def rounds(parts: int) -> Iterator[int]:
 @pytest.fixture(scope="session")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("fuzz")
-    port, metrics = _free_port(), _free_port()
+    port, metrics = free_port(), free_port()
     (folder / "app.py").write_text(APP)
     (folder / "rco-config.yaml").write_text(CONFIG.format(port=port, metrics=metrics))
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RCO_")}
