@@ -98,14 +98,20 @@ async def test_a_node_that_lost_a_pool_writes_nothing_to_its_runs(serve, postgre
     database = postgres_dsn.rpartition("/")[2]
     # Of the pool alone: the shard with the same number that is in none stays.
     raised = f"UPDATE lease SET epoch = epoch + 1 WHERE shard = {home} AND pool = '@v1'"
-    await asyncio.to_thread(postgres_server.query, database, raised)
 
     def taken(changes: Changes) -> None:
         changes.homes[run_id] = home
         changes.taken.append((run_id, "nothing"))
 
+    flusher = one.node.writer.flushers[byte_of(home) % len(one.node.writer.flushers)]
+    # No heartbeat tells before it is sent.
+    async with one.node.keeper._leases._turn:
+        await asyncio.to_thread(postgres_server.query, database, raised)
+        flusher._tried = {}
+        committing = asyncio.ensure_future(one.node.commit(taken, home))
+        await until(lambda: flusher._tried)
     with pytest.raises(Fenced):
-        await one.node.commit(taken, home)
+        await committing
     # It finds out under which epoch it owns it now, and goes on.
     await one.signal(run_id, "go")
     await one.waits(run_id, "end")

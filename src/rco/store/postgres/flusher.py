@@ -8,6 +8,7 @@ from typing import Protocol
 
 from rco.errors import Fenced, StoreError
 from rco.kit.clock import Clock
+from rco.model.run import SHARDS
 from rco.store.collector import Batch, Collector, Committed, Listeners
 from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Flushed, Sealer
@@ -172,10 +173,10 @@ class Flusher:
         self._ownership.again(self._mine())
 
     def _mine(self) -> frozenset[int]:
-        """Those of the shards owned that this one writes for. Whatever its pool, a run is written by one flusher: what
-        it moves between pools, or opens in another, is in the same order."""
-        flushers, index = self._options.flushers, self._index
-        return frozenset(shard for shard in self._ownership.epochs if byte_of(shard) % flushers == index)
+        """The shards that this one writes for, owned or not. Whatever its pool, a run is written by one flusher: what it
+        moves between pools, or opens in another, is in the same order."""
+        count = SHARDS * (1 + len(self._ownership.pools.pins))
+        return frozenset(one for one in range(count) if byte_of(one) % self._options.flushers == self._index)
 
     # -- one transaction -------------------------------------------------------------------------------------------
 
@@ -258,7 +259,7 @@ class Flusher:
             at_us=self._clock.now_us(),
             known_n=self._chain.n,
             found_n=behind.n,
-            shards=tuple(sorted(self._mine())),
+            shards=tuple(sorted(self._mine() & self._ownership.epochs.keys())),
         )
         try:
             await self.on_rewound(rewind)
