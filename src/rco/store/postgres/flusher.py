@@ -173,8 +173,8 @@ class Flusher:
         self._ownership.again(self._mine())
 
     def _mine(self) -> frozenset[int]:
-        """The shards that this one writes for, owned or not. Whatever its pool, a run is written by one flusher: what it
-        moves between pools, or opens in another, is in the same order."""
+        """The shards that this one writes for, owned or not. Whatever its pool, a run is written by one flusher: what
+        it moves between pools, or opens in another, is in the same order."""
         count = SHARDS * (1 + len(self._ownership.pools.pins))
         return frozenset(one for one in range(count) if byte_of(one) % self._options.flushers == self._index)
 
