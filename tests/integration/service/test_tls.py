@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,30 @@ async def test_clients_must_show_a_certificate_of_the_authority_named(tmp_path: 
         for stranger in (None, Authority("clients").issue("a stranger"), theirs.issue("late", days=-1)):
             with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
                 await world.ask(world.trusting(stranger))
+
+
+async def test_commands_show_a_certificate_and_trust_whom_they_are_told(tmp_path: Path) -> None:
+    ca = Authority("clients")
+    async for world in _secured(tmp_path, client_ca=f"file:{ca.write(tmp_path)}"):
+        certificate, key = ca.issue("operator").write(tmp_path, "operator")
+        told = {
+            "RCO_URL": world.service.url,
+            "RCO_TOKEN_FILE": str(tmp_path / "data" / "admin.token"),
+            "RCO_CA_FILE": str(world.root),
+            "RCO_CERTIFICATE_FILE": str(certificate),
+            "RCO_PRIVATE_KEY_FILE": str(key),
+        }
+        for left_out, status in (("", 0), ("RCO_CERTIFICATE_FILE", 1), ("RCO_CA_FILE", 1)):
+            environ = {**os.environ, **{name: text for name, text in told.items() if name != left_out}}
+            asked = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "rco", "events", "list"),
+                env=environ,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, said = await asked.communicate()
+            assert (asked.returncode == 0) == (status == 0), said
+            assert b"Traceback" not in said
 
 
 async def test_a_renewed_certificate_is_served_without_a_request_refused(secured: Secured) -> None:
