@@ -42,6 +42,8 @@ KEYS_AT_A_TIME = 64
 """Of an ordered queue each turn is read: those of so many keys together."""
 IDLE_S = 30.0
 """How often a sole owner looks, who hears of everything."""
+UNCOUNTED_MAX = 5
+"""So many counts are passed over in a queue that does not stand still; then one that is a little off is taken."""
 _NOTHING = msgspec.msgpack.encode(None)
 
 
@@ -226,11 +228,18 @@ class Dispatcher:
 
     async def _count(self) -> None:
         self._since = {}
+        before = {name: held.line.waiting for name, held in self._held.items() if not held.granting}
         self._counted = {one.queue: one for one in await self._reader.queue_counts()}
         for name, held in self._held.items():
-            if held.line.ready and not held.reads:
-                counted = self._counted.get(name)
-                held.line.waiting = 0 if counted is None else counted.waiting
+            if not held.line.ready or held.reads:
+                continue
+            if held.uncounted < UNCOUNTED_MAX and (held.granting or before.get(name) != held.line.waiting):
+                # Who had a turn meanwhile may be counted, and who came may not: memory knows better, for a while.
+                held.uncounted += 1
+                continue
+            held.uncounted = 0
+            counted = self._counted.get(name)
+            held.line.waiting = 0 if counted is None else counted.waiting
 
     def _current(self, held: Held) -> bool:
         return not self._stopping and self._held.get(held.line.name) is held

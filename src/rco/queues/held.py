@@ -23,6 +23,8 @@ class Held(msgspec.Struct):
     stale: bool = True
     """It is to be read anew."""
     reading: bool = False
+    uncounted: int = 0
+    """Counts in a row that were passed over."""
 
     def heard(self, run_id: bytes) -> None:
         """Something became of this run."""

@@ -224,6 +224,35 @@ async def test_what_cannot_wait_is_refused(nodes: Any) -> None:
         await node.open()
 
 
+async def test_a_count_that_is_old_when_it_comes_changes_nothing(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [await node.open() for _ in range(3)]
+    await node.is_in(Mode.HOT, *runs[:2])
+    (line,) = node.dispatcher.lines()
+    assert line.waiting == 1
+    reader, asked, answer = node.dispatcher._reader, asyncio.Event(), asyncio.Event()
+    counts = reader.queue_counts
+
+    async def late() -> Any:
+        found = await counts()
+        asked.set()
+        await answer.wait()
+        return found
+
+    monkeypatch.setattr(reader, "queue_counts", late)
+    counting = asyncio.create_task(node.dispatcher._count())
+    await asked.wait()
+    await node.go(runs[0])
+    await node.is_in(Mode.HOT, runs[2])
+    await node.until(lambda: _no_turn_is_given(node))
+    answer.set()
+    await counting
+    assert line.waiting == 0
+
+
+async def _no_turn_is_given(node: Any) -> bool:
+    return not any(held.granting for held in node.dispatcher._held.values())
+
+
 async def test_a_queue_that_is_not_declared_any_more_stands_still(node: Any) -> None:
     runs = [await node.open() for _ in range(3)]
     await node.is_in(Mode.HOT, *runs[:2])
