@@ -40,7 +40,7 @@ def desk(problem: Exception) -> Any:
 
 
 def test_what_can_never_be_opened_is_a_dead_letter() -> None:
-    opened, letters = openings(desk(NotFound("no workflow")), EVENT, "provider:p")
+    opened, letters, _ = openings(desk(NotFound("no workflow")), EVENT, "provider:p")
     assert opened == []
     assert [letter.subscription for letter in letters] == ["s"]
 
