@@ -8,10 +8,12 @@ import math
 import uuid
 from typing import Any
 
+import msgspec
+
 from rco.verify.digests import content_address
 from rco.verify.lines import RecordLine, SegmentLine
 
-__all__ = ["KINDS", "record_lines"]
+__all__ = ["KINDS", "record_lines", "split"]
 
 KINDS = {
     1: "START",
@@ -38,6 +40,25 @@ KINDS = {
     22: "VERSION",
     23: "ATTRIBUTE",
 }
+
+
+def split(data: bytes) -> list[list[Any]]:
+    """The records of a segment's bytes: each is MessagePack behind its length in 4 bytes. Raises ``ValueError``."""
+    found: list[list[Any]] = []
+    at = 0
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+        if at + 4 > len(data) or end > len(data):
+            raise ValueError(f"cut at byte {at}")
+        try:
+            record = msgspec.msgpack.decode(data[at + 4 : end])
+        except (msgspec.DecodeError, RecursionError):
+            record = None
+        if not isinstance(record, list) or len(record) != 5:
+            raise ValueError(f"no record at byte {at}")
+        found.append(record)
+        at = end
+    return found
 
 
 def record_lines(segment: SegmentLine, records: list[list[Any]]) -> list[RecordLine]:

@@ -17,6 +17,7 @@ import msgspec
 from blake3 import blake3
 
 from rco.verify.lines import KeyLine, SegmentLine
+from rco.verify.records import split
 from rco.verify.sources import Unreadable
 
 __all__ = ["Keys", "NoKey", "read_keyring"]
@@ -108,7 +109,7 @@ class Keys:
             raise NoKey("its bytes are not in the export (rco export --payloads)")
         if line is None:
             raise NoKey("its key is not in the export (rco export --wrapped-keys)")
-        return _split(self._decrypted(line, segment, segment.data))
+        return split(self._decrypted(line, segment, segment.data))
 
     def _decrypted(self, line: KeyLine, segment: SegmentLine, data: bytes) -> bytes:
         from cryptography.exceptions import InvalidTag
@@ -167,21 +168,3 @@ class Keys:
 
 def _parts(*parts: bytes) -> bytes:
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-
-
-def _split(data: bytes) -> list[list[Any]]:
-    found: list[list[Any]] = []
-    at = 0
-    while at < len(data):
-        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
-        if at + 4 > len(data) or end > len(data):
-            raise ValueError(f"cut at byte {at}")
-        try:
-            record = msgspec.msgpack.decode(data[at + 4 : end])
-        except (msgspec.DecodeError, RecursionError):
-            record = None
-        if not isinstance(record, list) or len(record) != 5:
-            raise ValueError(f"no record at byte {at}")
-        found.append(record)
-        at = end
-    return found

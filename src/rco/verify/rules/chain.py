@@ -9,7 +9,7 @@ import msgspec
 from rco.verify.case import Case, Run
 from rco.verify.digests import bytes_address, heads_hash, leaf_digest, link_hash
 from rco.verify.lines import End, Header, Link, RecordLine, SegmentLine
-from rco.verify.records import KINDS
+from rco.verify.records import KINDS, split
 from rco.verify.verdict import Findings, Result, RuleVerdict
 
 __all__ = ["Chain"]
@@ -17,7 +17,6 @@ __all__ = ["Chain"]
 TITLE = "the chain verifies and matches the journal"
 _ENCRYPTED = b"\xffRC1"
 _GENESIS = "00" * 32
-_unpack = msgspec.msgpack.Decoder().decode
 
 
 class Chain:
@@ -214,20 +213,8 @@ def _refers(data: bytes, name: str, address: str) -> bool:
 
 
 def _records(data: bytes) -> list[tuple[str, str, int, str]]:
-    """What identifies the records of a segment: each is MessagePack behind its length in 4 bytes."""
-    found: list[tuple[str, str, int, str]] = []
-    at = 0
-    while at < len(data):
-        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
-        if at + 4 > len(data) or end > len(data):
-            raise ValueError(f"cut at byte {at}")
-        record = _unpack(data[at + 4 : end])
-        if not isinstance(record, list) or len(record) != 5:
-            raise ValueError(f"no record at byte {at}")
-        kind, key, at_us, fp, _ = record
-        found.append((KINDS.get(kind, f"KIND_{kind}"), key, at_us, fp.hex()))
-        at = end
-    return found
+    """What identifies the records of a segment."""
+    return [(KINDS.get(kind, f"KIND_{kind}"), key, at_us, fp.hex()) for kind, key, at_us, fp, _ in split(data)]
 
 
 def _identity(record: RecordLine) -> tuple[str, str, int, str]:
