@@ -76,6 +76,8 @@ async def test_a_change_is_told_at_once_without_looking(make_node: Any, topic: T
     ear = Ear(two)
     assert all(ear.promised)
     await ear.fresh(two)
+    # Shards that come make it look: what that finds is not what is asked here.
+    two.keeper._mail._compare = lambda _: None
     await change(one, topic)
     await ear.heard[topic].wait()
 
