@@ -98,6 +98,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def kill(self, actor: Actor) -> None:
         """Forget all that ``actor`` was about to do. It never runs again."""
         actor.dead = True
+        for handle in actor.ready:
+            for one in handle._args:
+                if isinstance(one, asyncio.Future) and one.done() and not one.cancelled():
+                    # Who waited for it was about to hear of it: an error that died with its listener is no finding.
+                    one.exception()
         actor.ready.clear()
 
     def fuse(self, actor: Actor, callbacks: int, then: Callable[[], object]) -> None:
