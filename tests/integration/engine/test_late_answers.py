@@ -23,7 +23,7 @@ from rco.kit.ids import Ids
 from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, decode_segment
 from rco.model.run import SHARDS, Mode, Outcome
-from rco.store.contract.ownership import Shards
+from rco.store.contract.ownership import Shards, SoleOwner
 from rco.testing.database import ModelDatabase
 from rco.testing.loop import InPlace
 from rco.testing.store import ModelKeeper
@@ -46,7 +46,7 @@ async def listens(ctx: Context, name: str) -> Any:
     return await ctx.signal("go")
 
 
-class Lease:
+class Lease(SoleOwner):
     """Ownership of every shard by a lease that the test lets run out, renews and takes away. An ``Ownership``."""
 
     def __init__(self) -> None:
@@ -62,8 +62,11 @@ class Lease:
     def owns(self, shard: int) -> bool:
         return shard in self.mine
 
-    def place(self, byte: int) -> int:
-        return byte
+    def touches(self, run_id: bytes) -> bool:
+        return run_id[15] in self.mine
+
+    def covers(self, run_id: bytes) -> bool:
+        return run_id[15] in self.mine
 
     def on_gained(self, listener: Callable[[Shards], None]) -> None:
         self._gained.append(listener)
