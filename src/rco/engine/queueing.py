@@ -147,7 +147,7 @@ class Queueing:
             elif message.kind == BEGIN:
                 begin = message
         if taken:
-            self._write(row, told, paused, heard, said, taken)
+            self._write(row, told, paused, heard, said, taken, begin is not None)
         if cancel is not None:
             return "cancel", cancel
         return ("begin", begin) if begin is not None and not paused else ("stay", None)
@@ -160,6 +160,7 @@ class Queueing:
         heard: list[str],
         said: dict[str, Any],
         taken: list[Message],
+        granted: bool,
     ) -> None:
         run_id, queue = row.run_id, told["queue"]
         changes = self._owner.changes(run_id, self._owner.home(row))
@@ -175,7 +176,8 @@ class Queueing:
             changes.queues.append(ItemChange(run_id, queue, ItemDone.HOLD if paused else ItemDone.FREE))
             if paused:
                 changes.then += [(listener, (run_id, queue)) for listener in self.on_held]
-            else:
+            elif not granted:
+                # With its turn it waits no more: who takes the queue over just now would give it another.
                 place = Place(queue, told["fair_key"], told["priority"])
                 changes.then.append((self.waiting, (run_id, place, row.opened_us, True)))
 
