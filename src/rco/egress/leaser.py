@@ -239,6 +239,9 @@ class Leaser:
                     continue
                 # Else the answer was lost and the store was asked twice: it was written all the same.
                 ask.grant(self._time, self._clock.monotonic())
+        for lease in todo:
+            # Others were faster each time. Who waits has asked once and will not ask again.
+            lease.due_s = self._clock.monotonic() + _PRESSED_S
 
     def _heard(self, asked_s: float, now_us: int) -> None:
         """The store has told its time; the answer that leaves least in doubt is kept for a while."""
