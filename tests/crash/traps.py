@@ -31,6 +31,7 @@ from rco.engine.engine import Engine
 from rco.engine.loading import Loading
 from rco.engine.owner import Owner
 from rco.engine.parking import Parking
+from rco.engine.sending import Sending
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
 from rco.kit.ids import Ids
@@ -194,7 +195,8 @@ def _callbacks(trap: Trap) -> None:
     for owner, names in (
         (Owner, ("_committed", "closed")),
         (Parking, ("_parked",)),
-        (Engine, ("_begin_if", "_deliver_if", "_flushed")),
+        (Engine, ("_begin_if", "_flushed")),
+        (Sending, ("_deliver_if",)),
     ):
         for name in names:
             _before(owner, name, partial(_called, trap, name))
