@@ -141,9 +141,9 @@ ROWS: dict[int, tuple[str, ...]] = {
     37: ("integration/cli/test_svc_interop.py::test_row_37_a_broken_configuration_changes_nothing_and_is_recorded",),
     38: (f"{RING}::test_row_38_a_full_ring_drops_the_oldest_counts_exactly_and_answers_all",),
     39: (
-        "unit/api/test_api_graphql.py::test_what_is_too_much_is_refused",
-        "unit/api/test_api_graphql.py::test_a_batch_is_bounded_and_shares_its_budget",
-        "unit/api/test_api_graphql.py::test_the_schema_is_shown_only_where_that_is_allowed",
+        "integration/api/test_api_graphql.py::test_what_is_too_much_is_refused",
+        "integration/api/test_api_graphql.py::test_a_batch_is_bounded_and_shares_its_budget",
+        "integration/api/test_api_graphql.py::test_the_schema_is_shown_only_where_that_is_allowed",
     ),
     40: (
         f"{HERE}/test_ingress_rows.py::test_row_40_a_correlation_id_that_is_none_is_replaced",

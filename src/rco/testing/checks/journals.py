@@ -40,8 +40,9 @@ def epochs(history: History) -> Iterator[str]:
             continue
         if one.lease != (one.owner, one.epoch):
             yield f"shard {shard}: {one.owner} wrote under epoch {one.epoch} when the lease was {one.lease}"
-        if one.epoch < latest.get(shard, 0):
-            yield f"shard {shard}: epoch {one.epoch} was written under after {latest[shard]}"
-        latest[shard] = max(one.epoch, latest.get(shard, 0))
+        before = latest.get(shard, 0)
+        if one.epoch < before:
+            yield f"shard {shard}: epoch {one.epoch} was written under after {before}"
+        latest[shard] = max(one.epoch, before)
         if owners.setdefault((shard, one.epoch), one.owner) != one.owner:
             yield f"shard {shard}: {owners[shard, one.epoch]} and {one.owner} wrote under epoch {one.epoch}"
