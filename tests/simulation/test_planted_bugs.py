@@ -277,9 +277,9 @@ def rewrite_epochs(patch: pytest.MonkeyPatch) -> None:
     """A take-over that does not raise the epoch."""
     beat = ModelDatabase.beat
 
-    def same(self: ModelDatabase, node: str, chain: str, ttl_s: float) -> Any:
+    def same(self: ModelDatabase, node: str, chain: str, ttl_s: float, *more: Any) -> Any:
         before = list(self.tables.leases)
-        told = beat(self, node, chain, ttl_s)
+        told = beat(self, node, chain, ttl_s, *more)
         self.tables.leases = [(now[0], max(1, was[1])) for was, now in zip(before, self.tables.leases, strict=True)]
         return msgspec.structs.replace(told, owned={shard: self.tables.leases[shard][1] for shard in told.owned})
 

@@ -170,12 +170,20 @@ class Moving:
             if found is None or found.mode is Mode.CLOSED:
                 return Tried(status="gone", why="it has closed.")
             if found.version == request.to:
-                return Tried(status="moved")
+                if await self._moved_by(row.run_id, request):
+                    return Tried(status="moved")
+                return Tried(status="gone", why="another request moved it there.")
             if message_id not in [one.message_id for one in await self._reader.messages(row.run_id)]:
                 return Tried(status="busy", why="it has an attempt under way, or got on while it was tried.")
             await asyncio.sleep(pause_s)
             pause_s = min(0.5, pause_s * 1.5)
         return Tried(status="busy", why="its node did not answer in time.")
+
+    async def _moved_by(self, run_id: bytes, request: _Request) -> bool:
+        """Whether this request moved the run, and not an older one whose answer nobody waited for."""
+        segments = await self._reader.journal(run_id)
+        records = [record for segment in segments for record in decode_segment(segment.data)]
+        return any(one.kind == Kind.VERSION and one.body.get("move") == request.move for one in records)
 
     async def heard(self, run_id: bytes, message: Message) -> None:
         """A message to move a run of ours. It is taken whatever comes of it; who asked sees that, and asks again."""

@@ -257,7 +257,10 @@ class Transaction:
         opened = {row.run_id: row for row in self._opened}
         for (draft, _), segment in zip(drafts, segments, strict=True):
             tables.journal.setdefault(draft.run_id, []).append(segment)
-            shard = tables.home(draft.run_id, opened.get(draft.run_id))
+            owned = opened.get(draft.run_id) or tables.row(draft.run_id)
+            # What a fail-over lost is said to be where it was.
+            said = changes.homes.get(draft.run_id, shard_of(draft.run_id))
+            shard = said if owned is None else tables.home(draft.run_id, owned)
             epoch = batch.epoch if batch.fence is None else batch.fence.get(shard, -1)
             lease = tables.leases[shard]
             count = draft.records or len(draft.parts)

@@ -50,7 +50,9 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> str:
-        return str((self.start.get("input") or {}).get("order", ""))
+        given = self.start.get("input")
+        # One that is kept by reference, and whose object is not there, says nothing.
+        return str(given.get("order", "")) if isinstance(given, dict) else ""
 
     @property
     def own(self) -> list[Record]:
