@@ -442,11 +442,6 @@ def forget_the_permits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ModelReader, "queue_running", nothing)
 
 
-def give_turns_without_the_fence(patch: pytest.MonkeyPatch) -> None:
-    """A turn counts also from who has lost the queue."""
-    patch.setattr(tables, "granting_shards", lambda _: set())
-
-
 def limit_all_but_no_key(patch: pytest.MonkeyPatch) -> None:
     own = Line.next
 
@@ -764,7 +759,6 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (early_ticks, "ticks", {"schedules": 3}),
     (nobody_is_in_the_way, "ticks", {"schedules": 3}),
     (forget_the_permits, "limits", {"nodes": 3, "crashes": 3, **CROWDED}),
-    (give_turns_without_the_fence, "limits", {"nodes": 3, "pauses": 3, "pause_s": (8.0, 16.0), **CROWDED}),
     (limit_all_but_no_key, "limits", {"nodes": 1, **NARROW}),
     (begin_without_a_turn, "turns", {"nodes": 1, "pause": 0.8, **CROWDED}),
     (stay_with_one_key, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),

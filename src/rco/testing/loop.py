@@ -99,7 +99,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Forget all that ``actor`` was about to do. It never runs again."""
         actor.dead = True
         for handle in actor.ready:
-            for one in handle._args:
+            for one in handle._args or ():  # none: it was cancelled
                 if isinstance(one, asyncio.Future) and one.done() and not one.cancelled():
                     # Who waited for it was about to hear of it: an error that died with its listener is no finding.
                     one.exception()
