@@ -110,6 +110,9 @@ class Moving:
     async def _write(self, row: RunRow, request: _Request, message_id: str = "") -> Tried:
         owner, shard = self._owner, self._owner.home(row)
         while True:
+            if owner.draining:
+                # What a run has set aside on its way out is not in what can be read of it yet.
+                return Tried(status="busy", why="its node is stopping.")
             live = owner.live.get(row.run_id)
             if live is not None:
                 idle = not (live.ending or live.tasks or live.held or live.parking or live.paused)
@@ -127,7 +130,7 @@ class Moving:
                 inbox = [one for one in await self._reader.messages(row.run_id) if one.kind != MOVE]
             if owner.tenure(shard) != tenure or not owner.ownership.owns(shard):
                 return Tried(status="busy", why="its shard is being handed over.")
-            if row.run_id in gone or row.run_id in owner.live:
+            if row.run_id in gone or row.run_id in owner.live or owner.draining:
                 continue
             if found is None or found.mode is Mode.CLOSED:
                 return Tried(status="gone", why="it has closed.")
