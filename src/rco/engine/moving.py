@@ -91,6 +91,9 @@ class Moving:
         owner is another node, that one has ``within_s`` each time."""
         tried = Tried(status="busy", why="it got on while it was tried.")
         for number in range(tries):
+            if ask.move and await self._moved_by(row.run_id, ask.move):
+                # Asked once more as its answer was lost: it may have been moved on since.
+                return Tried(status="moved")
             fit, seq = await self.rehearsed(row, ask.to)
             if not fit.fits:
                 return Tried(status="misfit", why=fit.why, diff=fit.diff)
@@ -173,7 +176,7 @@ class Moving:
             if found is None or found.mode is Mode.CLOSED:
                 return Tried(status="gone", why="it has closed.")
             if found.version == request.to:
-                if await self._moved_by(row.run_id, request):
+                if await self._moved_by(row.run_id, request.move):
                     return Tried(status="moved")
                 return Tried(status="gone", why="another request moved it there.")
             if message_id not in [one.message_id for one in await self._reader.messages(row.run_id)]:
@@ -182,11 +185,11 @@ class Moving:
             pause_s = min(0.5, pause_s * 1.5)
         return Tried(status="busy", why="its node did not answer in time.")
 
-    async def _moved_by(self, run_id: bytes, request: _Request) -> bool:
+    async def _moved_by(self, run_id: bytes, move: str) -> bool:
         """Whether this request moved the run, and not an older one whose answer nobody waited for."""
         segments = await self._reader.journal(run_id)
         records = [record for segment in segments for record in decode_segment(segment.data)]
-        return any(one.kind == Kind.VERSION and one.body.get("move") == request.move for one in records)
+        return any(one.kind == Kind.VERSION and one.body.get("move") == move for one in records)
 
     async def heard(self, run_id: bytes, message: Message) -> None:
         """A message to move a run of ours. It is taken whatever comes of it; who asked sees that, and asks again."""
