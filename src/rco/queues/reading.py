@@ -168,18 +168,18 @@ class Reading:
             sent = Counter(line.running.get(run_id, "") for run_id in held.granting)
             most = max((sent[key.name] for key in wanted), default=0)
             items = await self._reader.queue_heads(line.name, names, line.page + most)
+            if not self._held(held):
+                return
+            by_key: dict[tuple[int, str], list[Item]] = {name: [] for name in names}
+            for item in items:
+                by_key[item.priority, item.key].append(item)
+            for key in wanted:
+                if line.keys.get((key.level, key.name)) is key:
+                    line.fill(key, by_key[key.level, key.name], held.changed)
         finally:
             for key in wanted:
                 key.asked = False
             held.end_read()
-        if not self._held(held):
-            return
-        by_key: dict[tuple[int, str], list[Item]] = {name: [] for name in names}
-        for item in items:
-            by_key[item.priority, item.key].append(item)
-        for key in wanted:
-            if line.keys.get((key.level, key.name)) is key:
-                line.fill(key, by_key[key.level, key.name], held.changed)
         self._more(held)
 
 
