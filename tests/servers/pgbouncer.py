@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rco.measure.ports import free_port
+
 __all__ = ["PgBouncer"]
 
 _NEED = Path(__file__).parents[2] / "scripts" / "need-pgbouncer"
@@ -38,9 +40,7 @@ class PgBouncer:
         subprocess.run([str(_NEED)], check=True, timeout=600)
         found = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
         self.folder = Path(tempfile.mkdtemp(prefix="rco-pgbouncer-"))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         (self.folder / "users").write_text('"rco" ""\n')
         settings = self.folder / "settings.ini"
         settings.write_text(_SETTINGS.format(server=server_port, port=self.port, folder=self.folder, pool=pool))

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from rco.measure.ports import free_port
+
 pytestmark = pytest.mark.timeout(180)
 SECRET = "0123456789abcdef0123456789abcdef"
 MiB = 1 << 20
@@ -48,9 +50,7 @@ class Life:
     """One process at a time, always on the same port."""
 
     def __init__(self, folder: Path, limits: str = "large_body_limit: 25MiB", wrap: tuple[str, ...] = ()) -> None:
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = one.getsockname()[1]
+        self.port = free_port()
         self.folder, self.wrap, self.objects = folder, wrap, folder / "objects"
         self.objects.mkdir()
         (folder / "app.py").write_text(APP)

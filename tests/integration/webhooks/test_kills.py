@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,16 +16,11 @@ from tests.integration.webhooks.conftest import Hooked, Receiver
 
 from rco.client import Client
 from rco.errors import RcoError
+from rco.measure.ports import free_port
 from rco.model.wire_endpoints import CreateEndpoint
 
 pytestmark = pytest.mark.timeout(180)
 ROUNDS = 4
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Life:
