@@ -16,14 +16,14 @@ from rco.errors import Conflict, NotFound, PayloadErased, PayloadLocked
 from rco.kit.canonical import canonical_json
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
-from rco.model.journal import Kind, Record, decode_segment
+from rco.model.journal import Kind, Record
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow
 from rco.model.version import is_pin
 from rco.payloads.fetching import unfetched
 from rco.store.contract.changes import Changes, Ended
 from rco.store.contract.queues import ItemChange, ItemDone
-from rco.store.contract.reader import Reader
+from rco.store.contract.reader import Reader, records_of
 
 __all__ = ["Ending", "Finished"]
 
@@ -190,7 +190,7 @@ class Ending:
                     return unreadable.records, row.parent, "", None if item is None else item.queue
             if row.run_id in gone or row.run_id in owner.live or owner.tenure(shard) != tenure:
                 continue
-            records = [record for segment in segments for record in decode_segment(segment.data)]
+            records = records_of(segments)
             if records and records[-1].kind == Kind.CLOSE:
                 raise Conflict(f"run {id_text(row.run_id)} is closed.", cure="Nothing is left to end.")
             start = records[0].body if records else {}

@@ -23,13 +23,13 @@ from rco.errors import CodeChanged, Conflict, NotFound
 from rco.kit.digest import digest
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
-from rco.model.journal import Kind, Record, decode_segment, encode_record
+from rco.model.journal import Kind, Record, encode_record
 from rco.model.payload import Reference, holds_reference, references
 from rco.model.queue import Place
 from rco.model.run import Mode, RunRow, fork_prefix
 from rco.store.contract.changes import Admission, Admitted, StartKey
-from rco.store.contract.payloads import PayloadUse, UserKind
-from rco.store.contract.reader import Reader
+from rco.store.contract.payloads import run_uses
+from rco.store.contract.reader import Reader, records_of
 
 __all__ = ["ForkAsk", "Forking", "failed_step", "prefix"]
 
@@ -144,7 +144,7 @@ class Forking:
             failed=_ignore,
             start_keys=[key],
             opened=[(fork, written)],
-            payloads=[PayloadUse(one.name, UserKind.RUN, run_id) for one in payloads],
+            payloads=run_uses(run_id, payloads),
             accepted=self._decisions(row, fork, ask, step, len(kept)),
         )
         admitted = await self._submit(self._owner.home(fork), admission, lambda outcome: self._begin(outcome, fork))
@@ -171,7 +171,7 @@ class Forking:
     async def copied(self, row: RunRow, ask: ForkAsk) -> Copied:
         """The step and what a fork at it would copy, after it was tried on the code there is. Raises as ``fork``."""
         segments = await self._reader.journal(row.run_id)
-        records = [record for segment in segments for record in decode_segment(segment.data)]
+        records = records_of(segments)
         if not records:
             raise NotFound(f"the journal of run {id_text(row.run_id)} is gone.", cure="Start it anew with its input.")
         step = ask.step or failed_step(records)
@@ -193,7 +193,7 @@ class Forking:
         self._try(msgspec.structs.replace(row, version=start["version"]), fork)
         stored = None
         if any(holds_reference(segment.data) for segment in segments):
-            again = [record for segment in segments for record in decode_segment(segment.data, stored=True)]
+            again = records_of(segments, stored=True)
             stored = prefix(again, step)
         return Copied(step, kept, stored)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -19,12 +19,12 @@ from rco.engine.queueing import BEGIN, Queueing, began_us, begin_record
 from rco.engine.waiting import Waits
 from rco.errors import CodeChanged, EvidenceBroken, ObjectsAway, PayloadErased, PayloadLocked, StoreError
 from rco.kit.ids import id_text
-from rco.model.journal import Kind, Record, decode_segment
+from rco.model.journal import Kind, Record
 from rco.model.message import HANDED, Message
 from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import Moved
 from rco.store.contract.ownership import Shards
-from rco.store.contract.reader import Reader, Segment
+from rco.store.contract.reader import Reader, records_of
 
 __all__ = ["Loading", "replay"]
 
@@ -256,7 +256,7 @@ class Loading:
         asked = [message for message in messages if message.kind in ("pause", "resume")]
         if not asked:
             return None
-        records = _records(await self._reader.journal(row.run_id))
+        records = records_of(await self._reader.journal(row.run_id))
         taken = {record.body["message_id"] for record in records if record.kind in _COMMANDED}
         for message in asked:
             if message.kind == "resume" and message.message_id not in taken:
@@ -301,7 +301,7 @@ class Loading:
         if row.run_id in gone or not owner.ownership.owns(shard) or owner.tenure(shard) != tenure:
             return None
         try:
-            records = _records(segments)
+            records = records_of(segments)
             if records and records[-1].kind == Kind.CLOSE:
                 # It closed after the caller had looked at its row.
                 return None
@@ -416,7 +416,3 @@ class Loading:
 
 def _nobody(_: int) -> None:
     """Until somebody gives turns."""
-
-
-def _records(segments: Iterable[Segment]) -> list[Record]:
-    return [record for segment in segments for record in decode_segment(segment.data)]

@@ -26,7 +26,7 @@ from rco.model.message import Message
 from rco.model.run import Mode, RunRow
 from rco.model.version import named
 from rco.store.contract.changes import Changes
-from rco.store.contract.reader import Reader, Segment
+from rco.store.contract.reader import Reader, Segment, records_of
 
 __all__ = ["MoveAsk", "Moving", "Tried"]
 
@@ -82,19 +82,19 @@ class Moving:
     async def rehearsed(self, row: RunRow, to: str) -> tuple[Fit, int]:
         """Whether the run's durable records fit the version ``to``, and how many there are. Writes nothing. Raises
         ``NotFound`` when that version is not on this node."""
-        segments = await self._reader.journal(row.run_id)
-        records = [record for segment in segments for record in decode_segment(segment.data)]
-        return rehearse(self._programs, msgspec.structs.replace(row, version=to), records), len(records)
+        records = records_of(await self._reader.journal(row.run_id))
+        fit = rehearse(self._programs, msgspec.structs.replace(row, version=to), records)
+        return msgspec.structs.replace(fit, moves=_moves(records)), len(records)
 
     async def move(self, row: RunRow, ask: MoveAsk, *, within_s: float, tries: int) -> Tried:
         """Try the run and move it if it fits. Asked again when it got on meanwhile, at most ``tries`` times; where its
         owner is another node, that one has ``within_s`` each time."""
         tried = Tried(status="busy", why="it got on while it was tried.")
         for number in range(tries):
-            if ask.move and await self._moved_by(row.run_id, ask.move):
+            fit, seq = await self.rehearsed(row, ask.to)
+            if ask.move and ask.move in fit.moves:
                 # Asked once more as its answer was lost: it may have been moved on since.
                 return Tried(status="moved")
-            fit, seq = await self.rehearsed(row, ask.to)
             if not fit.fits:
                 return Tried(status="misfit", why=fit.why, diff=fit.diff)
             request = _Request(row.version, ask.to, seq, ask.actor, ask.move, ask.corr_id)
@@ -176,7 +176,7 @@ class Moving:
             if found is None or found.mode is Mode.CLOSED:
                 return Tried(status="gone", why="it has closed.")
             if found.version == request.to:
-                if await self._moved_by(row.run_id, request.move):
+                if request.move in _moves(records_of(await self._reader.journal(row.run_id))):
                     return Tried(status="moved")
                 return Tried(status="gone", why="another request moved it there.")
             if message_id not in [one.message_id for one in await self._reader.messages(row.run_id)]:
@@ -184,12 +184,6 @@ class Moving:
             await asyncio.sleep(pause_s)
             pause_s = min(0.5, pause_s * 1.5)
         return Tried(status="busy", why="its node did not answer in time.")
-
-    async def _moved_by(self, run_id: bytes, move: str) -> bool:
-        """Whether this request moved the run, and not an older one whose answer nobody waited for."""
-        segments = await self._reader.journal(run_id)
-        records = [record for segment in segments for record in decode_segment(segment.data)]
-        return any(one.kind == Kind.VERSION and one.body.get("move") == move for one in records)
 
     async def heard(self, run_id: bytes, message: Message) -> None:
         """A message to move a run of ours. It is taken whatever comes of it; who asked sees that, and asks again."""
@@ -206,6 +200,11 @@ class Moving:
             return
         if row is not None and owner.owns(row):
             owner.changes(run_id, owner.home(row)).taken.append((run_id, message.message_id))
+
+
+def _moves(records: list[Record]) -> tuple[str, ...]:
+    """The requests that moved the run."""
+    return tuple(one.body["move"] for one in records if one.kind == Kind.VERSION)
 
 
 def _count(segments: list[Segment]) -> int:

@@ -22,7 +22,7 @@ from rco.model.journal import Kind, Record, encode_record
 from rco.model.payload import Reference, as_value
 from rco.model.run import Mode, RunRow
 from rco.store.contract.changes import StartKey
-from rco.store.contract.payloads import PayloadUse, UserKind
+from rco.store.contract.payloads import PayloadUse, run_uses
 
 __all__ = ["Opening", "Openings"]
 
@@ -137,7 +137,7 @@ class Openings:
             kept = as_value(reference)
             given = {**ask.input, "data": kept} if ask.of_event else kept
             segment = encode_record(Record(Kind.START, "", now, b"", {**start, "input": given}))
-            payloads = [PayloadUse(reference.name, UserKind.RUN, run_id)]
+            payloads = run_uses(run_id, (reference,))
         start_key = None
         if ask.key is not None and not claimed:
             request = digest(canonical_json([ask.workflow, ask.input]))

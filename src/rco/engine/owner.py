@@ -31,7 +31,7 @@ from rco.model.payload import BY_REFERENCE, Reference, as_value
 from rco.model.run import SHARDS, Mode, Outcome, RunRow
 from rco.store.contract.changes import Changes, Draft, Ended, Moved
 from rco.store.contract.ownership import Ownership, Shards
-from rco.store.contract.payloads import PayloadUse, UserKind
+from rco.store.contract.payloads import run_uses
 from rco.store.contract.queues import ItemChange, ItemDone
 from rco.store.contract.writer import Writer
 
@@ -197,7 +197,7 @@ class Owner:
     def use(self, shard: int, run_id: bytes, *references: Reference) -> None:
         """What is written of the run in this turn refers to these."""
         changes = self.writer.changes(shard)
-        changes.payloads.extend([PayloadUse(one.name, UserKind.RUN, run_id) for one in references])
+        changes.payloads.extend(run_uses(run_id, references))
 
     def arm(self, live: Live, op: Operation[Any]) -> None:
         """Arm an operation outside of ``drive``, and drive on."""

@@ -19,9 +19,8 @@ from rco.engine.owner import Owner
 from rco.errors import ObjectsAway
 from rco.kit.backoff import Backoff
 from rco.model.payload import Kept, Reference
-from rco.store.contract.payloads import PayloadUse, UserKind
 
-__all__ = ["CLOSING", "Payloads", "Referring", "uses_of"]
+__all__ = ["CLOSING", "Payloads", "Referring"]
 
 CLOSING = "\0closing"
 """Under which the task stands that keeps what a run returned: no step has such a key."""
@@ -120,8 +119,3 @@ class Referring:
     def use(self, live: Live, *references: Reference) -> None:
         """The run refers to these, by what is written in this turn."""
         self._owner.use(live.shard, live.run_id, *references)
-
-
-def uses_of(references: list[Reference], run_id: bytes) -> list[PayloadUse]:
-    """The uses of ``references`` by a run."""
-    return [PayloadUse(one.name, UserKind.RUN, run_id) for one in references]

@@ -20,11 +20,12 @@ _unpack = msgspec.msgpack.Decoder().decode
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a run's journal fits the code. ``why`` and ``diff`` say what does not: what was recorded, and what the
-    code asks for instead."""
+    code asks for instead. ``moves``: which requests have moved the run already, where that was asked."""
 
     fits: bool
     why: str = ""
     diff: dict[str, Any] | None = None
+    moves: tuple[str, ...] = ()
 
 
 def rehearse(programs: Programs, row: RunRow, records: list[Record]) -> Fit:

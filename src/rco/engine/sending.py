@@ -19,7 +19,7 @@ from rco.model.message import Message
 from rco.model.payload import as_value, loaded
 from rco.model.run import RunRow, shard_of
 from rco.store.contract.changes import Admission, Admitted
-from rco.store.contract.payloads import PayloadUse, UserKind
+from rco.store.contract.payloads import PayloadUse, run_uses
 
 __all__ = ["Sending", "ignore"]
 
@@ -57,7 +57,7 @@ class Sending:
             reference = await self._referring.keep(namespace, body)
             written = _pack(as_value(reference))
             message = msgspec.structs.replace(message, body=loaded(written, {reference.name: body}))
-            await self._send(message, decision, written, [PayloadUse(reference.name, UserKind.RUN, run_id)])
+            await self._send(message, decision, written, run_uses(run_id, (reference,)))
             return True
         await self._send(message, decision)
         return True

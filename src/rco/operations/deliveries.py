@@ -14,7 +14,7 @@ from rco.kit.ids import id_text
 from rco.model.attribute import AttributeFilter, attribute
 from rco.model.endpoint import DELIVER, Endpoint, EndpointState
 from rco.model.event import Event
-from rco.model.journal import Kind, decode_segment
+from rco.model.journal import Kind
 from rco.model.principal import Principal, Role
 from rco.model.run import Outcome, RunRow
 from rco.model.wire import StartedRun
@@ -30,7 +30,7 @@ from rco.operations.desk import Desk
 from rco.operations.endpoints import find_endpoint
 from rco.operations.redelivery import delivering, redeliver
 from rco.operations.view import state_of
-from rco.store.contract.reader import RunFilter
+from rco.store.contract.reader import RunFilter, records_of
 from rco.webhooks.message import message_id, message_of
 
 __all__ = ["list_deliveries", "preview_many", "replay_delivery", "replay_many", "test_endpoint"]
@@ -140,7 +140,7 @@ def _of(endpoint: Endpoint) -> RunFilter:
 
 
 async def _delivery(desk: Desk, row: RunRow) -> DeliveryView:
-    records = [record for segment in await desk.reader.journal(row.run_id) for record in decode_segment(segment.data)]
+    records = records_of(await desk.reader.journal(row.run_id))
     given: dict[str, Any] = records[0].body["input"] if records else {}
     attempts: list[dict[str, Any]] = []
     due_us: int | None = None

@@ -7,13 +7,14 @@ import msgspec
 from rco.engine.ask import StartAsk
 from rco.errors import NotFound
 from rco.kit.ids import id_text
-from rco.model.journal import Kind, Record, decode_segment
+from rco.model.journal import Kind, Record
 from rco.model.principal import Principal, Role
 from rco.model.run import RunRow
 from rco.model.wire import StartedRun
 from rco.operations.access import require
 from rco.operations.command import find_run
 from rco.operations.desk import Desk
+from rco.store.contract.reader import records_of
 
 __all__ = ["paged_run", "pages_of", "start_paged", "started_before"]
 
@@ -51,7 +52,7 @@ async def paged_run(
     row = await find_run(desk, principal, run_id)
     if row.workflow != workflow:
         raise NotFound(f"run {id_text(run_id)} is no {called}.", cure="See `rco run show`.")
-    return row, [record for segment in await desk.reader.journal(run_id) for record in decode_segment(segment.data)]
+    return row, records_of(await desk.reader.journal(run_id))
 
 
 def pages_of(records: list[Record]) -> list[object]:

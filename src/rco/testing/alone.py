@@ -20,7 +20,7 @@ from rco.kit.digest import digest
 from rco.kit.ids import Ids
 from rco.model.effect import Answer, Attempt
 from rco.model.event import Event
-from rco.model.journal import Record, decode_segment
+from rco.model.journal import Record
 from rco.model.run import RunRow, shard_of
 from rco.model.schedule import Schedule, ScheduleSpec, ScheduleState
 from rco.model.target import Target
@@ -30,6 +30,7 @@ from rco.scheduler.body import row_of
 from rco.scheduler.scheduler import Scheduler
 from rco.scheduler.ticks import Ticks
 from rco.store.contract.changes import Admission, Admitted, Claim
+from rco.store.contract.reader import records_of
 from rco.store.contract.schedules import TOUCHED_US, ScheduleWrite
 from rco.testing.answers import Script
 from rco.testing.database import ModelDatabase
@@ -222,8 +223,7 @@ class Node:
         row = tables.row(run_id)
         if row is None:
             return None
-        segments = tables.journal.get(run_id, ())
-        return row, [record for segment in segments for record in decode_segment(segment.data)]
+        return row, records_of(tables.journal.get(run_id, ()))
 
     # -- what the engine asks --------------------------------------------------------------------------------------
 

@@ -7,12 +7,15 @@ letter need not know of objects.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Protocol
 
 import msgspec
 
-__all__ = ["PayloadRows", "PayloadUse", "UserKind"]
+from rco.model.payload import Reference
+
+__all__ = ["PayloadRows", "PayloadUse", "UserKind", "run_uses"]
 
 
 class UserKind(IntEnum):
@@ -33,6 +36,11 @@ class PayloadUse(msgspec.Struct, frozen=True):
     kind: UserKind
     who: bytes
     namespace: str = "default"
+
+
+def run_uses(run_id: bytes, references: Iterable[Reference]) -> list[PayloadUse]:
+    """That the run refers to these."""
+    return [PayloadUse(one.name, UserKind.RUN, run_id) for one in references]
 
 
 class PayloadRows(Protocol):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
 
 from rco.model.attribute import AttributeFilter
 from rco.model.event import Event
+from rco.model.journal import Record, decode_segment
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.principal import Principal
@@ -39,6 +41,7 @@ __all__ = [
     "RunReader",
     "Segment",
     "TimerReader",
+    "records_of",
 ]
 
 
@@ -55,6 +58,11 @@ class Segment(msgspec.Struct, frozen=True):
     data: bytes
     chain: str = ""
     """Empty where there is only one."""
+
+
+def records_of(segments: Iterable[Segment], *, stored: bool = False) -> list[Record]:
+    """The records of a run's segments, as ``decode_segment`` gives them."""
+    return [record for segment in segments for record in decode_segment(segment.data, stored=stored)]
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
