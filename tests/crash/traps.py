@@ -14,10 +14,12 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
 import msgspec
+from aiohttp.client_proto import ResponseHandler
 
 import rco.egress.sending as egress_sending
 import rco.engine.loading as engine_loading
@@ -25,6 +27,7 @@ import rco.store.sqlite.keeper as sqlite_keeper
 from rco.datasource.outbox import OutboxReader
 from rco.datasource.steps import Datasource
 from rco.egress.client import Egress
+from rco.egress.wire import Wire
 from rco.engine.children import Children
 from rco.engine.effects import Effects
 from rco.engine.engine import Engine
@@ -232,14 +235,21 @@ def _calls(trap: Trap) -> None:
         return await read_capped(response, limit)
 
     egress_sending.read_capped = watched_read  # type: ignore[assignment]
-    send = egress_sending._Request.send
+    ask, read = Wire.ask, ResponseHandler.read
+    method: ContextVar[str] = ContextVar("method", default="")
 
-    async def watched_send(self: Any, conn: Any) -> Any:
-        response = await send(self, conn)
-        trap.passing("call.sent", {self.method})
-        return response
+    async def watched_ask(self: Wire, asked: str, *rest: Any) -> Any:
+        method.set(asked)
+        return await ask(self, asked, *rest)
 
-    egress_sending._Request.send = watched_send  # type: ignore[method-assign]
+    async def watched_wait(self: ResponseHandler) -> Any:
+        # The loop writes what it was given in this turn at the end of it.
+        await asyncio.sleep(0)
+        trap.passing("call.sent", {method.get()})
+        return await read(self)
+
+    Wire.ask = watched_ask  # type: ignore[method-assign]
+    ResponseHandler.read = watched_wait  # type: ignore[method-assign]
 
 
 # -- databases of the users' own -------------------------------------------------------------------------------------

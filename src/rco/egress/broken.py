@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientConnectorError, ClientResponseError
+from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientConnectorError
 from aiohttp import ClientConnectorSSLError as TlsError
+from aiohttp.http_exceptions import HttpProcessingError
 
 from rco.egress.verdict import Verdict, refused
 
@@ -23,7 +24,7 @@ def broken(error: Exception, sent: bool, address_refused: str, what: str) -> Ver
             "name the network in the target's allow_private if it is meant",
         )
     name = type(error).__name__
-    if isinstance(error, ClientResponseError):
+    if isinstance(error, HttpProcessingError):
         return Verdict(
             reason="answer_malformed",
             kind="BadAnswer",

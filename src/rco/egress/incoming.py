@@ -12,7 +12,7 @@ from rco.egress.redaction import REDACTED, Redaction, TooDeep
 from rco.egress.verdict import Verdict
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+    from rco.egress.wire import Reply
 
 __all__ = ["ERROR_BODY_BYTES", "Unusable", "plain_body", "read_capped", "shortened"]
 
@@ -33,18 +33,18 @@ class Unusable(Exception):
         super().__init__(message)
 
 
-async def read_capped(response: ClientResponse, limit_bytes: int) -> bytes:
+async def read_capped(reply: Reply, limit_bytes: int) -> bytes:
     """The body as it came over the wire. Raises ``Unusable`` when it is encoded or larger than ``limit_bytes``.
 
     We ask for ``identity``; who answers encoded all the same is refused instead of decompressed.
     """
-    encoding = response.headers.get("Content-Encoding")
+    encoding = reply.headers.get("Content-Encoding")
     if encoding is not None and encoding.strip().lower() not in ("", "identity"):
         raise Unusable("answer_encoded", "the answer is compressed although identity was asked for")
-    declared = response.content_length
-    if declared is not None and declared > limit_bytes and response.method != "HEAD":
+    declared = reply.content_length
+    if declared is not None and declared > limit_bytes and reply.method != "HEAD":
         raise Unusable("answer_too_large", f"the answer takes {declared} bytes; the target allows {limit_bytes}")
-    stream = response.content
+    stream = reply.content
     first = await stream.readany()
     if stream.at_eof():
         if len(first) > limit_bytes:

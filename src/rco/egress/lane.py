@@ -28,7 +28,7 @@ from rco.model.target import Target
 from rco.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
+    from rco.egress.wire import Wire
 
 __all__ = ["Lane"]
 
@@ -53,10 +53,10 @@ class Lane:
         "retired",
         "rules",
         "scope",
-        "session",
         "switches",
         "target",
         "users",
+        "wire",
     )
 
     def __init__(
@@ -91,7 +91,7 @@ class Lane:
         self.breaker = CircuitBreaker(target.breaker, clock)
         self.redaction = Redaction(target.redact)
         self.meters = Meters(target.name, metrics, limited)
-        self.session: ClientSession | None = None
+        self.wire: Wire | None = None
         """Opened by the first call."""
         self.users = 0
         """Attempts under way, whatever they wait for."""
@@ -114,8 +114,8 @@ class Lane:
 
     async def close(self) -> None:
         """Close every connection, those in use too. May be called twice."""
-        if self.session is not None:
-            await self.session.close()
+        if self.wire is not None:
+            await self.wire.close()
 
     def state(self) -> TargetState:
         succeeded, failed = self.breaker.counts

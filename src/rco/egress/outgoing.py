@@ -12,7 +12,7 @@ from rco.kit.canonical import canonical_json
 from rco.model.path import path_segments
 from rco.model.target import CallRequest, Target
 
-__all__ = ["Endpoint", "NotSendable", "body_of", "check_headers", "endpoint_of", "url_of"]
+__all__ = ["Endpoint", "NotSendable", "body_of", "check_headers", "endpoint_of", "path_of"]
 
 HEADER_COUNT = 64
 HEADER_BYTES = 8 * 1024
@@ -40,9 +40,11 @@ class NotSendable(ValueError):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A target's ``base_url``, taken apart. ``prefix`` is everything before the path of a request."""
+    """A target's ``base_url``, taken apart. ``origin`` says where connections go; ``path`` comes before the path of
+    each request."""
 
-    prefix: str
+    origin: str
+    path: str
     port: int
     tls: bool
 
@@ -71,20 +73,21 @@ def _taken_apart(base_url: str) -> Endpoint:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     if parts.path not in ("", "/"):
         path_segments(parts.path)
-    return Endpoint(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", port, parts.scheme == "https")
+    return Endpoint(f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"), port, parts.scheme == "https")
 
 
-def url_of(endpoint: Endpoint, request: CallRequest) -> str:
-    """The whole URL, percent-encoded. The path has been checked by the rules. Raises ``NotSendable``."""
+def path_of(endpoint: Endpoint, request: CallRequest) -> str:
+    """The whole path with its query, percent-encoded. The path has been checked by the rules. Raises
+    ``NotSendable``."""
     if not request.query:
-        return endpoint.prefix + request.path
+        return endpoint.path + request.path
     try:
         query = urlencode(request.query, quote_via=quote)
     except (TypeError, UnicodeEncodeError):
         raise NotSendable("query", "the query holds what is no text; give strings") from None
     if len(query) > QUERY_BYTES:
         raise NotSendable("query_too_long", f"the query takes {len(query)} bytes; {QUERY_BYTES} is the limit")
-    return f"{endpoint.prefix}{request.path}?{query}"
+    return f"{endpoint.path}{request.path}?{query}"
 
 
 def body_of(request: CallRequest, limit_bytes: int) -> bytes | None:

@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from rco.egress.lane import Lane
-from rco.egress.outgoing import NotSendable, body_of, check_headers, url_of
+from rco.egress.outgoing import NotSendable, body_of, check_headers, path_of
 from rco.kit.digest import content_address
 from rco.kit.ids import Ids, well_formed_corr_id
 from rco.model.effect import Attempt
@@ -16,6 +16,9 @@ from rco.telemetry.trace import new_trace, parse_traceparent
 
 __all__ = ["Plan", "plan_of", "repeat_of"]
 
+_MAY_BE_SAID = {"accept": "Accept", "user-agent": "User-Agent"}
+"""What is said of our own accord where the caller says nothing."""
+_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -25,7 +28,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     method: str
     template: str
     repeat: Repeat
-    url: str
+    path: str
     headers: dict[str, str]
     body: bytes | None
     b3: str
@@ -57,7 +60,12 @@ def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, bod
             raise NotSendable("timeout", f"timeout_s {request.timeout_s}; give seconds above 0")
         # The target's time is a bound, not a default: authors may ask for less.
         timeout_s = min(timeout_s, request.timeout_s)
-    headers = {"Accept-Encoding": "identity", "User-Agent": "rco", "traceparent": _span_of(attempt.trace, ids)}
+    headers = {
+        "Accept-Encoding": "identity",
+        "Accept": "*/*",
+        "User-Agent": "rco",
+        "traceparent": _span_of(attempt.trace, ids),
+    }
     if attempt.corr_id and well_formed_corr_id(attempt.corr_id):
         headers["X-Corr-ID"] = attempt.corr_id
     repeat = repeat_of(target, method)
@@ -70,17 +78,21 @@ def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, bod
     if request.headers:
         check_headers(request.headers, target)
         lower = {name.lower() for name in request.headers}
-        if "user-agent" in lower:
-            del headers["User-Agent"]
+        for name, ours in _MAY_BE_SAID.items():
+            if name in lower:
+                del headers[ours]
         typed = "content-type" in lower
         headers.update(request.headers)
-    if body is not None and not typed:
-        headers["Content-Type"] = "application/json"
+    if not typed:
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        elif method in _WITH_CONTENT:
+            headers["Content-Type"] = "application/octet-stream"
     return Plan(
         method,
         template,
         repeat,
-        url_of(lane.endpoint, request),
+        path_of(lane.endpoint, request),
         headers,
         body,
         content_address(body) if body is not None else "",

@@ -18,7 +18,16 @@ from rco.egress.addresses import Network, judge
 if TYPE_CHECKING:
     from aiohttp import AddrInfoType
 
-__all__ = ["BAD_PORTS", "JOURNEY", "AddressRefused", "Journey", "OpenSocket", "SocketGuard", "open_socket"]
+__all__ = [
+    "BAD_PORTS",
+    "JOURNEY",
+    "AddressRefused",
+    "Journey",
+    "NotOursToSend",
+    "OpenSocket",
+    "SocketGuard",
+    "open_socket",
+]
 
 OpenSocket = Callable[["AddrInfoType"], socket.socket]
 
@@ -36,6 +45,10 @@ The list of the Fetch standard (https://fetch.spec.whatwg.org/#port-blocking).
 """
 
 
+class NotOursToSend(Exception):
+    """The hold on what the request is for has run out while a connection was waited for."""
+
+
 class Journey:
     """How far one attempt has come: what its failure means depends on it."""
 
@@ -48,6 +61,13 @@ class Journey:
         """A connection was there and the request was being written to it."""
         self.refused = ""
         """Why the guard refused an address, when it did."""
+
+    def leaves(self) -> None:
+        """The request is about to be written: from now on the other side may have seen something. Raises
+        ``NotOursToSend`` when it may not be."""
+        if not self.may_send():
+            raise NotOursToSend
+        self.sent = True
 
 
 JOURNEY: ContextVar[Journey] = ContextVar("rco_egress_journey")
