@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from rco.cli.exits import Exit
-from rco.cli.output import print_answer, print_json, print_table, print_text
+from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.client import Client
 from rco.model.wire import RunSelection, State
@@ -147,5 +147,5 @@ def _show(found: BulkPreview, json: bool) -> None:
         print_json(found)
         return
     print_text(f"{found.count} runs")
-    rows = [(run.id, run.workflow, run.state, run.opened_at[:19], (run.closed_at or "")[:19]) for run in found.sample]
+    rows = [(run.id, run.workflow, run.state, moment(run.opened_at), moment(run.closed_at)) for run in found.sample]
     print_table(("ID", "Workflow", "State", "Opened", "Closed"), rows, nothing="No runs.")

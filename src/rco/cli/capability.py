@@ -13,7 +13,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_answer, print_json, print_table, print_text
+from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.errors import ConfigInvalid, NotFound
 
@@ -59,7 +59,7 @@ def mint(
         shown = {"id": minted.id, "kid": minted.kid, "expires_at": minted.expires_at}
         print_json(shown | ({"out": str(out)} if out is not None else {"token": minted.token}))
     elif out is not None:
-        print_text(f"{out}: {minted.id}, good until {minted.expires_at[:19]}Z")
+        print_text(f"{out}: {minted.id}, good until {moment(minted.expires_at)}")
     else:
         sys.stdout.write(minted.token + "\n")
 
@@ -211,7 +211,7 @@ def revoked(*, after: int = 0, limit: int = 100, link: Link = LINK) -> None:
     if link.json:
         print_json(page)
         return
-    rows = [(one.seq, one.kind, one.name, one.epoch or "", one.at[:19], one.actor, one.reason) for one in page.items]
+    rows = [(one.seq, one.kind, one.name, one.epoch or "", moment(one.at), one.actor, one.reason) for one in page.items]
     print_table(("No", "Kind", "Name", "Epoch", "At", "By", "Reason"), rows, nothing="Nothing was revoked.")
     if page.next is not None:
         print_text(f"More: --after {page.next}", "dim")

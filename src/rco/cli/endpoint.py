@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from rco.cli.given import JsonText, duration_s, json_value
-from rco.cli.output import print_answer, print_json, print_table, print_text
+from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.model.wire_endpoints import EndpointView, MadeEndpoint
 
@@ -73,7 +73,7 @@ def list_(*, link: Link = LINK) -> None:
     if link.json:
         print_json(page)
         return
-    rows = [(one.id, _state(one), one.url, " ".join(one.types), one.cause, one.since[:19]) for one in page.items]
+    rows = [(one.id, _state(one), one.url, " ".join(one.types), one.cause, moment(one.since)) for one in page.items]
     print_table(("ID", "State", "URL", "Types", "Cause", "Since"), rows, nothing="No endpoints.")
 
 
@@ -254,8 +254,8 @@ def deliveries(endpoint: str, *, failed: _Flag = False, after: str = "", limit: 
             one.type,
             one.state,
             " ".join(str(attempt["status"] or attempt["reason"]) for attempt in one.attempts),
-            one.opened_at[:19],
-            (one.next_at or "")[:19],
+            moment(one.opened_at),
+            moment(one.next_at),
         )
         for one in page.items
     ]
@@ -342,7 +342,7 @@ def _show(one: EndpointView, link: Link) -> None:
         print_json(one)
         return
     secrets = ", ".join(
-        f"{secret.id} ({secret.kind}{'' if secret.expires_at is None else f', until {secret.expires_at[:19]}Z'})"
+        f"{secret.id} ({secret.kind}{'' if secret.expires_at is None else f', until {moment(secret.expires_at)}'})"
         for secret in one.secrets
     )
     rows = [
@@ -350,8 +350,8 @@ def _show(one: EndpointView, link: Link) -> None:
         ("URL", one.url),
         ("Types", " ".join(one.types)),
         ("State", one.state + (f": {one.cause}" if one.cause else "")),
-        ("Since", one.since[:19]),
-        ("Failing since", (one.failing_since or "")[:19]),
+        ("Since", moment(one.since)),
+        ("Failing since", moment(one.failing_since)),
         ("Order by", one.order_by or ""),
         ("Rate", "" if one.rate_per_s is None else f"{one.rate_per_s:g}/s"),
         ("Burst", "" if one.burst is None else str(one.burst)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from rco.cli.output import print_answer, print_json, print_table, print_text
+from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 
 __all__ = ["app"]
@@ -29,7 +29,7 @@ def list_(*, type: str | None = None, after: str | None = None, limit: int = 50,
     if link.json:
         print_json(page)
         return
-    rows = [(event.id, event.type, event.source, event.subject, event.received_at[:19]) for event in page.items]
+    rows = [(event.id, event.type, event.source, event.subject, moment(event.received_at)) for event in page.items]
     print_table(("ID", "Type", "Source", "Subject", "Received"), rows, nothing="No events.")
     if page.next is not None:
         print_text(f"More: --after {page.next}", "dim")

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from rco.cli.config import config_file
-from rco.cli.output import print_answer, print_json, print_table
+from rco.cli.output import moment, print_answer, print_json, print_table
 from rco.errors import ConfigInvalid
 
 __all__ = ["app"]
@@ -54,7 +54,7 @@ def rotate(*, payloads: _Flag = False, config: Path | None = None, json: _Flag =
     newest = ring.states(clock.now_us())[0]
     print_answer(
         {"keyring": where, "added": newest},
-        f"{where}: added {newest.kid}, mints from {newest.mint_from[:19]}Z",
+        f"{where}: added {newest.kid}, mints from {moment(newest.mint_from)}",
         json=json,
     )
 
@@ -86,7 +86,7 @@ def list_(*, payloads: _Flag = False, config: Path | None = None, json: _Flag = 
         print_json({"items": states})
         return
     rows = [
-        (one.kid, one.version, one.state, one.created_at[:19], one.mint_from[:19], (one.accept_until or "")[:19])
+        (one.kid, one.version, one.state, moment(one.created_at), moment(one.mint_from), moment(one.accept_until))
         for one in states
     ]
     print_table(("Key", "Version", "State", "Made", "Mints from", "Taken until"), rows, nothing="No keys.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_answer, print_json, print_table
+from rco.cli.output import moment, print_answer, print_json, print_table
 from rco.cli.reach import LINK, Link, ask
 
 __all__ = ["app"]
@@ -29,7 +29,9 @@ def list_(*, replayed: Annotated[bool, Parameter(negative="")] = False, limit: i
     if link.json:
         print_json(page)
         return
-    rows = [(letter.id, letter.subscription, letter.event.type, letter.at[:19], letter.cause) for letter in page.items]
+    rows = [
+        (letter.id, letter.subscription, letter.event.type, moment(letter.at), letter.cause) for letter in page.items
+    ]
     print_table(("ID", "Subscription", "Event", "At", "Cause"), rows, nothing="No dead letters.")
 
 

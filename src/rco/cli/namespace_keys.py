@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_answer, print_json, print_table
+from rco.cli.output import moment, print_answer, print_json, print_table
 from rco.cli.reach import LINK, Link, ask
 from rco.errors import Misuse
 
@@ -34,7 +34,7 @@ def create(*, namespace: str, reason: str, link: Link = LINK) -> None:
     made = ask(link, lambda client: client.namespace_keys.create(NamespaceKeyAsk(namespace=namespace, reason=reason)))
     print_answer(
         made,
-        f"{made.namespace}: key {made.version} ({made.id}) encrypts from {made.encrypts_from[:19]}Z",
+        f"{made.namespace}: key {made.version} ({made.id}) encrypts from {moment(made.encrypts_from)}",
         json=link.json,
     )
 
@@ -56,7 +56,7 @@ def rotate(*, namespace: str, reason: str, link: Link = LINK) -> None:
     made = ask(link, lambda client: client.namespace_keys.rotate(NamespaceKeyAsk(namespace=namespace, reason=reason)))
     print_answer(
         made,
-        f"{made.namespace}: key {made.version} ({made.id}) encrypts from {made.encrypts_from[:19]}Z",
+        f"{made.namespace}: key {made.version} ({made.id}) encrypts from {moment(made.encrypts_from)}",
         json=link.json,
     )
 
@@ -69,7 +69,7 @@ def list_(*, link: Link = LINK) -> None:
         print_json(page)
         return
     rows = [
-        (one.namespace, one.version, one.state, one.id, one.root_kid, one.made_at[:19], (one.erased_at or "")[:19])
+        (one.namespace, one.version, one.state, one.id, one.root_kid, moment(one.made_at), moment(one.erased_at))
         for one in page.items
     ]
     print_table(("Namespace", "Version", "State", "ID", "Root", "Made", "Erased"), rows, nothing="No keys.")

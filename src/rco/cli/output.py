@@ -10,7 +10,17 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-__all__ = ["SHOWN", "Shown", "harmless", "print_answer", "print_json", "print_json_line", "print_table", "print_text"]
+__all__ = [
+    "SHOWN",
+    "Shown",
+    "harmless",
+    "moment",
+    "print_answer",
+    "print_json",
+    "print_json_line",
+    "print_table",
+    "print_text",
+]
 
 WIDTH_NO_TERMINAL = 240
 """Columns when nobody looks: wide enough that no identity is cut."""
@@ -31,6 +41,13 @@ SHOWN = Shown()
 def harmless(text: object) -> str:
     """``text`` without control characters: an event's id must not be able to drive the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
+
+
+def moment(text: str | None, unit: str = "seconds") -> str:
+    """A time as tables show it: RFC 3339 in UTC, to the second or (``milliseconds``) finer; empty for none."""
+    if not text:
+        return ""
+    return f"{text[:23] if unit == 'milliseconds' else text[:19]}Z"
 
 
 def print_json(value: Any) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rco.cli.config import config_file
 from rco.errors import ConfigInvalid
+from rco.store.address import is_postgres, without_password
 from rco.store.options import StoreOptions
 
-__all__ = ["Place", "find_place", "without_password"]
+__all__ = ["Place", "find_place"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Place:
 
     @property
     def is_postgres(self) -> bool:
-        return self.where.startswith(("postgresql://", "postgres://"))
+        return is_postgres(self.where)
 
     def file(self, instead: str) -> Path:
         """The SQLite file. Raises ``ConfigInvalid`` with the cure ``instead`` when it is PostgreSQL."""
@@ -49,10 +50,3 @@ def find_place(config: Path | None, store: str | None) -> Place:
     settings = load(config_file(config), os.environ, {"store.path": store}).settings
     where = Secrets(os.environ).opened(settings.store.path)
     return Place(where, without_password(settings.store.path), settings.store)
-
-
-def without_password(where: str) -> str:
-    """``where`` as it may be shown: an address without what stands between its colon and its at."""
-    scheme, mark, rest = where.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}{mark}{user.partition(':')[0]}{at}{host}" if at else where

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from rco.cli.capability import write_token
-from rco.cli.output import print_answer, print_json, print_table, print_text
+from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.errors import ConfigInvalid
 
@@ -62,7 +62,7 @@ def create(
         secret = {"token": made.token} if out is None else {"out": str(out)}
         print_json({"principal": made.principal, **secret})
     elif out is not None:
-        until = f", until {made.principal.expires_at[:19]}Z" if made.principal.expires_at else ""
+        until = f", until {moment(made.principal.expires_at)}" if made.principal.expires_at else ""
         print_text(f"{out}: {id}, {role} in {', '.join(made.principal.namespaces)}{until}")
     else:
         sys.stdout.write(made.token + "\n")
@@ -81,12 +81,12 @@ def list_(*, link: Link = LINK) -> None:
             one.role,
             " ".join(one.namespaces),
             (one.state, "green" if one.state == "active" else "red"),
-            (one.expires_at or "")[:19],
+            moment(one.expires_at),
             one.by,
         )
         for one in page.items
     ]
-    print_table(("Id", "Role", "Namespaces", "State", "Expires", "By"), rows, nothing="There are none.")
+    print_table(("ID", "Role", "Namespaces", "State", "Expires", "By"), rows, nothing="There are none.")
 
 
 @app.command

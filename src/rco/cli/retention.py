@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import print_json, print_table
+from rco.cli.output import moment, print_json, print_table
 from rco.cli.reach import LINK, Link, ask
 
 if TYPE_CHECKING:
@@ -41,5 +41,5 @@ def _print(link: Link, view: RetentionView) -> None:
         print_json(view)
         return
     word = "would go" if view.preview else "dropped"
-    rows = [(one.kind, one.retention, one.count, word, (one.since or "")[:19]) for one in view.lines]
+    rows = [(one.kind, one.retention, one.count, word, moment(one.since)) for one in view.lines]
     print_table(("What", "Class", "Count", "", "Since"), rows, nothing="Nothing.")

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from rco.cli.bulk import bulk, progress
 from rco.cli.exits import Exit
 from rco.cli.given import JsonText, declared_attributes, duration_s, json_value
-from rco.cli.output import print_answer, print_json, print_table, print_text
+from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.cli.show_run import STYLES, print_run, watch_run
 from rco.client import Client
@@ -112,7 +112,7 @@ def list_(
         print_json(page)
         return
     rows = [
-        (run.id, run.workflow, (run.state, STYLES.get(run.state, "")), run.opened_at[:19], (run.closed_at or "")[:19])
+        (run.id, run.workflow, (run.state, STYLES.get(run.state, "")), moment(run.opened_at), moment(run.closed_at))
         for run in page.items
     ]
     print_table(("ID", "Workflow", "State", "Opened", "Closed"), rows, nothing="No runs.")

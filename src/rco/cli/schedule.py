@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from rco.cli.given import JsonText, duration_s, json_value
-from rco.cli.output import print_answer, print_json, print_table, print_text
+from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 from rco.model.schedule import CatchUp, Overlap, ScheduleSpec
 from rco.model.wire_schedules import FireTimes, ScheduleBrief, ScheduleView
@@ -272,7 +272,7 @@ def _timing(when: When) -> dict[str, Any]:
 
 
 def _next(one: ScheduleBrief) -> str:
-    return one.next_at[:19] + "Z" if one.next_at is not None else ""
+    return moment(one.next_at)
 
 
 def _show(view: ScheduleView, link: Link) -> None:
@@ -295,12 +295,12 @@ def _show(view: ScheduleView, link: Link) -> None:
     if view.waiting:
         print_text(f"  waiting   {len(view.waiting)}, from {view.waiting[0]}")
     for one in view.recent:
-        print_text(f"  {one.started_at[:19]}Z  {one.run_id}  {one.kind} of {one.tick[:19]}Z", "dim")
+        print_text(f"  {moment(one.started_at)}  {one.run_id}  {one.kind} of {moment(one.tick)}", "dim")
 
 
 def _show_times(times: FireTimes, link: Link) -> None:
     if link.json:
         print_json(times)
         return
-    rows = [(one.tick[:19] + "Z", one.local, one.start[:23] + "Z") for one in times.items]
+    rows = [(moment(one.tick), one.local, moment(one.start, "milliseconds")) for one in times.items]
     print_table(("Tick", "Local time", "Started at"), rows, nothing="No tick to come.")

@@ -127,7 +127,9 @@ async def _serve(loaded: Loaded, read: Callable[[], Loaded], config: Path | None
     ending = _Ending()
     held = loaded.settings
     known = digests_of(files_of(config, held))
-    service = await _started(held, migrating=migrating)
+    service = await _unless_stopped(_started(held, migrating=migrating), ending)
+    if service is None:
+        return Exit.OK
     service.failed.add_done_callback(lambda _: ending.put("failed"))
     watching = asyncio.create_task(_watch(config, held, known, ending))
     try:
@@ -160,18 +162,21 @@ async def _develop(loaded: Loaded, watched: list[Path], again: bool) -> int:
     # Signals and changes are heard from here on: what comes while the service starts is not missed.
     ending = _Ending()
     changed = asyncio.create_task(_change(watched))
+    changed.add_done_callback(lambda _: ending.put("changed"))
     await asyncio.sleep(0)
     try:
         try:
-            service = await _started(_open_to_look(loaded.settings), migrating=True)
+            service = await _unless_stopped(_started(_open_to_look(loaded.settings), migrating=True), ending)
         except RcoError as error:
             if not again:
                 raise
             _say(told(error))
-            await changed
-            return _CHANGED
+            while (word := await ending.next()) == "reload":
+                pass
+            return _CHANGED if word == "changed" else Exit.OK
+        if service is None:
+            return Exit.OK
         service.failed.add_done_callback(lambda _: ending.put("failed"))
-        changed.add_done_callback(lambda _: ending.put("changed"))
         try:
             while (word := await ending.next()) == "reload":
                 pass
@@ -180,6 +185,21 @@ async def _develop(loaded: Loaded, watched: list[Path], again: bool) -> int:
         return _CHANGED if word == "changed" else _status(service, word)
     finally:
         await stop_task(changed)
+
+
+async def _unless_stopped(starting: Coroutine[Any, Any, Service], ending: _Ending) -> Service | None:
+    """The service that is started; None when it was told to stop before: then everything is down again."""
+    begun = asyncio.create_task(starting)
+    stopped = asyncio.create_task(ending.stopped())
+    try:
+        await asyncio.wait((begun, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if begun.done() or not stopped.done():
+            return await begun
+        _say("told to stop while it was starting")
+        return None
+    finally:
+        await stop_task(stopped)
+        await stop_task(begun)
 
 
 def _open_to_look(settings: Settings) -> Settings:
@@ -225,20 +245,36 @@ async def _reload(service: Service, held: Settings, read: Callable[[], Loaded]) 
 
 
 class _Ending:
-    """What happens to the service, as words: ``reload`` for SIGHUP, ``stop`` for SIGTERM and SIGINT."""
+    """What happens to the service, as words: ``reload`` for SIGHUP, ``stop`` for SIGTERM and SIGINT.
+
+    A word that waits is not put a second time, and a stop goes before all others: however many reloads are asked for
+    while one takes its time, it is not lost among them.
+    """
 
     def __init__(self) -> None:
-        self._words: asyncio.Queue[str] = asyncio.Queue(maxsize=16)
+        self._words: dict[str, None] = {}
+        self._more, self._stop = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for number, word in ((signal.SIGTERM, "stop"), (signal.SIGINT, "stop"), (signal.SIGHUP, "reload")):
             loop.add_signal_handler(number, self.put, word)
 
     def put(self, word: str) -> None:
-        if not self._words.full():
-            self._words.put_nowait(word)
+        self._words[word] = None
+        self._more.set()
+        if word == "stop":
+            self._stop.set()
 
     async def next(self) -> str:
-        return await self._words.get()
+        while not self._words:
+            self._more.clear()
+            await self._more.wait()
+        word = "stop" if "stop" in self._words else next(iter(self._words))
+        del self._words[word]
+        return word
+
+    async def stopped(self) -> None:
+        """Returns once a stop was asked for; it still waits for ``next``."""
+        await self._stop.wait()
 
 
 def _watched(app: str | None, config: Path | None) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from rco.cli.exits import Exit
-from rco.cli.output import print_answer, print_json, print_table, print_text
+from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.client import Client
 from rco.model.wire import RunView, TimelineEntry
 
@@ -77,7 +77,7 @@ async def watch_run(client: Client, run_id: str, *, json: bool) -> int:
 
 def _row(entry: TimelineEntry) -> tuple[object, ...]:
     return (
-        entry.at[11:23],
+        moment(entry.at, "milliseconds"),
         entry.kind,
         entry.key,
         (entry.outcome, STYLES.get(entry.outcome, "")),

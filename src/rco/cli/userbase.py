@@ -11,9 +11,9 @@ import msgspec
 
 from rco.cli.config import config_file
 from rco.cli.output import print_answer, print_json
-from rco.cli.place import without_password
 from rco.datasource.options import Database
 from rco.errors import ConfigInvalid, NotFound, Unreachable
+from rco.store.address import without_password
 
 __all__ = ["UserBase", "apply", "find_database", "on", "put"]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "iso", "parse_iso"]
+__all__ = ["Clock", "SystemClock", "iso", "parse_iso", "read_iso"]
 
 MICROS = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,9 +53,17 @@ def _second(at_s: int) -> str:
     return (_EPOCH + timedelta(seconds=at_s)).isoformat(timespec="seconds")[:-6]
 
 
+def read_iso(text: str) -> datetime:
+    """The time that ``text`` says, with a zone or without. Raises ``ValueError`` that says how to write one."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} is not a time; write e.g. 2026-11-21T10:00:00Z") from None
+
+
 def parse_iso(text: str) -> int:
     """Microseconds since the epoch from an RFC 3339 time. Raises ``ValueError`` when it is not one or has no zone."""
-    moment = datetime.fromisoformat(text)
+    moment = read_iso(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write e.g. 2026-11-21T10:00:00Z")
     # Whole numbers all the way: a float would lose microseconds of far times.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["Lives", "stop_task"]
 
@@ -20,7 +20,7 @@ class Lives(Protocol):
     async def stop(self) -> None: ...
 
 
-async def stop_task(task: asyncio.Task[None] | None) -> None:
+async def stop_task(task: asyncio.Task[Any] | None) -> None:
     """Cancel ``task`` and wait until it has ended. Its own errors are its own affair; ours is that it is gone."""
     if task is None:
         return

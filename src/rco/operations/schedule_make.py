@@ -126,9 +126,8 @@ async def delete_schedule(desk: Desk, principal: Principal, name: str) -> None:
 def checked_ticks(desk: Desk, spec: ScheduleSpec) -> Ticks:
     """The ticks of ``spec``. Raises ``Misuse`` and ``NotFound`` for what would never start."""
     if spec.workflow not in desk.engine.workflows():
-        raise NotFound(
-            f"no workflow {spec.workflow!r}.", cure="See `rco target list`, and the application that is loaded."
-        )
+        known = ", ".join(desk.engine.workflows()[:20]) or "none"
+        raise NotFound(f"no workflow named {spec.workflow!r}.", cure=f"This application has: {known}.")
     input_of(spec, 0)
     return Ticks(spec, desk.scheduler.calendars)
 

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
 from rco.errors import Misuse
-from rco.kit.clock import MICROS, parse_iso
+from rco.kit.clock import MICROS, parse_iso, read_iso
 from rco.kit.cron import Cron, parse_cron
 from rco.kit.zone import Repeated, Skipped, instants, load_zone, local_date, steady_midnight
 from rco.model.schedule import AT_MAX, DATES_MAX, TIMINGS_MAX, ScheduleSpec
@@ -170,7 +170,7 @@ class _Local:
 def _single(text: str, zone: ZoneInfo, spec: ScheduleSpec) -> list[int]:
     """The instants of one time of ``at``: none where it is skipped and skipped times are, two where it is repeated and
     both count."""
-    moment = datetime.fromisoformat(text)
+    moment = read_iso(text)
     if moment.tzinfo is not None:
         return [parse_iso(text)]
     minute = moment.hour * 60 + moment.minute

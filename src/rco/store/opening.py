@@ -10,6 +10,7 @@ from rco.errors import ConfigInvalid, StoreLocked
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
 from rco.store import migrate
+from rco.store.address import is_postgres
 from rco.store.contract.keeper import Keeper
 from rco.store.contract.snapshot import Snapshot
 from rco.store.contract.writer import Sealer
@@ -32,11 +33,6 @@ __all__ = [
 ]
 
 _NODES_OF_A_HOST = 64
-
-
-def is_postgres(where: str) -> bool:
-    """Whether ``where`` is the address of a PostgreSQL database."""
-    return where.startswith(("postgresql://", "postgres://"))
 
 
 def open_keeper(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 from rco.cli.exits import Exit
@@ -107,6 +108,34 @@ def test_dev_starts_again_when_the_code_changes_and_waits_when_it_is_broken(serv
     service.until("serving http://")
     service.signal(signal.SIGINT)
     assert service.end() == 0
+
+
+def test_dev_that_waits_for_a_broken_application_to_be_mended_ends_when_it_is_told_to(service, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("def (:\n")
+    service.until("SyntaxError")
+    service.signal(signal.SIGINT)
+    assert service.end() == 0
+
+
+def test_a_stop_is_heard_while_the_service_starts(start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        running = start("serve", "--app", "app.py", "--store", f"postgresql://127.0.0.1:{silent.getsockname()[1]}/rco")
+        connection, _ = silent.accept()
+        with connection:
+            running.signal(signal.SIGTERM)
+            assert running.end() == 0
+    assert running.lines == ["rco: told to stop while it was starting\n"]
+
+
+def test_a_service_whose_database_is_away_says_which_and_shows_no_password(start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}/rco"
+    running = start("dev", "app.py", "--store", f"postgresql://rco:hush@{where}")
+    assert running.end() == Exit.FAILED
+    assert len(running.lines) == 1
+    assert where in running.lines[0]
+    assert "hush" not in running.lines[0]
 
 
 def test_serve_takes_over_a_changed_configuration_on_sighup_and_refuses_a_bad_one(start, rco, tmp_path: Path) -> None:

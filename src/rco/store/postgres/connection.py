@@ -11,6 +11,7 @@ import msgspec
 
 from rco.errors import SchemaOutdated, StoreError
 from rco.kit.clock import Clock
+from rco.store.address import server_of
 from rco.store.postgres.options import PostgresOptions
 
 __all__ = [
@@ -78,8 +79,12 @@ def answering_within(options: PostgresOptions, limit_s: float) -> PostgresOption
 
 
 async def connect(dsn: str, options: PostgresOptions) -> Connection:
-    """One connection. Raises what ``is_passing`` judges."""
-    return await asyncpg.connect(dsn, **_settings(options))
+    """One connection. Raises what ``is_passing`` judges; trouble on the way to the server names it."""
+    try:
+        return await asyncpg.connect(dsn, **_settings(options))
+    except OSError as error:
+        why = str(error) or f"no answer within {options.connect_timeout_s:g} s"
+        raise ConnectionError(f"{server_of(dsn)}: {why}") from error
 
 
 async def open_pool(dsn: str, options: PostgresOptions) -> Pool:
@@ -185,8 +190,7 @@ async def patiently(
                 raise
             attempt += 1
             if not is_passing(error) or clock.monotonic() - began > patience_s:
-                raise StoreError(
-                    f"PostgreSQL could not do it: {type(error).__name__}: {error}.",
-                    cure="Look at the server, its log and the dsn.",
-                ) from error
+                away = isinstance(error, OSError)
+                what = f"cannot be reached: {error}" if away else f"could not do it: {type(error).__name__}: {error}"
+                raise StoreError(f"PostgreSQL {what}.", cure="Look at the server, its log and the dsn.") from error
             await asyncio.sleep(options.backoff.delay_s(attempt, lambda: 0.0))
