@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import pytest
+from tests.conformance.test_keeper_schedules import change, put, remove
+from tests.conformance.test_keeper_schedules import row as schedule_row
+from tests.conformance.test_keeper_schedules import status as schedule_status
 
 from rco.model.decision import Decision, Verb
 from rco.model.letter import DeadLetter
@@ -102,6 +106,33 @@ async def test_an_event_and_a_letter_hold_theirs(keeper, desk, id: str) -> None:
     assert await keeper.reader.payloads_used([of_event, of_letter]) == {of_letter}
     assert (await keeper.retaining.drop_letters(desk.clock.at_us, 10, record)).letters == 1
     assert await keeper.reader.payloads_used([of_event, of_letter]) == set()
+
+
+async def test_a_schedule_holds_the_input_that_its_row_names(keeper, desk) -> None:
+    before, after = names(2)
+    row = schedule_row("s", payload=before)
+    keeper.writer.changes(0).payloads.append(PayloadUse(before, UserKind.SCHEDULE, row.schedule_id))
+    assert await schedule_status(keeper, put(row)) == "accepted"
+    read = await keeper.reader.schedule(row.schedule_id)
+    assert read == row
+    assert await keeper.reader.payloads_used([before, after]) == {before}
+    # Its next tick keeps it; another input takes its place.
+    assert await schedule_status(keeper, change(row, due_us=7)) == "accepted"
+    assert await keeper.reader.payloads_used([before, after]) == {before}
+    row = msgspec.structs.replace(row, revision=2)
+    keeper.writer.changes(0).payloads.append(PayloadUse(after, UserKind.SCHEDULE, row.schedule_id))
+    assert await schedule_status(keeper, change(row, payload=after)) == "accepted"
+    assert await keeper.reader.payloads_used([before, after]) == {after}
+    await keeper.reader.forget_payloads([before, after])
+    row = msgspec.structs.replace(row, revision=3, payload=after)
+    assert await keeper.reader.payloads_used([before, after]) == {after}
+    # A change that comes too late says nothing of what is used.
+    (late,) = names(1)
+    keeper.writer.changes(0).payloads.append(PayloadUse(late, UserKind.SCHEDULE, row.schedule_id))
+    assert await schedule_status(keeper, change(msgspec.structs.replace(row, revision=1), payload=late)) != "accepted"
+    assert await keeper.reader.payloads_used([after, late]) == {after}
+    assert await schedule_status(keeper, remove(row)) == "accepted"
+    assert await keeper.reader.payloads_used([before, after, late]) == set()
 
 
 async def test_a_signal_nobody_read_holds_its_own_with_its_closed_run(keeper, desk) -> None:

@@ -1,4 +1,5 @@
-"""The application of the crash tests of large payloads: input, result, signal and what a step gives are too large."""
+"""The application of the crash tests of large payloads: input, state, result, signal and what a step gives are too
+large."""
 
 from __future__ import annotations
 
@@ -18,5 +19,6 @@ def weighty(order: str, pad: str) -> dict[str, Any]:
 @workflow
 async def weigh(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     done = await ctx.step(weighty, given["order"], given["pad"], policy=OFTEN)
+    await ctx.state("weighed", {"order": done["done"], "pad": done["pad"]})
     more = await ctx.signal("more")
     return {"order": done["done"], "pad": done["pad"], "more": more}

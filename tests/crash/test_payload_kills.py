@@ -24,12 +24,13 @@ from rco.store.opening import open_snapshot
 pytestmark = pytest.mark.timeout(90)
 
 PAD = "Vogon poetry " * 300
-INPUT, STEP, SIGNAL, RESULT = 1, 2, 3, 4
-"""In which order the payloads of a run are put."""
+PUTS = range(1, 6)
+"""The payloads of a run in the order in which they are put: input, then step, state and signal, then result."""
 TRAPS = [
-    *(f"payload.{point}:{nth}" for point in ("before-put", "put") for nth in (INPUT, STEP, SIGNAL, RESULT)),
+    *(f"payload.{point}:{nth}" for point in ("before-put", "put") for nth in PUTS),
     *(f"commit.{point}/{held}:1" for point in ("before-commit", "after-commit") for held in ("START", "STEP_END")),
     *(f"commit.{point}/{held}:1" for point in ("before-commit", "after-commit") for held in ("SENT", "CLOSE")),
+    *(f"commit.{point}/STATE:1" for point in ("before-commit", "after-commit")),
 ]
 CASES = [("sqlite", trap) for trap in TRAPS]
 CASES += [("postgres", trap) for trap in TRAPS if trap.startswith("payload.put")]
@@ -110,7 +111,7 @@ async def test_killed_at(trap: str, world: HeavyWorld) -> None:
     assert view["result"] == {"order": "o-1", "pad": PAD, "more": {"pad": PAD}}
     await world.stop()
     held, space = world.held()
-    assert len({one.name for one in held}) == 4
+    assert len({one.name for one in held}) == len(PUTS)
     for one in held:
         data = (world.objects / key_of(space, one.name)).read_bytes()
         assert digest(data) == one.digest

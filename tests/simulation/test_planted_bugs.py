@@ -601,6 +601,18 @@ def take_over_without_a_word(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Waits, "_referring", silent)
 
 
+def start_without_a_word(patch: pytest.MonkeyPatch) -> None:
+    """A run of a schedule does not say that it uses the schedule's object too."""
+    own = Commit.send
+
+    def silent(self: Commit, made: Any, done: Any, failed: Any) -> None:
+        for _, opening in made.starts:
+            opening.payloads.clear()
+        own(self, made, done, failed)
+
+    patch.setattr(Commit, "send", silent)
+
+
 LARGE = {"payload_over_bytes": 1, "payload_away": 0.1, "payload_s": 0.02, "versions": False}
 
 
@@ -776,6 +788,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (refer_before_keeping, "payloads", {"nodes": 1, "crashes": 4, **LARGE}),
     (say_nothing_of_uses, "payloads", LARGE),
     (take_over_without_a_word, "payloads", LARGE),
+    (start_without_a_word, "payloads", {"schedules": 3, **LARGE}),
     (
         begin_whatever_was_found,
         "writes",

@@ -32,7 +32,7 @@ from rco.model.target import Credential, Rule, Target, TargetProbe
 from rco.objects import options as objects
 from rco.operations.policy import rule_problem
 from rco.payloads import options as payloads
-from rco.scheduler.commit import input_of
+from rco.scheduler.given import input_of
 from rco.scheduler.ticks import Calendars, Ticks
 from rco.server import tls
 from rco.store.options import faults
@@ -246,7 +246,7 @@ def _schedules(settings: Settings, report: Report) -> None:
 
 def _schedule(spec: ScheduleSpec, key: str, calendars: Calendars, report: Report) -> None:
     try:
-        input_of(spec, 0)
+        input_of(spec, spec.input, 0)
         Ticks(spec, calendars)
     except Misuse as problem:
         report(key, problem.message, problem.cure)

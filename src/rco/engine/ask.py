@@ -35,7 +35,9 @@ class StartAsk(msgspec.Struct, frozen=True, kw_only=True):
     priority: int | None = None
     """0 (first) to 9; ``None``: the queue's own."""
     of_event: bool = False
-    """``input`` is an event as a workflow is given it: its ``data`` are what may be large."""
+    """What may be large of ``input`` are the data of the event that starts it: they are kept once for all."""
+    large: tuple[str, ...] = ()
+    """Where in ``input`` that stands which is kept by reference when it is too large; empty: all of it."""
     grant_for: Callable[[bytes], Any] | None = None
     """Gives what the run that gets this identity holds: plain data, kept in its first record."""
 

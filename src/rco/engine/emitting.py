@@ -1,4 +1,4 @@
-"""Operations that only write: emitted events, published state, marks."""
+"""Operations that only write: emitted events, published states, marks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from rco.kit.canonical import canonical_json
 from rco.kit.ids import id_text
 from rco.model.decision import Decision
 from rco.model.event import Event
-from rco.model.journal import Kind, Record
+from rco.model.journal import Kind, Record, encode_body
 from rco.model.letter import DeadLetter
-from rco.model.payload import Reference
+from rco.model.payload import Reference, as_value
 from rco.store.contract.changes import Admission, Admitted, StartKey
 from rco.store.contract.payloads import PayloadUse, UserKind
 
@@ -45,6 +45,7 @@ class Started(msgspec.Struct, frozen=True):
     """What is decided besides: they stand in the commit of the event."""
 
 
+_pack = msgspec.msgpack.Encoder().encode
 Starts = Callable[[Event], Started]
 """Which runs an event starts. Poured in: the engine knows no subscriptions."""
 
@@ -63,7 +64,7 @@ class Emitting:
         owner = self._owner
         now = owner.clock.now_us()
         if type(op) is Mark:
-            owner.append(live, Record(op.kind, op.key, now, op.fp, op.body))
+            self._mark(live, op, Record(op.kind, op.key, now, op.fp, op.body))
             return
         event = kept = self._event(live, op, now)
         reference = None
@@ -97,6 +98,19 @@ class Emitting:
             if reference is not None:
                 changes.payloads.append(PayloadUse(reference.name, UserKind.LETTER, letter.letter_id, live.namespace))
         owner.append(live, Record(Kind.EMIT, op.key, now, op.fp, [event.id, event.type, event.subject]))
+
+    def _mark(self, live: Live, op: Mark, record: Record) -> None:
+        owner = self._owner
+        packed = _pack(record)
+        if len(packed) > owner.over_bytes and op.kind == Kind.STATE and self.referring is not None:
+            name, value = op.body
+            if op.kept is None and len(data := _pack(value)) > owner.over_bytes:
+                self.referring.first(live, op, data)
+                return
+            if op.kept is not None and op.kept.reference is not None:
+                owner.use(live.shard, live.run_id, op.kept.reference)
+                packed = encode_body(record, [name, as_value(op.kept.reference)])
+        owner.append(live, record, packed)
 
     def _open(self, live: Live, opening: Opening, one: Ask) -> None:
         changes = self._owner.changes(live.run_id, live.shard)

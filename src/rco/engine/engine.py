@@ -235,15 +235,25 @@ class Engine:
         """What is larger is kept by reference."""
         return self._owner.over_bytes
 
+    @property
+    def input_limit_bytes(self) -> int:
+        """The largest input of a run."""
+        return self._options.input_limit_bytes
+
     async def keep(self, namespace: str, data: bytes, *, json: bool = False) -> Reference:
         """Keep a payload that somebody sends, before what refers to it is written. Raises ``ObjectsAway``."""
         return await self._referring.keep(namespace, data, json=json)
+
+    async def fetch(self, reference: Reference) -> Any:
+        """The value that ``keep`` or a run has kept. Raises ``ObjectsAway``, ``EvidenceBroken``, ``PayloadErased`` and
+        ``PayloadLocked``."""
+        return await self._referring.fetch(reference)
 
     def prepare(
         self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None, reference: Reference | None = None
     ) -> Opening:
         """What opening a run writes, for an admission of the caller's own, with the opening's ``payloads``. Pass it to
-        ``begin`` after the commit. ``reference``: where its input, of an event the data, is kept."""
+        ``begin`` after the commit. ``reference``: where what ``ask.large`` names of its input is kept."""
         return self._openings.prepare(ask, claimed=claimed, run_id=run_id, reference=reference)
 
     def begin(self, opening: Opening) -> None:
@@ -251,16 +261,17 @@ class Engine:
         if not self._stopping:
             self._openings.begin(opening)
 
-    async def start_run(self, ask: StartAsk) -> Started:
-        """Open a run. When this returns it is durable and will close exactly once.
+    async def start_run(self, ask: StartAsk, reference: Reference | None = None) -> Started:
+        """Open a run. When this returns it is durable and will close exactly once. ``reference``: where what
+        ``ask.large`` names of its input is kept already.
 
         The same key with the same workflow and input gives the same run; another request raises ``Conflict``. Raises
         ``Overloaded`` when a bound is reached, ``NotFound`` for an unknown workflow, ``Misuse`` for an input that
         cannot be stored, ``ObjectsAway`` for one that is too large for the journal when the object store is away.
         """
         self._openings.admit(self._openings.room_for(ask))
-        opening = self._openings.prepare(ask)
-        if len(opening.segment) > self._owner.over_bytes:
+        opening = self._openings.prepare(ask, reference=reference)
+        if reference is None and len(opening.segment) > self._owner.over_bytes:
             opening = await self._kept(ask, opening)
         admission = Admission(
             done=ignore,
@@ -283,8 +294,11 @@ class Engine:
         )
 
     async def _kept(self, ask: StartAsk, opening: Opening) -> Opening:
-        """The same with its input by reference, where that is what makes it large."""
-        data = msgspec.msgpack.encode(ask.input)
+        """The same with what ``ask.large`` names by reference, where that is what makes it large."""
+        value = ask.input
+        for name in ask.large:
+            value = value[name]
+        data = msgspec.msgpack.encode(value)
         if len(data) <= self._owner.over_bytes:
             return opening
         reference = await self._referring.keep(ask.namespace, data)

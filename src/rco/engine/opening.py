@@ -89,7 +89,7 @@ class Openings:
     def prepare(
         self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None, reference: Reference | None = None
     ) -> Opening:
-        """What opening this run writes. ``reference``: where its input, of an event the data, is kept.
+        """What opening this run writes. ``reference``: where what ``ask.large`` names of its input is kept.
 
         ``run_id``: an identity that was promised; else a new one, of a shard owned here. ``claimed``: the caller's own
         claim already makes the start unique, so no start key is written. Raises ``NotFound`` for an unknown workflow
@@ -135,7 +135,7 @@ class Openings:
         payloads: list[PayloadUse] = []
         if reference is not None:
             kept = as_value(reference)
-            given = {**ask.input, "data": kept} if ask.of_event else kept
+            given = _put(ask.input, ask.large, kept)
             segment = encode_record(Record(Kind.START, "", now, b"", {**start, "input": given}))
             payloads = run_uses(run_id, (reference,))
         start_key = None
@@ -222,6 +222,13 @@ class Openings:
         if not self._owner.draining:
             for opening in unsure:
                 self.begin(opening)
+
+
+def _put(into: Any, place: tuple[str, ...], value: Any) -> Any:
+    """A copy of ``into`` with ``value`` at ``place``."""
+    if not place:
+        return value
+    return {**into, place[0]: _put(into[place[0]], place[1:], value)}
 
 
 def _left(_: bytes) -> None:

@@ -249,10 +249,12 @@ class Emit(Operation[str]):
 class Mark(Operation[None]):
     """Write a record that says something about the run: a published state, the begin of compensation."""
 
-    __slots__ = ("body", "kind")
+    __slots__ = ("body", "kept", "kind")
 
     def __init__(self, key: str, fp: bytes, kind: Kind, body: Any) -> None:
         super().__init__(key, fp)
+        self.kept: Kept | None = None
+        """Where a state's value is kept, once that is known and it is too large for the journal."""
         self.kind, self.body = kind, body
 
     def describe(self) -> str:

@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import msgspec
 
 from rco.engine.live import Live
-from rco.engine.operation import ChildRun, Emit
+from rco.engine.operation import ChildRun, Emit, Mark
 from rco.engine.owner import Owner
 from rco.errors import ObjectsAway
 from rco.kit.backoff import Backoff
-from rco.model.payload import Kept, Reference
+from rco.model.payload import Kept, Reference, plain
+from rco.payloads.segments import packed_value
 
 __all__ = ["CLOSING", "Payloads", "Referring"]
 
@@ -41,6 +42,10 @@ class Payloads(Protocol):
         """Durable when this returns. Raises ``ObjectsAway``."""
         ...
 
+    async def fetch(self, reference: Reference) -> bytes:
+        """What was kept. Raises ``ObjectsAway``, ``EvidenceBroken``, ``PayloadErased`` and ``PayloadLocked``."""
+        ...
+
 
 class Referring:
     """Keeps what is too large for the journal of runs that are open here."""
@@ -58,6 +63,12 @@ class Referring:
         if self._payloads is None:
             raise ObjectsAway("no object store is configured.", cure="Configure objects.")
         return await self._payloads.keep(namespace, data, json=json)
+
+    async def fetch(self, reference: Reference) -> Any:
+        """The value behind ``reference``. Raises as ``Payloads.fetch``."""
+        if self._payloads is None:
+            raise ObjectsAway("no object store is configured.", cure="Configure objects as before.")
+        return plain(packed_value(reference, await self._payloads.fetch(reference)))
 
     async def insist(self, live: Live, data: bytes, *, json: bool = False) -> Kept:
         """Keep what is here already, however long it takes; inline when the node stops meanwhile."""
@@ -86,11 +97,11 @@ class Referring:
                 attempt += 1
                 await asyncio.sleep(_AGAIN.delay_s(attempt, self._random))
 
-    def first(self, live: Live, op: Emit | ChildRun[Any], data: bytes, *, json: bool = False) -> None:
+    def first(self, live: Live, op: Emit | ChildRun[Any] | Mark, data: bytes, *, json: bool = False) -> None:
         """Keep ``data`` for an operation that is being armed, and arm it again with ``op.kept`` set."""
         live.tasks[op.key] = self._owner.loop.create_task(self._first(live, op, data, json))
 
-    async def _first(self, live: Live, op: Emit | ChildRun[Any], data: bytes, json: bool) -> None:
+    async def _first(self, live: Live, op: Emit | ChildRun[Any] | Mark, data: bytes, json: bool) -> None:
         kept = await self.insist(live, data, json=json)
         if live.machine.pending.get(op.key) is not op or live.ending:
             return

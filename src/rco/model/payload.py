@@ -29,6 +29,7 @@ __all__ = [
     "loaded",
     "plain",
     "plain_hook",
+    "reference_in",
     "references",
     "stored_form",
     "stored_hook",
@@ -85,6 +86,13 @@ def holds_reference(data: bytes) -> bool:
 def as_value(reference: Reference) -> Any:
     """``reference`` as it stands within a value that is packed."""
     return msgspec.msgpack.Ext(EXTENSION, reference.encoded())
+
+
+def reference_in(value: Any) -> Reference | None:
+    """The reference that ``value``, in its stored form, is; ``None`` where it is none."""
+    if isinstance(value, msgspec.msgpack.Ext) and value.code == EXTENSION and is_reference(bytes(value.data)):
+        return Reference.decode(bytes(value.data))
+    return None
 
 
 def plain_hook(code: int, data: memoryview) -> Any:

@@ -56,6 +56,7 @@ class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     workflow: Annotated[str, Meta(min_length=1, max_length=200)]
     input: Any = None
+    """Of a schedule in the store, where it is too large for the row: the ``Reference`` to it."""
     tick_field: Annotated[str, Meta(max_length=100)] = ""
     """Field of the input, which must then be an object or nothing, that is given the tick's time."""
     cron: list[str] = []

@@ -25,11 +25,12 @@ from rco.operations.bulk import preview_bulk, start_bulk
 from rco.operations.bulk_run import BulkSpec
 from rco.operations.command import find_run
 from rco.operations.deliver_run import Delivering
-from rco.operations.delivery_asks import ENDPOINT, MESSAGE
+from rco.operations.delivery_asks import ENDPOINT, LARGE, MESSAGE
 from rco.operations.desk import Desk
 from rco.operations.endpoints import find_endpoint
 from rco.operations.redelivery import delivering, redeliver
 from rco.operations.view import state_of
+from rco.payloads.fetching import unfetched
 from rco.store.contract.reader import RunFilter, records_of
 from rco.webhooks.message import message_id, message_of
 
@@ -81,6 +82,7 @@ async def test_endpoint(desk: Desk, principal: Principal, endpoint_id: str, ask:
             namespace=endpoint.namespace,
             actor=f"principal:{principal.principal_id}",
             corr_id=event.corr_id,
+            large=LARGE,
             attributes=(attribute(ENDPOINT, endpoint_id), attribute(MESSAGE, spec.message_id)),
         )
     )
@@ -95,7 +97,7 @@ async def replay_delivery(
     require(principal, Role.OPERATOR)
     endpoint = await find_endpoint(desk, principal, endpoint_id)
     row = await find_run(desk, principal, run_id)
-    if (await delivering(desk, row)).endpoint != endpoint.endpoint_id:
+    if (await delivering(desk, row))[0].endpoint != endpoint.endpoint_id:
         raise NotFound(f"run {id_text(run_id)} is no delivery to {endpoint_id}.", cure="See rco endpoint deliveries.")
     return await redeliver(desk, principal, run_id, key or "")
 
@@ -140,7 +142,8 @@ def _of(endpoint: Endpoint) -> RunFilter:
 
 
 async def _delivery(desk: Desk, row: RunRow) -> DeliveryView:
-    records = records_of(await desk.reader.journal(row.run_id))
+    # Their messages are not fetched: nothing of them is shown but the type, which stands in the journal.
+    records = records_of(await unfetched(desk.reader).journal(row.run_id))
     given: dict[str, Any] = records[0].body["input"] if records else {}
     attempts: list[dict[str, Any]] = []
     due_us: int | None = None

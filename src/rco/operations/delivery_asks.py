@@ -13,10 +13,12 @@ from rco.telemetry.metrics import Metrics
 from rco.webhooks.book import ORDERED, Book, letter_name
 from rco.webhooks.message import message_id, message_of
 
-__all__ = ["ENDPOINT", "add_deliveries", "order_key"]
+__all__ = ["ENDPOINT", "LARGE", "MESSAGE", "add_deliveries", "order_key"]
 
 ENDPOINT, MESSAGE = "endpoint", "message_id"
 """Attributes by which a delivery is found."""
+LARGE = ("message", "data")
+"""What of a delivery's input may be large: the data of its event."""
 
 
 def add_deliveries(started: Started, book: Book, event: Event, actor: str, only: str | None, metrics: Metrics) -> None:
@@ -43,6 +45,8 @@ def add_deliveries(started: Started, book: Book, event: Event, actor: str, only:
             corr_id=event.corr_id,
             trace=event.trace,
             event_id=event.id,
+            of_event=True,
+            large=LARGE,
             attributes=(attribute(ENDPOINT, endpoint.endpoint_id), attribute(MESSAGE, name)),
             queue=ORDERED if key is not None else "",
             fair_key="" if key is None else order_key(endpoint, key),

@@ -25,6 +25,7 @@ from rco.model.wire_schedules import (
 from rco.operations.access import require
 from rco.operations.desk import Desk
 from rco.operations.schedule_change import find_schedule
+from rco.operations.schedule_input import shown_spec
 from rco.scheduler.body import schedule_of
 from rco.scheduler.ticks import Ticks
 
@@ -56,7 +57,7 @@ async def list_schedules(desk: Desk, principal: Principal, after: str = "", limi
 async def show_schedule(desk: Desk, principal: Principal, name: str) -> ScheduleView:
     """One schedule, whole. Needs the viewer's role. Raises ``NotFound``."""
     require(principal, Role.VIEWER)
-    return schedule_view(desk, schedule_of(await find_schedule(desk, principal.namespace, name)))
+    return await schedule_view(desk, schedule_of(await find_schedule(desk, principal.namespace, name)))
 
 
 async def next_times(
@@ -99,8 +100,8 @@ def _times(desk: Desk, spec: ScheduleSpec, schedule_id: bytes | None, count: int
     return FireTimes(items=items, zone_rules=ZONE_RULES)
 
 
-def schedule_view(desk: Desk, schedule: Schedule) -> ScheduleView:
-    """A schedule as the API shows it."""
+async def schedule_view(desk: Desk, schedule: Schedule) -> ScheduleView:
+    """A schedule as the API shows it. Where its input is kept elsewhere and cannot be read, it says so in its place."""
     state = schedule.state
     brief, problem = _brief(desk, schedule)
     backfills: list[dict[str, Any]] = [
@@ -108,7 +109,7 @@ def schedule_view(desk: Desk, schedule: Schedule) -> ScheduleView:
     ]
     return ScheduleView(
         **asdict(brief),
-        spec=schedule.spec,
+        spec=await shown_spec(desk, schedule.spec),
         created_at=iso(schedule.created_us),
         updated_at=iso(schedule.updated_us),
         revision=schedule.revision,

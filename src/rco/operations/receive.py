@@ -177,6 +177,7 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None, clea
                 trace=event.trace,
                 event_id=event.id,
                 of_event=True,
+                large=("data",),
                 queue=subscription.queue or "",
                 fair_key=subscription.fair_key or "",
                 priority=subscription.priority,

@@ -9,12 +9,14 @@ import msgspec
 from rco.errors import Conflict, NotFound, Overloaded
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
+from rco.model.payload import Reference
 from rco.model.principal import Principal
 from rco.model.run import shard_of
 from rco.model.schedule import Schedule, ScheduleSpec
 from rco.operations.desk import Desk
 from rco.scheduler.body import BODY_BYTES_MAX, row_of, schedule_of
 from rco.store.contract.changes import Admission, Admitted
+from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.store.contract.schedules import TOUCHED_US, ScheduleRow, ScheduleWrite
 
 __all__ = ["actor_of", "bounded", "change_schedule", "find_schedule", "schedule_decision", "write_schedule"]
@@ -59,8 +61,9 @@ def bounded(row: ScheduleRow, spec: ScheduleSpec) -> ScheduleRow:
     return row
 
 
-async def write_schedule(desk: Desk, write: ScheduleWrite, decision: Decision) -> bool:
-    """Commit one change. False when the schedule is not what it was made from, or its name is taken."""
+async def write_schedule(desk: Desk, write: ScheduleWrite, decision: Decision, kept: Reference | None = None) -> bool:
+    """Commit one change. False when the schedule is not what it was made from, or its name is taken. ``kept``: where
+    its input is, when it was given one that is too large for the row."""
 
     def then(outcome: Admitted) -> None:
         if outcome.status == "accepted":
@@ -69,7 +72,9 @@ async def write_schedule(desk: Desk, write: ScheduleWrite, decision: Decision) -
             else:
                 desk.scheduler.heard(write.row)
 
-    admission = Admission(done=_later, failed=_later, schedules=[write], accepted=[decision])
+    row = write.row
+    payloads = [] if kept is None else [PayloadUse(kept.name, UserKind.SCHEDULE, row.schedule_id, row.namespace)]
+    admission = Admission(done=_later, failed=_later, schedules=[write], accepted=[decision], payloads=payloads)
     admitted = await desk.engine.submit(shard_of(write.row.schedule_id), admission, then)
     return admitted.status == "accepted"
 
@@ -80,9 +85,10 @@ async def change_schedule(
     name: str,
     edit: Callable[[Schedule], Schedule | None],
     decide: Callable[[Schedule], Decision],
+    kept: Reference | None = None,
 ) -> Schedule:
     """Change the schedule by ``edit`` (``None``: remove it), whatever else changes it meanwhile. Returns what it was
-    changed to, or what was removed.
+    changed to, or what was removed. ``kept``: where the input is that ``edit`` gives it, when that is large.
 
     Where this node owns the schedule its scheduler goes on from the change at once, else its owner hears of it within
     seconds. Raises ``NotFound``, and what ``edit`` raises.
@@ -96,7 +102,7 @@ async def change_schedule(
         else:
             after = msgspec.structs.replace(after, revision=before.revision + 1, due_us=TOUCHED_US)
             write = ScheduleWrite(row=bounded(row_of(after, row.rules), after.spec), expect=row.revision)
-        if await write_schedule(desk, write, decide(after or before)):
+        if await write_schedule(desk, write, decide(after or before), kept):
             return after or before
     raise Conflict(f"schedule {name!r} changes too often to be changed.", cure="Try again.")
 

@@ -12,6 +12,7 @@ from rco.model.decision import Decision
 from rco.model.schedule import Schedule, ScheduleSpec
 from rco.operations.desk import Desk
 from rco.operations.schedule_change import change_schedule, schedule_decision
+from rco.operations.schedule_input import kept_input, says
 from rco.operations.schedule_make import add_schedule, checked_ticks, respecified
 from rco.scheduler.body import schedule_of
 
@@ -73,7 +74,7 @@ async def reconcile_schedules(desk: Desk, declared: Mapping[str, ScheduleSpec]) 
         except Conflict:
             # Another node was faster, with what may be another release's configuration: compare with that.
             row = await desk.reader.schedule_named(desk.namespace, name)
-        if row is not None and (row.origin != "config" or schedule_of(row).spec != spec):
+        if row is not None and (row.origin != "config" or not await says(desk, schedule_of(row).spec, spec)):
             await _change(desk, name, spec)
             done.changed.append(name)
     after = ""
@@ -89,12 +90,14 @@ async def reconcile_schedules(desk: Desk, declared: Mapping[str, ScheduleSpec]) 
 
 
 async def _change(desk: Desk, name: str, spec: ScheduleSpec) -> None:
+    stored, kept = await kept_input(desk, desk.namespace, spec)
     await change_schedule(
         desk,
         desk.namespace,
         name,
-        lambda schedule: msgspec.structs.replace(respecified(desk, schedule, spec), origin="config"),
+        lambda schedule: msgspec.structs.replace(respecified(desk, schedule, stored), origin="config"),
         lambda schedule: _said(desk, schedule, "changed"),
+        kept,
     )
 
 

@@ -15,11 +15,13 @@ from rco.operations.schedule_change import (
     actor_of,
     bounded,
     change_schedule,
+    find_schedule,
     schedule_decision,
     write_schedule,
 )
+from rco.operations.schedule_input import kept_input
 from rco.scheduler.body import row_of
-from rco.scheduler.commit import input_of
+from rco.scheduler.given import input_of
 from rco.scheduler.ticks import Ticks
 from rco.store.contract.schedules import ScheduleWrite
 
@@ -37,7 +39,7 @@ async def create_schedule(
     require(principal, Role.OPERATOR)
     actor = actor_of(principal)
     made = await add_schedule(desk, principal.namespace, name, spec, "api", actor, paused=paused, note=note)
-    return schedule_view(desk, made)
+    return await schedule_view(desk, made)
 
 
 async def add_schedule(
@@ -54,6 +56,7 @@ async def add_schedule(
     """The same for anybody, see ``create_schedule``."""
     ticks = checked_ticks(desk, spec)
     await desk.quota.take(namespace)
+    spec, kept = await kept_input(desk, namespace, spec)
     now_us = desk.clock.now_us()
     schedule_id = desk.ids.uuid7()
     schedule_id = schedule_id[:15] + bytes((desk.scheduler.place(schedule_id[15]),))
@@ -73,7 +76,8 @@ async def add_schedule(
         due_us=None if paused or first is None else ticks.fire_us(schedule_id, first),
     )
     write = ScheduleWrite(row=bounded(row_of(schedule, desk.scheduler.rules), spec), expect=None)
-    if not await write_schedule(desk, write, schedule_decision(desk, actor, schedule, "created", note, origin=origin)):
+    decision = schedule_decision(desk, actor, schedule, "created", note, origin=origin)
+    if not await write_schedule(desk, write, decision, kept):
         raise Conflict(f"there is a schedule {name!r}.", cure="Use another name, or replace it.")
     return schedule
 
@@ -84,10 +88,12 @@ async def replace_schedule(desk: Desk, principal: Principal, name: str, spec: Sc
     it."""
     require(principal, Role.OPERATOR)
     checked_ticks(desk, spec)
+    await find_schedule(desk, principal.namespace, name)
+    stored, kept = await kept_input(desk, principal.namespace, spec)
 
     def edit(schedule: Schedule) -> Schedule:
         _ours(schedule)
-        return respecified(desk, schedule, spec)
+        return respecified(desk, schedule, stored)
 
     after = await change_schedule(
         desk,
@@ -95,8 +101,9 @@ async def replace_schedule(desk: Desk, principal: Principal, name: str, spec: Sc
         name,
         edit,
         lambda schedule: schedule_decision(desk, actor_of(principal), schedule, "replaced"),
+        kept,
     )
-    return schedule_view(desk, after)
+    return await schedule_view(desk, after)
 
 
 def respecified(desk: Desk, schedule: Schedule, spec: ScheduleSpec) -> Schedule:
@@ -128,7 +135,7 @@ def checked_ticks(desk: Desk, spec: ScheduleSpec) -> Ticks:
     if spec.workflow not in desk.engine.workflows():
         known = ", ".join(desk.engine.workflows()[:20]) or "none"
         raise NotFound(f"no workflow named {spec.workflow!r}.", cure=f"This application has: {known}.")
-    input_of(spec, 0)
+    input_of(spec, spec.input, 0)
     return Ticks(spec, desk.scheduler.calendars)
 
 

@@ -40,7 +40,7 @@ async def pause_schedule(desk: Desk, principal: Principal, name: str, note: str 
         lambda schedule: replace(schedule, state=replace(schedule.state, paused=True, note=note)),
         lambda schedule: schedule_decision(desk, actor_of(principal), schedule, "paused", note),
     )
-    return schedule_view(desk, after)
+    return await schedule_view(desk, after)
 
 
 async def resume_schedule(desk: Desk, principal: Principal, name: str, note: str = "") -> ScheduleView:
@@ -60,7 +60,7 @@ async def resume_schedule(desk: Desk, principal: Principal, name: str, note: str
         edit,
         lambda schedule: schedule_decision(desk, actor_of(principal), schedule, "resumed", note),
     )
-    return schedule_view(desk, after)
+    return await schedule_view(desk, after)
 
 
 async def trigger_schedule(desk: Desk, principal: Principal, name: str, overlap: Overlap = "allow") -> str:
@@ -136,4 +136,4 @@ async def backfill_schedule(
             desk, actor_of(principal), schedule, "backfilled", after=iso(after_us), until=iso(until_us), overlap=overlap
         ),
     )
-    return schedule_view(desk, changed)
+    return await schedule_view(desk, changed)

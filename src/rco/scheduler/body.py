@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from rco.model.payload import Reference, as_value, plain_hook
 from rco.model.schedule import Schedule, ScheduleSpec, ScheduleState
 from rco.store.contract.schedules import ScheduleRow
 
 __all__ = ["BODY_BYTES_MAX", "row_of", "schedule_of"]
 
 BODY_BYTES_MAX = 1 << 18
-"""Of a specification with its state: inputs belong elsewhere when they are larger."""
+"""Of a specification with its state: inputs belong into the object store when they are larger."""
 
 
 class _Body(msgspec.Struct, frozen=True, array_like=True):
@@ -21,12 +22,16 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Body).decode
+_decode = msgspec.msgpack.Decoder(_Body, ext_hook=plain_hook).decode
 
 
 def row_of(schedule: Schedule, rules: str) -> ScheduleRow:
     """The row that keeps ``schedule``; ``rules`` are those its ``due_us`` was worked out under."""
-    body = _encode(_Body(schedule.spec, schedule.state, schedule.created_us, schedule.updated_us))
+    spec, payload = schedule.spec, None
+    if isinstance(spec.input, Reference):
+        payload = spec.input.name
+        spec = msgspec.structs.replace(spec, input=as_value(spec.input))
+    body = _encode(_Body(spec, schedule.state, schedule.created_us, schedule.updated_us))
     return ScheduleRow(
         schedule_id=schedule.schedule_id,
         namespace=schedule.namespace,
@@ -36,11 +41,13 @@ def row_of(schedule: Schedule, rules: str) -> ScheduleRow:
         due_us=schedule.due_us,
         rules=rules,
         body=body,
+        payload=payload,
     )
 
 
 def schedule_of(row: ScheduleRow) -> Schedule:
-    """The schedule in ``row``. Raises ``msgspec.ValidationError`` for one that no release has written."""
+    """The schedule in ``row``; an input that is kept elsewhere is a ``Reference``. Raises ``msgspec.ValidationError``
+    for one that no release has written."""
     body = _decode(row.body)
     return Schedule(
         schedule_id=row.schedule_id,

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from rco.engine.ask import StartAsk
 from rco.engine.engine import Engine
 from rco.engine.opening import Opening
-from rco.errors import Misuse
 from rco.kit.clock import Clock, iso
 from rco.kit.ids import Ids, id_text
 from rco.model.decision import Decision, Verb
@@ -20,12 +19,14 @@ from rco.model.schedule import RECENT_MAX, RUNNING_MAX, Due, Recent, Schedule, S
 from rco.scheduler.body import row_of
 from rco.scheduler.decide import Passed, Verdict
 from rco.scheduler.entry import WORK_US, Entry
+from rco.scheduler.fetched import Fetched
+from rco.scheduler.given import input_of
 from rco.scheduler.ticks import Ticks
 from rco.store.contract.changes import Admission, Admitted
 from rco.store.contract.schedules import ScheduleRow, ScheduleWrite
 from rco.store.contract.writer import Writer
 
-__all__ = ["Clear", "Commit", "Made", "input_of", "start_key"]
+__all__ = ["Clear", "Commit", "Made", "start_key"]
 
 Clear = Callable[[Schedule, str], Callable[[bytes], Any] | None]
 """From a schedule and a correlation id to the grant of the run that it starts; see ``StartAsk.grant_for``."""
@@ -52,17 +53,6 @@ def start_key(schedule_id: bytes, due: Due) -> str:
     return f"schedule:{id_text(schedule_id)}:{iso(due.tick_us)}"
 
 
-def input_of(spec: ScheduleSpec, tick_us: int) -> Any:
-    """What the run of a tick is given. Raises ``Misuse`` where the input has no place for the tick's time."""
-    if not spec.tick_field:
-        return spec.input
-    if spec.input is None:
-        return {spec.tick_field: iso(tick_us)}
-    if not isinstance(spec.input, dict):
-        raise Misuse("tick_field needs an input that is an object.", cure="Leave it out, or write {...}.")
-    return {**spec.input, spec.tick_field: iso(tick_us)}
-
-
 class Commit:
     """Makes and sends commits."""
 
@@ -70,8 +60,11 @@ class Commit:
         self._engine, self._writer, self._clock, self._ids = engine, writer, clock, ids
         self._clear = clear
 
-    def make(self, entry: Entry, ticks: Ticks, verdict: Verdict, rules: str) -> Made | None:
-        """What ``verdict`` leads to; ``None`` when nothing is to be written.
+    def make(
+        self, entry: Entry, ticks: Ticks, verdict: Verdict, rules: str, fetched: Fetched | None = None
+    ) -> Made | None:
+        """What ``verdict`` leads to; ``None`` when nothing is to be written. ``fetched``: the schedule's input, where
+        that is kept elsewhere and something is started.
 
         Raises ``Overloaded`` when there is no room for its runs, ``NotFound`` when their workflow is not there,
         ``Misuse`` when their input cannot be stored. Nothing was written then.
@@ -88,7 +81,7 @@ class Commit:
             return None
         if verdict.starts:
             self._engine.admit(len(verdict.starts))
-        starts = [(due, self._open(before, due)) for due in verdict.starts]
+        starts = [(due, self._open(before, due, fetched)) for due in verdict.starts]
         waited = set(before.state.waiting)
         fires = [None if due in waited or due.kind == "backfill" else _fire_us(before, ticks, due) for due, _ in starts]
         now_us = self._clock.now_us()
@@ -118,6 +111,8 @@ class Commit:
             }
             keyed.append((opening.start_key, opening.row, opening.segment, replace(opening.decision, facts=facts)))
         changes = self._writer.changes(shard_of(made.schedule.schedule_id))
+        payloads = [use for _, opening in made.starts for use in opening.payloads]
+        changes.payloads.extend(payloads)
         changes.admissions.append(
             Admission(
                 done=done,
@@ -125,15 +120,19 @@ class Commit:
                 keyed=keyed,
                 schedules=[ScheduleWrite(row=made.row, expect=made.expect, gone=made.gone, owned=True)],
                 accepted=made.decisions,
+                payloads=payloads,
             )
         )
         changes.records += 1
 
-    def _open(self, schedule: Schedule, due: Due) -> Opening:
+    def _open(self, schedule: Schedule, due: Due, fetched: Fetched | None) -> Opening:
         corr_id = self._ids.ulid()
+        given, reference = schedule.spec.input, None
+        if fetched is not None:
+            given, reference = fetched.value, fetched.of(schedule.spec, due)
         ask = StartAsk(
             workflow=schedule.spec.workflow,
-            input=input_of(schedule.spec, due.tick_us),
+            input=input_of(schedule.spec, given, due.tick_us),
             key=start_key(schedule.schedule_id, due),
             namespace=schedule.namespace,
             queue=schedule.spec.queue,
@@ -145,7 +144,7 @@ class Commit:
         )
         # On the schedule's own shard: who owns it hears of the closing, and one fence covers both.
         run_id = due.run_id or self._ids.uuid7(shard_of(schedule.schedule_id))
-        return self._engine.prepare(ask, run_id=run_id)
+        return self._engine.prepare(ask, run_id=run_id, reference=reference)
 
     def _passed(self, schedule: Schedule, passed: Passed, now_us: int) -> Decision:
         more: dict[str, str | int | bool] = {"tick": iso(passed.first_us)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -26,11 +26,12 @@ from rco.kit.lifecycle import stop_task
 from rco.kit.lookout import SLOW_S, Hear, deaf
 from rco.kit.zone import ZONE_RULES
 from rco.model.run import Mode, shard_of
-from rco.model.schedule import Schedule
+from rco.model.schedule import Due, Schedule
 from rco.scheduler.body import schedule_of
 from rco.scheduler.commit import Clear, Commit, Made
 from rco.scheduler.decide import BATCH, Verdict, decide
 from rco.scheduler.entry import WORK_US, Entry
+from rco.scheduler.fetched import Fetched, fetch, is_away
 from rco.scheduler.making_room import MakingRoom
 from rco.scheduler.options import SchedulerOptions
 from rco.scheduler.ticks import Calendars, Ticks
@@ -365,7 +366,17 @@ class Scheduler:
         entry.watched.discard(run_id)
         entry.closed.add(run_id)
 
-    def _decide(self, entry: Entry) -> None:
+    async def _fetch(self, entry: Entry, fetched: Fetched | None, starts: Sequence[Due]) -> None:
+        """Have the input of a schedule here, and what its runs are given kept."""
+        schedule = entry.schedule
+        try:
+            fetched = await fetch(self._engine, schedule, fetched, starts)
+        except RcoError as problem:
+            self._hold(entry, problem)
+            return
+        self._decide(entry, fetched)
+
+    def _decide(self, entry: Entry, fetched: Fetched | None = None) -> None:
         """Decide and hand the commit over. The entry is busy until its answer is here."""
         schedule = entry.schedule
         if self._stopping or self._entries.get(schedule.schedule_id) is not entry:
@@ -377,8 +388,14 @@ class Scheduler:
             return
         batch = max(1, min(BATCH, self._engine.room))
         verdict = decide(entry.counted, entry.ticks, self._clock.now_us(), lambda run: run not in entry.closed, batch)
+        if fetched is None or fetched.reference != schedule.spec.input:
+            fetched = None
+        if verdict.starts and is_away(schedule.spec, fetched, verdict.starts):
+            # Nothing is decided yet: what is due is decided when its input is here.
+            self._spawn(self._fetch(entry, fetched, verdict.starts))
+            return
         try:
-            made = self._commit.make(entry, entry.ticks, verdict, self.rules)
+            made = self._commit.make(entry, entry.ticks, verdict, self.rules, fetched)
         except RcoError as problem:
             self._hold(entry, problem)
             return

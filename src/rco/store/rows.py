@@ -91,7 +91,7 @@ NAMESPACE_KEY_COLUMNS = (
 REVOCATION_COLUMNS = "seq, kind, name, epoch, at_us, actor, reason"
 SEAL_COLUMNS = "writer, n, epoch, at_us, prev, leaves, decisions, hash"
 SEGMENT_COLUMNS = "run_id, first_seq, n, data"
-SCHEDULE_COLUMNS = "schedule_id, namespace, name, origin, revision, due_us, rules, body"
+SCHEDULE_COLUMNS = "schedule_id, namespace, name, origin, revision, due_us, rules, body, payload"
 ITEM_COLUMNS = "run_id, queue, fair_key, priority, state, since_us, granted_us, arrival"
 NAMESPACE_COLUMNS = "name, created_us, state, quotas, revision, origin"
 PRINCIPAL_COLUMNS = "principal_id, name, role, namespace, namespaces, expires_us, created_us, origin"
@@ -366,11 +366,12 @@ def schedule_values(row: ScheduleRow) -> Row:
         row.due_us,
         row.rules,
         row.body,
+        row.payload,
     )
 
 
 def schedule(row: Row) -> ScheduleRow:
-    schedule_id, namespace, name, origin, revision, due_us, rules, body = row
+    schedule_id, namespace, name, origin, revision, due_us, rules, body, payload = row
     return ScheduleRow(
         schedule_id=schedule_id,
         namespace=namespace,
@@ -380,4 +381,5 @@ def schedule(row: Row) -> ScheduleRow:
         due_us=due_us,
         rules=rules,
         body=body,
+        payload=payload,
     )

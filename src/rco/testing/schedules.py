@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
+import msgspec
+
 from rco.kit.clock import MICROS, iso
+from rco.kit.digest import digest
 from rco.kit.ids import Ids
+from rco.model.payload import NAME_BYTES, Reference
 from rco.model.schedule import Overlap, Schedule, ScheduleSpec, ScheduleState
 from rco.scheduler.body import row_of
 from rco.store.contract.schedules import TOUCHED_US, ScheduleRow
@@ -19,8 +24,12 @@ CALM_S = 10.0
 OVERLAPS: tuple[Overlap, ...] = ("allow", "allow", "skip", "buffer_one", "buffer_all")
 
 
-def schedules_of(plan: Plan) -> list[ScheduleRow]:
-    """The rows that the database of this world begins with."""
+def _nowhere(reference: Reference, data: bytes) -> None:
+    del reference, data
+
+
+def schedules_of(plan: Plan, keep: Callable[[Reference, bytes], object] = _nowhere) -> list[ScheduleRow]:
+    """The rows that the database of this world begins with. ``keep`` is given what is too large for them."""
     rows: list[ScheduleRow] = []
     ids = Ids(ManualClock(EPOCH_US), Random(f"schedules {plan.seed}").randbytes)  # noqa: S311 - not for secrets
     for number in range(plan.schedules):
@@ -38,6 +47,11 @@ def schedules_of(plan: Plan) -> list[ScheduleRow]:
             overlap=overlap,
             catch_up=random.choice(("all", "latest", "none")),
         )
+        data = msgspec.msgpack.encode(spec.input)
+        if 0 < plan.payload_over_bytes < len(data):
+            reference = Reference(random.randbytes(NAME_BYTES), digest(data), len(data))
+            keep(reference, data)
+            spec = msgspec.structs.replace(spec, input=reference)
         schedule = Schedule(
             schedule_id=ids.uuid7(),
             name=f"s{number}",

@@ -19,6 +19,7 @@ from rco.audit.chain import ChainSealer
 from rco.kit.digest import digest
 from rco.model.effect import Attempt
 from rco.model.version import pin
+from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.testing.checks import Finding, History, check
 from rco.testing.clients import Clients
 from rco.testing.database import ModelDatabase
@@ -68,14 +69,14 @@ class World:
         world = self.loop.world
         self.trace: list[str] = []
         self.database = ModelDatabase(ChainSealer(), lambda: world.now_s)
-        self.database.tables.schedules = {row.schedule_id: row for row in schedules_of(plan)}
+        self.shelf = Shelf()
+        self._begin_schedules(plan)
         if plan.erasure:
             self.database.tables.namespace_keys.append(key_of(plan))
         if plan.versions and plan.nodes > 1:
             self.database.make_pools(pin(name) for name in VERSIONS)
         self.network = Network(self.loop, self.database, plan, part("network"))
         self.upstream = Upstream(self.loop, plan, part("upstream"), self._witness)
-        self.shelf = Shelf()
         self.nodes = [
             Node(
                 name,
@@ -102,6 +103,14 @@ class World:
             )
         )
         self.database.on_lease.append(lambda node, what, count: self.told(f"{node} {what} {count} shards"))
+
+    def _begin_schedules(self, plan: Plan) -> None:
+        tables, held = self.database.tables, self.shelf.held
+        rows = schedules_of(plan, lambda reference, data: held.setdefault(reference.name, data))
+        tables.schedules = {row.schedule_id: row for row in rows}
+        for row in rows:
+            if row.payload is not None:
+                tables.payloads[PayloadUse(row.payload, UserKind.SCHEDULE, row.schedule_id)] = None
 
     def told(self, text: str) -> None:
         """Keep a line of what happened."""

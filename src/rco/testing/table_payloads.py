@@ -26,5 +26,8 @@ def _there(tables: Tables, use: PayloadUse) -> bool:
         case UserKind.EVENT:
             event_id = use.who.decode("utf-8", "surrogatepass")
             return any(event.id == event_id and event.namespace == use.namespace for event in tables.events)
+        case UserKind.SCHEDULE:
+            row = tables.schedules.get(use.who)
+            return row is not None and row.payload == use.name
         case _:
             return use.who in tables.letters

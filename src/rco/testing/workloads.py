@@ -71,7 +71,7 @@ async def chain(ctx: Context, given: dict[str, Any]) -> int:
         else:
             await ctx.step(book, f"step{index}", given["order"], policy=OFTEN)
         if index == 1:
-            await ctx.state("half", index)
+            await ctx.state("half", {"step": index, "order": given["order"]})
     if given["steps"] > 3:
         await ctx.attribute("order", None)
     return int(given["steps"])

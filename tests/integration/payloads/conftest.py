@@ -76,6 +76,12 @@ async def steps(ctx: Context, given: dict) -> int:
     return len(doubled["text"])
 
 @workflow
+async def publishes(ctx: Context, given: dict) -> int:
+    await ctx.state("shown", {"text": given["text"]})
+    await ctx.signal("go")
+    return len(given["text"])
+
+@workflow
 async def forks(ctx: Context, given: dict) -> int:
     doubled = await ctx.step(double, given["text"])
     again = await ctx.step(double, "y", name="second")

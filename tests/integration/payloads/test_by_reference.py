@@ -348,3 +348,44 @@ async def test_many_large_steps_side_by_side_hold_up_nobody(large: Large) -> Non
         await large.client.signal(run_id, "go", None)
     assert await asyncio.gather(*map(large.end, ids)) == [2 * len(BIG)] * 20
     assert (await large.client.payloads.gc(preview=True)).used == 40
+
+
+async def test_a_published_state(anywhere: Large) -> None:
+    world, client = anywhere, anywhere.client
+    started = await client.start("publishes", {"text": BIG})
+    await world.rests(started.id)
+    assert refers(await world.stored(started.id))
+    shown = [record for record in await world.records(started.id) if record.kind == Kind.STATE]
+    assert [record.body for record in shown] == [["shown", {"text": BIG}]]
+    assert len(await world.keys()) == 2, "the input and the state"
+    # It is replayed from the object, and forked with a reference to the same.
+    await world.again()
+    await world.client.signal(started.id, "go", None)
+    assert await world.end(started.id) == len(BIG)
+    swept = await world.client.payloads.gc(preview=True)
+    assert (swept.used, swept.waiting, swept.removed) == (2, 0, 0)
+
+
+async def test_a_state_waits_for_the_object_store_and_is_written_once(large: Large) -> None:
+    started = await large.client.start("publishes", {"text": BIG})
+    await large.rests(started.id)
+    # The first was kept; of the next one the input is, and then the store is away.
+    gate = asyncio.Event()
+    store = large.service._desk.payload_gc._sweeper._objects
+    begin, puts = store.begin, 0
+
+    async def held() -> object:
+        nonlocal puts
+        puts += 1
+        if puts == 2:
+            await gate.wait()
+        return await begin()
+
+    store.begin = held
+    other = await large.client.start("publishes", {"text": BIG})
+    await large.keeps()
+    assert all(record.kind != Kind.STATE for record in await large.records(other.id))
+    gate.set()
+    await large.rests(other.id)
+    assert refers(await large.stored(other.id))
+    assert sum(record.kind == Kind.STATE for record in await large.records(other.id)) == 1

@@ -27,6 +27,9 @@ class UserKind(IntEnum):
     """``who`` is the event's id as UTF-8, in ``namespace``."""
     LETTER = 2
     """``who`` is the dead letter's identity."""
+    SCHEDULE = 3
+    """``who`` is the schedule's identity. It counts for as long as the schedule's row names this object: one that was
+    given another input uses the old no more."""
 
 
 class PayloadUse(msgspec.Struct, frozen=True):
@@ -54,7 +57,8 @@ class PayloadRows(Protocol):
         ...
 
     async def payloads_used(self, names: list[bytes]) -> set[bytes]:
-        """Those of ``names`` that something refers to which is there: an open or closed run, an event, a letter."""
+        """Those of ``names`` that something refers to which is there: an open or closed run, an event, a letter, a
+        schedule."""
         ...
 
     async def forget_payloads(self, names: list[bytes]) -> None:

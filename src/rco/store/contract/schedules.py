@@ -27,6 +27,8 @@ class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True):
     rules: str
     """Under which rules (of time zones and calendars) ``due_us`` was worked out."""
     body: bytes
+    payload: bytes | None = None
+    """The name of the object that holds its input, where that is too large for the row."""
 
 
 class ScheduleWrite(msgspec.Struct, frozen=True, kw_only=True):

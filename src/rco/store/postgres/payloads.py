@@ -18,6 +18,7 @@ _THERE = (
     " OR EXISTS (SELECT 1 FROM closed_run AS c WHERE c.run_id = u.who)"
     " WHEN 1 THEN EXISTS (SELECT 1 FROM event AS e"
     " WHERE e.namespace = u.namespace AND e.id = convert_from(u.who, 'UTF8'))"
+    " WHEN 3 THEN EXISTS (SELECT 1 FROM schedule AS s WHERE s.schedule_id = u.who AND s.payload = u.name)"
     " ELSE EXISTS (SELECT 1 FROM dead_letter AS d WHERE d.letter_id = u.who) END"
 )
 USED = f"SELECT DISTINCT u.name FROM payload_use AS u WHERE u.name = ANY ($1::bytea[]) AND {_THERE}"

@@ -12,7 +12,7 @@ from rco.store.postgres.text import plain, plain_all
 
 __all__ = ["BY_ID", "BY_NAME", "COLUMNS", "COUNT", "DUE", "PAGE", "UNDER_OTHERS", "around", "columns", "look_up"]
 
-COLUMNS = 10
+COLUMNS = 11
 """How many arguments they add to a flush."""
 _ROWS = f"SELECT {rows.SCHEDULE_COLUMNS} FROM schedule"
 BY_ID = f"{_ROWS} WHERE schedule_id = $1"
@@ -53,6 +53,7 @@ def columns(writes: list[ScheduleWrite]) -> tuple[list[Any], ...]:
         [one.row.due_us for one in writes],
         [one.row.rules for one in writes],
         [one.row.body for one in writes],
+        [one.row.payload for one in writes],
     )
 
 

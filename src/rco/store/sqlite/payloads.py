@@ -19,6 +19,7 @@ _THERE = (
     "CASE u.kind WHEN 0 THEN EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = u.who)"
     " OR EXISTS (SELECT 1 FROM closed_run AS c WHERE c.run_id = u.who)"
     " WHEN 1 THEN EXISTS (SELECT 1 FROM event AS e WHERE e.namespace = u.namespace AND e.id = CAST(u.who AS TEXT))"
+    " WHEN 3 THEN EXISTS (SELECT 1 FROM schedule AS s WHERE s.schedule_id = u.who AND s.payload = u.name)"
     " ELSE EXISTS (SELECT 1 FROM dead_letter AS d WHERE d.letter_id = u.who) END"
 )
 _USED = Bulk("SELECT DISTINCT u.name FROM payload_use AS u WHERE u.name IN (VALUES ", "(?)", f") AND {_THERE}")

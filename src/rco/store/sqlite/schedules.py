@@ -19,7 +19,7 @@ _BY_NAME = Bulk(
     ") AS a CROSS JOIN schedule AS s ON s.namespace = a.column1 AND s.name = a.column2",
 )
 _GONE = Bulk("DELETE FROM schedule WHERE schedule_id IN (VALUES ", "(?)", ")")
-_PUT = Bulk(f"INSERT OR REPLACE INTO schedule ({rows.SCHEDULE_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?,?)")
+_PUT = Bulk(f"INSERT OR REPLACE INTO schedule ({rows.SCHEDULE_COLUMNS}) VALUES ", "(?,?,?,?,?,?,?,?,?)")
 _ROWS = f"SELECT {rows.SCHEDULE_COLUMNS} FROM schedule"
 
 
