@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
 from rco.kit.ids import Ids
 from rco.model.decision import Verb
+from rco.model.message import Message
 from rco.model.namespace import NamespaceRow, NamespaceState, Quotas
 from rco.model.run import Outcome
 from rco.store.contract.changes import Admitted, Changes, Claim, Ended, StartKey
 from rco.store.contract.namespaces import RECOUNT_EVERY_US
+from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.store.contract.schedules import ScheduleRow, ScheduleWrite
 
 DAY_US = 86_400_000_000
@@ -262,3 +265,62 @@ async def test_two_nodes_have_one_count(home, desk, clock) -> None:
     finally:
         for node in nodes:
             await node.stop()
+
+
+async def test_what_is_kept_by_reference_counts_at_its_size_and_once(keeper, desk, bound) -> None:
+    await bound(stored_bytes=1000)
+    one, other, third = (os.urandom(16) for _ in range(3))
+
+    async def large(name: bytes, size_bytes: int, *, again: bool = False) -> Admitted:
+        row = desk.row(namespace="acme")
+        uses = [PayloadUse(name, UserKind.RUN, row.run_id, "acme", size_bytes, again)]
+        # As the engine hands them over: with what asks for them, and to be written.
+        keeper.writer.changes(0).payloads.extend(uses)
+        return await desk.admit(keeper.writer, opened=[(row, b"x" * 10)], payloads=uses)
+
+    assert (await large(one, 900)).status == "accepted"
+    assert (await keeper.reader.namespace_usage("acme")).stored_bytes == 910
+    refused = await large(other, 100)
+    assert (refused.status, refused.quota) == ("quota", "stored_bytes")
+    # Another run that refers to the same object takes its own row alone.
+    assert (await large(one, 900, again=True)).status == "accepted"
+    assert (await keeper.reader.namespace_usage("acme")).stored_bytes == 920
+    # Counted anew it is the same, and what was refused counts for nothing.
+    await keeper.reader.recount_namespaces(["acme"])
+    assert (await large(third, 50)).status == "accepted"
+    assert (await keeper.reader.namespace_usage("acme")).stored_bytes == 980
+    # What accepted work keeps by itself counts, and is not refused.
+    run_id = await desk.open(keeper.writer, namespace="acme")
+
+    def fill(changes: Changes) -> None:
+        changes.payloads.append(PayloadUse(os.urandom(16), UserKind.RUN, run_id, "acme", 5000))
+        changes.decisions.append(desk.decision())
+
+    await desk.commit(keeper.writer, fill)
+    assert (await large(os.urandom(16), 1)).quota == "stored_bytes"
+
+
+async def test_one_payload_by_reference_is_as_large_as_it_is(keeper, desk, bound) -> None:
+    await bound(payload_bytes=100)
+    event = desk.event("e-1", namespace="acme")
+    use = PayloadUse(os.urandom(16), UserKind.EVENT, b"e-1", "acme", 101)
+    keeper.writer.changes(0).payloads.append(use)
+    assert (await desk.admit(keeper.writer, event=event, payloads=[use])).quota == "payload_bytes"
+    use = PayloadUse(os.urandom(16), UserKind.EVENT, b"e-1", "acme", 100)
+    keeper.writer.changes(0).payloads.append(use)
+    assert (await desk.admit(keeper.writer, event=event, payloads=[use])).status == "accepted"
+
+
+async def test_what_is_sent_to_an_accepted_run_is_bounded_by_size_and_not_by_a_closed_door(keeper, desk, bound) -> None:
+    await bound()
+    _, run_id = await start(keeper, desk)
+
+    async def send(size_bytes: int) -> Admitted:
+        use = PayloadUse(os.urandom(16), UserKind.RUN, run_id, "acme", size_bytes)
+        keeper.writer.changes(0).payloads.append(use)
+        message = Message(run_id, os.urandom(4).hex(), "signal", "go", b"\xc0", desk.clock.at_us, "acme")
+        return await desk.admit(keeper.writer, messages=[message], payloads=[use])
+
+    await bound(NamespaceState.CLOSED, stored_bytes=500)
+    assert (await send(400)).status == "accepted"
+    assert (await send(400)).quota == "stored_bytes"

@@ -585,7 +585,7 @@ def refer_before_keeping(patch: pytest.MonkeyPatch) -> None:
 
 
 def say_nothing_of_uses(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Owner, "use", lambda *_: None)
+    patch.setattr(Owner, "use", lambda *_, **__: None)
 
 
 def take_over_without_a_word(patch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ class Children:
                 return
             if op.kept is not None and op.kept.reference is not None:
                 packed = encode_body(first, {**start, "input": as_value(op.kept.reference)})
-                owner.use(live.shard, run_id, op.kept.reference)
+                owner.use(live.shard, run_id, live.namespace, op.kept.reference)
         machine = Machine(run_id)
         child = owner.housed(Live(run_id, machine, start, now))
         changes = owner.changes(live.run_id, live.shard)
@@ -140,7 +140,7 @@ class Children:
         stored: list[Any] | None = None
         if live.kept is not None and live.kept.reference is not None:
             stored = [outcome.value, as_value(live.kept.reference)]
-            owner.use(live.shard, live.parent, live.kept.reference)
+            owner.use(live.shard, live.parent, live.namespace, live.kept.reference)
         message_id = f"child:{id_text(live.run_id)}"
         parent = owner.live.get(live.parent)
         if parent is not None and not parent.ending:

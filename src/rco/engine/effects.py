@@ -188,7 +188,7 @@ class Effects:
         stored = None
         if kept.reference is not None:
             stored = encode_body(record, [1, as_value(kept.reference), op.tried + 1])
-            owner.use(live.shard, live.run_id, kept.reference)
+            owner.use(live.shard, live.run_id, live.namespace, kept.reference)
         owner.append(live, record, stored)
         owner.drive(live)
 

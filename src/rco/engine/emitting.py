@@ -25,7 +25,7 @@ from rco.model.payload import Reference, as_value
 from rco.store.contract.changes import Admission, Admitted, StartKey
 from rco.store.contract.payloads import PayloadUse, UserKind
 
-__all__ = ["Ask", "Emitting", "Started", "Starts", "use_by_event"]
+__all__ = ["Ask", "Emitting", "Started", "Starts", "use_by_event", "use_by_letter"]
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -96,7 +96,7 @@ class Emitting:
             )
             changes.letters.append(letter)
             if reference is not None:
-                changes.payloads.append(PayloadUse(reference.name, UserKind.LETTER, letter.letter_id, live.namespace))
+                changes.payloads.append(use_by_letter(reference, letter))
         owner.append(live, Record(Kind.EMIT, op.key, now, op.fp, [event.id, event.type, event.subject]))
 
     def _mark(self, live: Live, op: Mark, record: Record) -> None:
@@ -108,7 +108,7 @@ class Emitting:
                 self.referring.first(live, op, data)
                 return
             if op.kept is not None and op.kept.reference is not None:
-                owner.use(live.shard, live.run_id, op.kept.reference)
+                owner.use(live.shard, live.run_id, live.namespace, op.kept.reference)
                 packed = encode_body(record, [name, as_value(op.kept.reference)])
         owner.append(live, record, packed)
 
@@ -160,7 +160,13 @@ class Emitting:
 
 def use_by_event(reference: Reference, event: Event) -> PayloadUse:
     """That ``event`` refers to its data."""
-    return PayloadUse(reference.name, UserKind.EVENT, event.id.encode("utf-8", "surrogatepass"), event.namespace)
+    who = event.id.encode("utf-8", "surrogatepass")
+    return PayloadUse(reference.name, UserKind.EVENT, who, event.namespace, reference.size_bytes)
+
+
+def use_by_letter(reference: Reference, letter: DeadLetter) -> PayloadUse:
+    """That ``letter`` refers to its event's data."""
+    return PayloadUse(reference.name, UserKind.LETTER, letter.letter_id, letter.event.namespace, reference.size_bytes)
 
 
 def _lost(_: BaseException) -> None:

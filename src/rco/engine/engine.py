@@ -250,11 +250,18 @@ class Engine:
         return await self._referring.fetch(reference)
 
     def prepare(
-        self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None, reference: Reference | None = None
+        self,
+        ask: StartAsk,
+        *,
+        claimed: bool = False,
+        run_id: bytes | None = None,
+        reference: Reference | None = None,
+        again: bool = False,
     ) -> Opening:
         """What opening a run writes, for an admission of the caller's own, with the opening's ``payloads``. Pass it to
-        ``begin`` after the commit. ``reference``: where what ``ask.large`` names of its input is kept."""
-        return self._openings.prepare(ask, claimed=claimed, run_id=run_id, reference=reference)
+        ``begin`` after the commit. ``reference``: where what ``ask.large`` names of its input is kept; ``again``: for
+        something else, from which the run has it."""
+        return self._openings.prepare(ask, claimed=claimed, run_id=run_id, reference=reference, again=again)
 
     def begin(self, opening: Opening) -> None:
         """Run an opened run's code. The opening must be committed."""
@@ -270,7 +277,7 @@ class Engine:
         cannot be stored, ``ObjectsAway`` for one that is too large for the journal when the object store is away.
         """
         self._openings.admit(self._openings.room_for(ask))
-        opening = self._openings.prepare(ask, reference=reference)
+        opening = self._openings.prepare(ask, reference=reference, again=reference is not None)
         if reference is None and len(opening.segment) > self._owner.over_bytes:
             opening = await self._kept(ask, opening)
         admission = Admission(

@@ -144,7 +144,7 @@ class Forking:
             failed=_ignore,
             start_keys=[key],
             opened=[(fork, written)],
-            payloads=run_uses(run_id, payloads),
+            payloads=run_uses(run_id, payloads, row.namespace, again=True),
             accepted=self._decisions(row, fork, ask, step, len(kept)),
         )
         admitted = await self._submit(self._owner.home(fork), admission, lambda outcome: self._begin(outcome, fork))

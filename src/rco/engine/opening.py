@@ -87,9 +87,16 @@ class Openings:
         return 0 if ask.queue or (program is not None and program.queue) else 1
 
     def prepare(
-        self, ask: StartAsk, *, claimed: bool = False, run_id: bytes | None = None, reference: Reference | None = None
+        self,
+        ask: StartAsk,
+        *,
+        claimed: bool = False,
+        run_id: bytes | None = None,
+        reference: Reference | None = None,
+        again: bool = False,
     ) -> Opening:
-        """What opening this run writes. ``reference``: where what ``ask.large`` names of its input is kept.
+        """What opening this run writes. ``reference``: where what ``ask.large`` names of its input is kept;
+        ``again``: for something else, from which the run has it.
 
         ``run_id``: an identity that was promised; else a new one, of a shard owned here. ``claimed``: the caller's own
         claim already makes the start unique, so no start key is written. Raises ``NotFound`` for an unknown workflow
@@ -137,7 +144,7 @@ class Openings:
             kept = as_value(reference)
             given = _put(ask.input, ask.large, kept)
             segment = encode_record(Record(Kind.START, "", now, b"", {**start, "input": given}))
-            payloads = run_uses(run_id, (reference,))
+            payloads = run_uses(run_id, (reference,), ask.namespace, again=again)
         start_key = None
         if ask.key is not None and not claimed:
             request = digest(canonical_json([ask.workflow, ask.input]))

@@ -194,10 +194,10 @@ class Owner:
         self.records += 1
         live.machine.apply(record)
 
-    def use(self, shard: int, run_id: bytes, *references: Reference) -> None:
-        """What is written of the run in this turn refers to these."""
+    def use(self, shard: int, run_id: bytes, namespace: str, *references: Reference, again: bool = False) -> None:
+        """What is written of the run in this turn refers to these. ``again``: so did what it has them from."""
         changes = self.writer.changes(shard)
-        changes.payloads.extend(run_uses(run_id, references))
+        changes.payloads.extend(run_uses(run_id, references, namespace, again=again))
 
     def arm(self, live: Live, op: Operation[Any]) -> None:
         """Arm an operation outside of ``drive``, and drive on."""
@@ -329,7 +329,7 @@ class Owner:
                 return
             reference = live.kept.reference
             if reference is not None:
-                self.use(live.shard, live.run_id, reference)
+                self.use(live.shard, live.run_id, live.namespace, reference)
                 detail = _referring(reference, outcome, value)
                 packed = encode_body(Record(Kind.CLOSE, "", now), [outcome.value, as_value(reference)])
         live.ending = True

@@ -129,4 +129,4 @@ class Referring:
 
     def use(self, live: Live, *references: Reference) -> None:
         """The run refers to these, by what is written in this turn."""
-        self._owner.use(live.shard, live.run_id, *references)
+        self._owner.use(live.shard, live.run_id, live.namespace, *references)

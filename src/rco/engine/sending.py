@@ -57,7 +57,7 @@ class Sending:
             reference = await self._referring.keep(namespace, body)
             written = _pack(as_value(reference))
             message = msgspec.structs.replace(message, body=loaded(written, {reference.name: body}))
-            await self._send(message, decision, written, run_uses(run_id, (reference,)))
+            await self._send(message, decision, written, run_uses(run_id, (reference,), namespace))
             return True
         await self._send(message, decision)
         return True

@@ -156,7 +156,7 @@ class Waits:
         found: list[Reference] = references(body)
         if not found:
             return None
-        self._owner.use(live.shard, live.run_id, *found)
+        self._owner.use(live.shard, live.run_id, live.namespace, *found, again=True)
         return stored_form(body)
 
     def _note_taken(self, live: Live, message_id: str) -> None:

@@ -34,7 +34,8 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     events_per_day: _Count | None = None
     """Events accepted in one day (UTC)."""
     stored_bytes: _Count | None = None
-    """Payloads that were accepted and are kept: data of events, and inputs of runs that are no children."""
+    """Payloads that were accepted and are kept: data of events, inputs of runs that are no children, and whatever is
+    kept by reference, once and at its size."""
     schedules: _Count | None = None
     payload_bytes: _Count | None = None
     """Size of one payload: an event's data, a run's input, a signal's value."""

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from rco.engine.ask import StartAsk
-from rco.engine.emitting import Ask, Started, use_by_event
+from rco.engine.emitting import Ask, Started, use_by_event, use_by_letter
 from rco.engine.opening import Opening
 from rco.errors import Forbidden, Overloaded, RcoError, Reason, Refused
 from rco.kit.clock import MICROS, iso
@@ -22,7 +22,6 @@ from rco.operations.delivery_asks import add_deliveries
 from rco.operations.desk import Desk
 from rco.operations.publishing import publishing
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
-from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.telemetry import signals
 from rco.webhooks.book import letter_label
 
@@ -246,7 +245,7 @@ def admission_of(
             payloads.append(use_by_event(reference, event))
             event = replace(event, data=reference.encoded())
         letters = [replace(one, event=replace(one.event, data=reference.encoded())) for one in letters]
-        payloads += [PayloadUse(reference.name, UserKind.LETTER, one.letter_id) for one in letters]
+        payloads += [use_by_letter(reference, one) for one in letters]
     return Admission(
         done=_later,
         failed=_later,

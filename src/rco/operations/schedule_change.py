@@ -73,7 +73,9 @@ async def write_schedule(desk: Desk, write: ScheduleWrite, decision: Decision, k
                 desk.scheduler.heard(write.row)
 
     row = write.row
-    payloads = [] if kept is None else [PayloadUse(kept.name, UserKind.SCHEDULE, row.schedule_id, row.namespace)]
+    payloads: list[PayloadUse] = []
+    if kept is not None:
+        payloads.append(PayloadUse(kept.name, UserKind.SCHEDULE, row.schedule_id, row.namespace, kept.size_bytes))
     admission = Admission(done=_later, failed=_later, schedules=[write], accepted=[decision], payloads=payloads)
     admitted = await desk.engine.submit(shard_of(write.row.schedule_id), admission, then)
     return admitted.status == "accepted"

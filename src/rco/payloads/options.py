@@ -18,8 +18,8 @@ class PayloadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Which payloads of runs and events go to the object store (`objects`), the store holding a reference."""
 
     object_store_over_bytes: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
-    """Inputs, results, events and signals above this size, such as `256KiB`. `0B`: none. What is there by reference
-    already stays readable. Changes with a restart."""
+    """Inputs, results, states, events and signals above this size, such as `256KiB`. `0B`: none. What is there by
+    reference already stays readable. Changes with a restart."""
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
     """The object store must have taken or given a payload within it; else a start is refused, and what is here or is to
     be read waits and is tried again."""

@@ -144,7 +144,7 @@ class Commit:
         )
         # On the schedule's own shard: who owns it hears of the closing, and one fence covers both.
         run_id = due.run_id or self._ids.uuid7(shard_of(schedule.schedule_id))
-        return self._engine.prepare(ask, run_id=run_id, reference=reference)
+        return self._engine.prepare(ask, run_id=run_id, reference=reference, again=not schedule.spec.tick_field)
 
     def _passed(self, schedule: Schedule, passed: Passed, now_us: int) -> Decision:
         more: dict[str, str | int | bool] = {"tick": iso(passed.first_us)}

@@ -11,6 +11,7 @@ from rco.model.decision import Decision, Verb
 from rco.model.namespace import NamespaceRow, NamespaceState
 from rco.model.run import RunRow
 from rco.store.contract.changes import Admission, Admitted, Changes
+from rco.store.contract.payloads import PayloadUse
 
 __all__ = ["DAY_S", "Added", "Space", "added_to", "asked_spaces", "charge", "refusal", "spend"]
 
@@ -71,6 +72,7 @@ def asked_spaces(changes: Changes, watched: frozenset[str]) -> set[str]:
     """Those of ``watched`` that ``changes`` adds something to."""
     names = {row.namespace for row in changes.opened}
     names.update(event.namespace for event in changes.events)
+    names.update(use.namespace for use in changes.payloads)
     for admission in changes.admissions:
         names.update(row.namespace for row, _ in admission.opened)
         names.update(row.namespace for _, row, _, _ in admission.keyed)
@@ -81,7 +83,8 @@ def asked_spaces(changes: Changes, watched: frozenset[str]) -> set[str]:
 
 
 def added_to(changes: Changes, spaces: Iterable[str]) -> dict[str, Added]:
-    """What accepted work adds by itself: children, runs that an emitted event starts, and the events."""
+    """What accepted work adds by itself: children, runs that an emitted event starts, the events, and what is kept by
+    reference."""
     added = {name: Added() for name in spaces}
     for row in changes.opened:
         space = added.get(row.namespace)
@@ -93,7 +96,20 @@ def added_to(changes: Changes, spaces: Iterable[str]) -> dict[str, Added]:
         if space is not None:
             space.events += 1
             space.size_bytes += len(event.data)
+    if changes.payloads:
+        # What is asked for is counted when it is let in.
+        asked = {use.name for admission in changes.admissions for use in admission.payloads}
+        for name, size_bytes in _kept(use for use in changes.payloads if use.name not in asked):
+            space = added.get(name)
+            if space is not None:
+                space.size_bytes += size_bytes
     return added
+
+
+def _kept(uses: Iterable[PayloadUse]) -> Iterable[tuple[str, int]]:
+    """The namespace and the size of each object once that was put for these."""
+    once = {use.name: (use.namespace, use.size_bytes) for use in uses if not use.again}
+    return once.values()
 
 
 def spend(spaces: dict[str, Space], changes: Changes, now_us: int) -> None:
@@ -136,13 +152,19 @@ def charge(admission: Admission, spaces: dict[str, Space], skipped: Iterable[byt
         added = of(write.row.namespace, 0) if write.expect is None or write.gone else None
         if added is not None:
             added.schedules += -1 if write.gone else 1
+    for name, size_bytes in _kept(admission.payloads):
+        added = of(name, size_bytes)
+        if added is not None:
+            added.size_bytes += size_bytes
     if not any(write.owned for write in admission.schedules):
         for name, added in wanted.items():
-            if added.open or added.events or added.schedules > 0:
-                refused = _over(spaces[name], added, largest[name])
+            # What is sent to a run that was accepted is bounded by its size alone.
+            new = added.open > 0 or added.events > 0 or added.schedules > 0
+            if new or added.size_bytes:
+                refused = _over(spaces[name], added, largest[name], new=new)
                 if refused is not None:
                     return refused
-                added.must = True
+                added.must = new
     for name, added in wanted.items():
         spaces[name].add(added)
     return None
@@ -164,10 +186,10 @@ def _counts(row: RunRow) -> bool:
     return not row.workflow.startswith("rco.")
 
 
-def _over(space: Space, more: Added, largest_bytes: int) -> Admitted | None:
+def _over(space: Space, more: Added, largest_bytes: int, *, new: bool) -> Admitted | None:
     quotas = space.row.quotas
     midnight_s = float((space.day + 1) * DAY_S - space.second)
-    if space.row.state is not NamespaceState.ACTIVE:
+    if new and space.row.state is not NamespaceState.ACTIVE:
         return _no(space, "closed", 0.0)
     if _beyond(largest_bytes, quotas.payload_bytes):
         return _no(space, "payload_bytes", 0.0)

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from rco.store.contract.payloads import PayloadUse, UserKind
-from rco.testing.tables import Tables
+from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["forget", "used"]
+import msgspec
+
+from rco.store.contract.payloads import PayloadUse, UserKind
+
+Tables = Any
+"""``rco.testing.tables.Tables``, which imports this."""
+
+__all__ = ["forget", "kept_bytes", "refer", "used"]
+
+
+def refer(tables: Tables, uses: Iterable[PayloadUse]) -> None:
+    """Write ``uses`` down; written twice one is the same."""
+    tables.payloads.update({msgspec.structs.replace(one, again=False): None for one in uses})
+
+
+def kept_bytes(tables: Tables, namespace: str) -> int:
+    """The sizes of what is kept by reference for a namespace, each object once."""
+    sizes = {one.name: one.size_bytes for one in tables.payloads if one.namespace == namespace and _there(tables, one)}
+    return sum(sizes.values())
 
 
 def used(tables: Tables, names: list[bytes]) -> set[bytes]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rco.model.namespace import NamespaceState, Usage
 from rco.model.run import RunRow
 from rco.store.contract.changes import Admission, Admitted, Changes
+from rco.store.contract.payloads import PayloadUse
+from rco.testing.table_payloads import kept_bytes
 
 Tables = Any
 """``rco.testing.tables.Tables``, which imports this."""
@@ -32,6 +35,7 @@ def usage_of(tables: Tables, name: str, now_us: int) -> Usage:
     row = tables.namespaces.get(name)
     measured = row is not None and row.quotas.stored_bytes is not None
     stored = sum(len(segment.data) for segment in firsts) + sum(len(event.data) for event in events)
+    stored += kept_bytes(tables, name) if measured else 0
     return Usage(
         open_runs=sum(_mine(row, name) for row in tables.runs.values()),
         second=second,
@@ -56,7 +60,10 @@ class ModelQuotas:
             usage = usage_of(tables, name, now_us)
             begun = sum(_mine(row, name) for row in changes.opened)
             events = [event for event in changes.events if event.namespace == name]
-            self._usage[name] = _more(usage, begun, len(events), sum(len(event.data) for event in events), 0)
+            asked = {use.name for admission in changes.admissions for use in admission.payloads}
+            kept = _kept([use for use in changes.payloads if use.name not in asked], name)
+            added = sum(len(event.data) for event in events) + sum(kept)
+            self._usage[name] = _more(usage, begun, len(events), added, 0)
 
     def counted(self) -> dict[str, Usage]:
         """What is counted once the transaction stands."""
@@ -77,17 +84,19 @@ class ModelQuotas:
             data = [] if event is None else [len(event.data)]
             writes = [write for write in admission.schedules if write.row.namespace == name]
             new = sum(write.expect is None for write in writes) - sum(write.gone for write in writes)
-            usage = _more(self._usage[name], len(inputs), len(data), sum(inputs) + sum(data), new)
-            if not free and (inputs or data or new > 0):
+            kept = _kept(admission.payloads, name)
+            adds = bool(inputs or data or new > 0)
+            usage = _more(self._usage[name], len(inputs), len(data), sum(inputs) + sum(data) + sum(kept), new)
+            if not free and (adds or kept):
                 quotas, second = namespace.quotas, usage.second
                 midnight_s = float((usage.day + 1) * _DAY_S - second)
                 for quota, over, after_s in (
-                    ("closed", namespace.state is not NamespaceState.ACTIVE, 0.0),
-                    ("payload_bytes", _over(max((*inputs, *data, 0)), quotas.payload_bytes), 0.0),
+                    ("closed", adds and namespace.state is not NamespaceState.ACTIVE, 0.0),
+                    ("payload_bytes", _over(max((*inputs, *data, *kept, 0)), quotas.payload_bytes), 0.0),
                     ("schedules", new > 0 and _over(usage.schedules, quotas.schedules), 0.0),
                     (
                         "stored_bytes",
-                        sum(inputs) + sum(data) > 0 and _over(usage.stored_bytes, quotas.stored_bytes),
+                        sum(inputs) + sum(data) + sum(kept) > 0 and _over(usage.stored_bytes, quotas.stored_bytes),
                         0.0,
                     ),
                     ("starts_per_day", bool(inputs) and _over(usage.starts_day, quotas.starts_per_day), midnight_s),
@@ -113,6 +122,11 @@ def _more(usage: Usage, starts: int, events: int, size_bytes: int, schedules: in
         stored_bytes=None if usage.stored_bytes is None else usage.stored_bytes + size_bytes,
         schedules=usage.schedules + schedules,
     )
+
+
+def _kept(uses: Iterable[PayloadUse], name: str) -> list[int]:
+    """The sizes of what was put for ``uses`` of a namespace."""
+    return list({use.name: use.size_bytes for use in uses if use.namespace == name and not use.again}.values())
 
 
 def _over(count: int | None, limit: int | None) -> bool:

@@ -39,6 +39,7 @@ from rco.store.contract.writer import Flushed, Seal, Sealer
 from rco.store.pools import Pools
 from rco.store.quota import refusal
 from rco.testing.table_attributes import change_attributes
+from rco.testing.table_payloads import refer
 from rco.testing.table_queues import change_queues, granting_shards, put_items
 from rco.testing.table_quotas import ModelQuotas
 from rco.testing.table_schedules import changed_schedules
@@ -275,7 +276,7 @@ class Transaction:
         for ended in changes.ended:
             self._end(ended)
         change_attributes(tables.attributes, self._opened, changes.attributes)
-        tables.payloads.update(dict.fromkeys(changes.payloads))
+        refer(tables, changes.payloads)
         told, tables.arrivals = put_items(tables.items, self._opened, tables.arrivals)
         told |= change_queues(tables.items, tables.queue_states, changes.queues)
         self._woken.update(dict.fromkeys(sorted(told)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from tests.integration.payloads.conftest import BIG, WORD, Large, refers
 from tests.integration.payloads.test_by_reference import anywhere as anywhere  # noqa: PLC0414 - the same fixture
@@ -120,8 +118,7 @@ async def test_its_key_erased_nothing_of_it_can_be_read(unstarted: Large) -> Non
     await unstarted.start()
     try:
         client, service = unstarted.client, unstarted.service
-        await client.namespace_keys.create(NamespaceKeyAsk(namespace="default"))
-        await asyncio.sleep(1.2)
+        await client.namespace_keys.create(NamespaceKeyAsk(namespace="default", reason="it is law"))
         await client.schedules.create("s", NEVER)
         assert all(WORD.encode() not in path.read_bytes() for path in unstarted.objects())
         row = await service._desk.reader.schedule_named("default", "s")

@@ -39,11 +39,17 @@ class PayloadUse(msgspec.Struct, frozen=True):
     kind: UserKind
     who: bytes
     namespace: str = "default"
+    size_bytes: int = 0
+    """Of the payload: what it counts in its namespace's quota of stored bytes."""
+    again: bool = False
+    """Something else referred to it before, and it was counted with that. Not stored."""
 
 
-def run_uses(run_id: bytes, references: Iterable[Reference]) -> list[PayloadUse]:
-    """That the run refers to these."""
-    return [PayloadUse(one.name, UserKind.RUN, run_id) for one in references]
+def run_uses(
+    run_id: bytes, references: Iterable[Reference], namespace: str, *, again: bool = False
+) -> list[PayloadUse]:
+    """That the run refers to these. ``again``: so did somebody before."""
+    return [PayloadUse(one.name, UserKind.RUN, run_id, namespace, one.size_bytes, again) for one in references]
 
 
 class PayloadRows(Protocol):

@@ -10,21 +10,13 @@ from rco.store.postgres.text import plain_all
 
 __all__ = ["ANY", "FORGET", "SPACE", "USED", "around", "columns"]
 
-_COLUMNS = 4
+_COLUMNS = 5
 SPACE = "SELECT space FROM payload_space"
 ANY = "SELECT EXISTS (SELECT 1 FROM payload_use)"
-_THERE = (
-    "CASE u.kind WHEN 0 THEN EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = u.who)"
-    " OR EXISTS (SELECT 1 FROM closed_run AS c WHERE c.run_id = u.who)"
-    " WHEN 1 THEN EXISTS (SELECT 1 FROM event AS e"
-    " WHERE e.namespace = u.namespace AND e.id = convert_from(u.who, 'UTF8'))"
-    " WHEN 3 THEN EXISTS (SELECT 1 FROM schedule AS s WHERE s.schedule_id = u.who AND s.payload = u.name)"
-    " ELSE EXISTS (SELECT 1 FROM dead_letter AS d WHERE d.letter_id = u.who) END"
-)
-USED = f"SELECT DISTINCT u.name FROM payload_use AS u WHERE u.name = ANY ($1::bytea[]) AND {_THERE}"
+USED = "SELECT DISTINCT u.name FROM payload_use AS u WHERE u.name = ANY ($1::bytea[]) AND rco_is_used(u)"
 FORGET = (
     "DELETE FROM payload_use AS p WHERE p.name = ANY ($1::bytea[]) AND NOT EXISTS"
-    f" (SELECT 1 FROM payload_use AS u WHERE u.name = p.name AND {_THERE})"
+    " (SELECT 1 FROM payload_use AS u WHERE u.name = p.name AND rco_is_used(u))"
 )
 
 
@@ -43,6 +35,7 @@ def columns(uses: list[PayloadUse]) -> tuple[list[Any], ...]:
         # Compared with the event's id as it is stored here.
         [_stored(one.who) if one.kind is UserKind.EVENT else one.who for one in uses],
         plain_all([one.namespace for one in uses]),
+        [one.size_bytes for one in uses],
     )
 
 

@@ -179,7 +179,7 @@ class _Work:
         elif self._messages:
             stay = open_among(self._cursor, {message.run_id for message in self._messages}, changes)
             self._messages = [message for message in self._messages if message.run_id in stay]
-        if self._watched and not changes.admissions and (changes.opened or changes.events):
+        if self._watched and not changes.admissions and (changes.opened or changes.events or changes.payloads):
             spaces = namespaces.look_up(self._cursor, asked_spaces(changes, self._watched), self.at_us)
             spend(spaces, changes, self.at_us)
             namespaces.save(self._cursor, spaces)

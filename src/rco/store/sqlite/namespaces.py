@@ -10,6 +10,7 @@ from rco.model.namespace import NamespaceRow, Usage
 from rco.store import rows
 from rco.store.contract.namespaces import RECOUNT_EVERY_US
 from rco.store.quota import Space
+from rco.store.sqlite.payloads import KEPT_BYTES
 
 __all__ = ["CHANGE", "PUT_IN", "RECOUNT", "change_values", "listed", "look_up", "one", "put_in_values", "save", "usage"]
 
@@ -23,6 +24,7 @@ _BYTES = (
     " + (SELECT coalesce(sum(length(j.data)), 0) FROM"
     f" ({_ROOTS.format('run')} UNION ALL {_ROOTS.format('closed_run')}) AS r"
     " CROSS JOIN journal AS j ON j.run_id = r.run_id AND j.first_seq = 0)"
+    f" + ({KEPT_BYTES})"
 )
 PUT_IN = (
     "INSERT INTO namespace (name, created_us, state, quotas, revision, origin) VALUES (?, ?, ?, ?, ?, ?)"

@@ -9,11 +9,11 @@ from typing import Any
 from rco.store.contract.payloads import PayloadUse
 from rco.store.sqlite.bulk import Bulk
 
-__all__ = ["ANY", "FORGET", "SPACE", "used", "write"]
+__all__ = ["ANY", "FORGET", "KEPT_BYTES", "SPACE", "used", "write"]
 
 SPACE = "SELECT space FROM payload_space"
 ANY = "SELECT EXISTS (SELECT 1 FROM payload_use)"
-_PUT = Bulk("INSERT OR IGNORE INTO payload_use (name, kind, who, namespace) VALUES ", "(?,?,?,?)")
+_PUT = Bulk("INSERT OR IGNORE INTO payload_use (name, kind, who, namespace, size_bytes) VALUES ", "(?,?,?,?,?)")
 # An id of an event is its text, byte for byte.
 _THERE = (
     "CASE u.kind WHEN 0 THEN EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = u.who)"
@@ -22,6 +22,11 @@ _THERE = (
     " WHEN 3 THEN EXISTS (SELECT 1 FROM schedule AS s WHERE s.schedule_id = u.who AND s.payload = u.name)"
     " ELSE EXISTS (SELECT 1 FROM dead_letter AS d WHERE d.letter_id = u.who) END"
 )
+KEPT_BYTES = (
+    "SELECT coalesce(sum(size_bytes), 0) FROM (SELECT max(u.size_bytes) AS size_bytes FROM payload_use AS u"
+    f" WHERE u.namespace = ?1 AND u.size_bytes > 0 AND {_THERE} GROUP BY u.name)"
+)
+"""Of a namespace: the payloads that are kept by reference, each once."""
 _USED = Bulk("SELECT DISTINCT u.name FROM payload_use AS u WHERE u.name IN (VALUES ", "(?)", f") AND {_THERE}")
 FORGET = (
     "DELETE FROM payload_use WHERE name = ? AND NOT EXISTS"
@@ -33,7 +38,7 @@ def write(cursor: sqlite3.Cursor, uses: Iterable[PayloadUse]) -> None:
     """Write ``uses`` down."""
     flat: list[Any] = []
     for one in uses:
-        flat += (one.name, int(one.kind), one.who, one.namespace)
+        flat += (one.name, int(one.kind), one.who, one.namespace, one.size_bytes)
     _PUT.run(cursor, flat)
 
 
