@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -101,17 +102,29 @@ class Service:
         try:
             await self._start()
         except BaseException:
-            await self.stop()
+            with suppress(Exception):  # logged; what matters is why it did not start
+                await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Drain and stop, in the opposite order of starting. May be called before ``start``, and twice."""
+        """Drain and stop, in the opposite order of starting. May be called before ``start``, and twice.
+
+        What fails to stop keeps nothing else from it, as the store comes last; the first failure is raised in the end.
+        """
+        failed: Exception | None = None
         if hasattr(self, "_ingress"):
             self._ingress.drain()
             if self._stops:
                 self._notes.node("stopped")
         while self._stops:
-            await self._stops.pop()()
+            try:
+                await self._stops.pop()()
+            except Exception as problem:  # noqa: BLE001 - whatever it is, the rest is to stop
+                failed = failed or problem
+                if hasattr(self, "log"):
+                    self.log.error("service.stop_failed", error=problem)
+        if failed is not None:
+            raise failed
 
     async def _start(self) -> None:
         settings, clock = self.settings, self._clock

@@ -87,8 +87,9 @@ class Feed:
         try:
             async with asyncio.timeout(LAST_S):
                 await self._pass()
-        except (BrokerAway, StoreError, TimeoutError):
-            return
+        except Exception as problem:  # noqa: BLE001 - what stops after it must stop all the same
+            if not isinstance(problem, (BrokerAway, StoreError, TimeoutError)):
+                self._trouble(self._name, problem)
 
     async def _run(self) -> None:
         failures = 0

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from rco.brokers.contract import Incoming, Source
-from rco.errors import BrokerAway, Overloaded, StoreError
 from rco.kit.backoff import Backoff
 from rco.kit.lifecycle import stop_task
 
@@ -17,7 +16,8 @@ _BACKOFF = Backoff(first_s=0.2, factor=2.0, cap_s=30.0)
 
 
 class Intake:
-    """Keeps the ``kit.lifecycle.Lives`` contract. ``deliver`` makes one message durable: accepted, a repeat, or a dead
+    """Keeps the ``kit.lifecycle.Lives`` contract. Whatever fails is told to ``trouble`` and tried again a little later
+    each time, also what only a person can mend, as a broker that refuses. ``deliver`` makes one message durable: accepted, a repeat, or a dead
     letter; it raises ``Overloaded`` or ``StoreError`` when that cannot be now, and the message is taken again.
 
     ``settled`` hears how many are done with. Messages of one key are delivered one after the other, those of different
@@ -63,7 +63,7 @@ class Intake:
                 taken = await self._source.take(self._batch, WAIT_S)
                 if taken:
                     await self._settle(self._source, taken)
-            except (BrokerAway, Overloaded, StoreError) as problem:
+            except Exception as problem:  # noqa: BLE001 - an intake that ends takes nothing and tells nobody
                 failures += 1
                 self._trouble(self._name, problem)
                 await asyncio.sleep(_BACKOFF.delay_s(failures, self._random))

@@ -63,19 +63,22 @@ class Book:
     async def look(self) -> None:
         """Read what changed."""
         async with self._looking:
-            changed = False
+            changes: dict[str, Endpoint] = {}
+            last = self._last
             while True:
-                page = await self._store.endpoints(self._last, PAGE)
-                for one in page.endpoints:
-                    changed = True
-                    if one.state is EndpointState.DELETED:
-                        self._rows.pop(one.endpoint_id, None)
-                    else:
-                        self._rows[one.endpoint_id] = one
-                self._last = page.last
+                page = await self._store.endpoints(last, PAGE)
+                changes |= {one.endpoint_id: one for one in page.endpoints}
+                last = page.last
                 if not page.endpoints:
                     break
-            if changed:
+            # All at once: events come between the pages, and whom the table names must be there.
+            self._last = last
+            for endpoint_id, one in changes.items():
+                if one.state is EndpointState.DELETED:
+                    self._rows.pop(endpoint_id, None)
+                else:
+                    self._rows[endpoint_id] = one
+            if changes:
                 self._table = self._made()
                 if not self.ordered and any(one.order_by is not None for one in self._rows.values()):
                     self.ordered = True
