@@ -16,12 +16,12 @@ _BACKOFF = Backoff(first_s=0.2, factor=2.0, cap_s=30.0)
 
 
 class Intake:
-    """Keeps the ``kit.lifecycle.Lives`` contract. Whatever fails is told to ``trouble`` and tried again a little later
-    each time, also what only a person can mend, as a broker that refuses. ``deliver`` makes one message durable: accepted, a repeat, or a dead
-    letter; it raises ``Overloaded`` or ``StoreError`` when that cannot be now, and the message is taken again.
+    """Keeps the ``kit.lifecycle.Lives`` contract. ``deliver`` makes one message durable: accepted, a repeat, or a dead
+    letter; it raises ``Overloaded`` or ``StoreError`` when that cannot be now, and the message is taken again. Whatever
+    else fails is tried again too, a little later each time: also what only a person can mend, as a broker that refuses.
 
-    ``settled`` hears how many are done with. Messages of one key are delivered one after the other, those of different
-    keys side by side.
+    ``settled`` hears how many are done with, ``trouble`` of what is tried again. Messages of one key are delivered one
+    after the other, those of different keys side by side.
     """
 
     def __init__(
