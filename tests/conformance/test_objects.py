@@ -14,7 +14,7 @@ from tests.servers.s3 import S3Server
 from rco.errors import ConfigInvalid, Misuse, NotFound, Overloaded, StoreError
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
-from rco.objects.contract import CHUNK_BYTES, Objects
+from rco.objects.contract import CHUNK_BYTES, Objects, read
 from rco.objects.folder import FolderObjects
 from rco.objects.memory import MemoryObjects
 from rco.objects.opening import open_objects
@@ -64,7 +64,7 @@ async def put(objects: Objects, key: str, data: bytes, step: int = CHUNK_BYTES) 
 
 
 async def get(objects: Objects, key: str) -> list[bytes]:
-    return [piece async for piece in objects.read(key)]
+    return [piece async for piece in read(objects, key)]
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES])
@@ -146,7 +146,7 @@ async def test_a_key_cannot_leave_its_place(objects: Objects, key: str) -> None:
 
 async def test_a_reader_that_is_thrown_away_leaves_nothing_behind(objects: Objects) -> None:
     await put(objects, KEY, os.urandom(4 * CHUNK_BYTES))
-    pieces = objects.read(KEY)
+    pieces = read(objects, KEY)
     assert len(await anext(pieces)) == CHUNK_BYTES
     await pieces.aclose()  # type: ignore[attr-defined]
     assert await objects.delete(KEY)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +151,13 @@ class _Objects:
         await self._faults.hold()
         return await self._inner.seen(key)
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def open(self, key: str) -> Any:
         await self._faults.hold()
-        async for piece in self._inner.read(key):
-            yield piece
+        return await self._inner.open(key)
+
+    async def put(self, key: str, data: bytes) -> None:
+        await self._faults.hold()
+        await self._inner.put(key, data)
 
 
 class _Intake:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -19,8 +19,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from rco.errors import ConfigInvalid, NotFound, StoreError
-from rco.objects.contract import CHUNK_BYTES, Seen, check_key
+from rco.errors import ConfigInvalid, StoreError
+from rco.objects.contract import CHUNK_BYTES, Found, Seen, check_key
 
 __all__ = ["BucketObjects"]
 
@@ -75,6 +75,11 @@ class BucketObjects:
     async def begin(self) -> _Intake:
         return _Intake(self, await asyncio.to_thread(_nameless, self._spool))
 
+    async def put(self, key: str, data: bytes) -> None:
+        check_key(key)
+        with _told(self.place):
+            await obstore.put_async(self._store, key, data, chunk_size=_PART_BYTES, max_concurrency=2)
+
     async def send(self, key: str, file: IO[bytes]) -> None:
         """Put the whole of ``file``."""
         check_key(key)
@@ -90,14 +95,23 @@ class BucketObjects:
             except FileNotFoundError:
                 return None
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def open(self, key: str) -> Found | None:
         check_key(key)
         with _told(self.place):
             try:
                 found = await obstore.get_async(self._store, key)
             except FileNotFoundError:
-                raise NotFound(f"no object {key}.") from None
-            held = bytearray()
+                return None
+        seen, pieces = _seen(found.meta), self._pieces(found)
+        first = await anext(pieces, b"")
+        if len(first) < seen.size_bytes:
+            return Found(seen, first, pieces)
+        await pieces.aclose()
+        return Found(seen, first)
+
+    async def _pieces(self, found: Any) -> AsyncGenerator[bytes]:
+        held = bytearray()
+        with _told(self.place):
             async for piece in found.stream(min_chunk_size=CHUNK_BYTES):
                 held += piece
                 while len(held) >= CHUNK_BYTES:

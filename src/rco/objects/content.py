@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from rco.errors import EvidenceBroken, NotFound
-from rco.kit.digest import ContentDigest
-from rco.objects.contract import CHUNK_BYTES, Intake, Objects
+from rco.errors import EvidenceBroken
+from rco.kit.digest import ContentDigest, content_address
+from rco.objects.contract import CHUNK_BYTES, Found, Intake, Objects
 
 __all__ = ["Content", "ContentStore", "Filling", "Meta", "Stored", "key_of", "well_formed_address"]
 
@@ -50,33 +50,22 @@ def key_of(address: str) -> str:
 
 
 class ContentStore:
-    """Puts content into and gets it out of a keeper of objects."""
+    """Puts content into and gets it out of a keeper of objects. What fits into a piece goes in and comes out as one."""
 
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
 
-    async def begin(self, meta: Meta) -> Filling:
-        """Content that comes in pieces."""
+    def begin(self, meta: Meta) -> Filling:
+        """Content that comes in pieces. Nothing is kept anywhere before there is more of it than one piece."""
         packed = msgspec.json.encode(meta)
-        intake = await self.objects.begin()
-        try:
-            await intake.write(_MAGIC + len(packed).to_bytes(4, "big") + packed)
-        except BaseException:
-            await intake.abort()
-            raise
-        return Filling(intake)
+        return Filling(self.objects, _MAGIC + len(packed).to_bytes(4, "big") + packed)
 
     async def open(self, address: str) -> Content | None:
         """What is there under ``address``, or ``None``. Raises ``EvidenceBroken`` for what is no content at all."""
-        key = key_of(address)
-        seen = await self.objects.seen(key)
-        if seen is None:
+        found = await self.objects.open(key_of(address))
+        if found is None:
             return None
-        pieces = self.objects.read(key)
-        try:
-            first = await anext(pieces, b"")
-        except NotFound:
-            return None
+        first = found.first
         begin = len(_MAGIC) + 4
         length = int.from_bytes(first[len(_MAGIC) : begin], "big")
         start = begin + length
@@ -85,21 +74,32 @@ class ContentStore:
                 raise msgspec.DecodeError
             meta = msgspec.json.decode(first[begin:start], type=Meta)
         except (msgspec.DecodeError, UnicodeError):
+            await found.close()
             raise broken(address) from None
-        return Content(address, meta, seen.size_bytes - start, first[start:], pieces)
+        return Content(address, meta, found.seen.size_bytes - start, first[start:], found)
 
 
 class Filling:
     """Content on its way in. End it with ``finish`` or ``abort``."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake, self._digest = intake, ContentDigest()
+    def __init__(self, objects: Objects, head: bytes) -> None:
+        self._objects, self._digest = objects, ContentDigest()
+        self._held: bytes | bytearray = head
+        self._intake: Intake | None = None
         self.size_bytes = 0
 
     async def write(self, chunk: bytes) -> None:
         self._digest.add(chunk)
         self.size_bytes += len(chunk)
-        await self._intake.write(chunk)
+        if self._intake is not None:
+            await self._intake.write(chunk)
+        elif len(self._held) + len(chunk) <= CHUNK_BYTES:
+            self._held += chunk
+        else:
+            self._intake = await self._objects.begin()
+            held, self._held = bytes(self._held), b""
+            await self._intake.write(held)
+            await self._intake.write(chunk)
 
     @property
     def address(self) -> str:
@@ -109,19 +109,31 @@ class Filling:
     async def finish(self) -> Stored:
         """Durable when this returns. A second put of the same bytes changes nothing but what is said of them."""
         address = self.address
-        await self._intake.commit(key_of(address))
+        if self._intake is None:
+            await self._objects.put(key_of(address), bytes(self._held))
+        else:
+            await self._intake.commit(key_of(address))
         return Stored(address, self.size_bytes)
 
     async def abort(self) -> None:
-        await self._intake.abort()
+        if self._intake is not None:
+            await self._intake.abort()
 
 
 class Content:
     """Content that was found. Its pieces can be asked for once."""
 
-    def __init__(self, address: str, meta: Meta, size_bytes: int, head: bytes, pieces: AsyncIterator[bytes]) -> None:
+    def __init__(self, address: str, meta: Meta, size_bytes: int, head: bytes, found: Found) -> None:
         self.address, self.meta, self.size_bytes = address, meta, size_bytes
-        self._head, self._pieces = head, pieces
+        self._head, self._found = head, found
+
+    def at_hand(self) -> bytes | None:
+        """All of it, checked, where it came in one piece; else ``None``. Raises ``EvidenceBroken``."""
+        if self._found.rest is not None:
+            return None
+        if len(self._head) != self.size_bytes or content_address(self._head) != self.address:
+            raise broken(self.address)
+        return self._head
 
     async def stream(self, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
         """The bytes ``first`` to ``last`` (both included; ``None``: to the end), in pieces.
@@ -150,14 +162,13 @@ class Content:
         if self._head:
             yield self._head
             self._head = b""
-        async for piece in self._pieces:
-            yield piece
+        if self._found.rest is not None:
+            async for piece in self._found.rest:
+                yield piece
 
     async def close(self) -> None:
         """Let go of the object. May be called twice."""
-        close = getattr(self._pieces, "aclose", None)
-        if close is not None:
-            await close()
+        await self._found.close()
 
     async def whole(self, limit_bytes: int = CHUNK_BYTES) -> bytes:
         """All of it, checked. For what is known to be small."""

@@ -7,14 +7,14 @@ who looks down on it.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Protocol
 
 import msgspec
 
-from rco.errors import Misuse
+from rco.errors import Misuse, NotFound
 
-__all__ = ["CHUNK_BYTES", "Intake", "Objects", "Seen", "check_key"]
+__all__ = ["CHUNK_BYTES", "Found", "Intake", "Objects", "Rest", "Seen", "check_key", "read"]
 
 CHUNK_BYTES = 64 << 10
 """Objects move in pieces of this size; at most two of one object are in memory at a time."""
@@ -28,6 +28,43 @@ class Seen(msgspec.Struct, frozen=True):
     key: str
     size_bytes: int
     put_us: int
+
+
+class Rest(Protocol):
+    """What stands behind the first piece of an object, in pieces. ``aclose`` lets go of it, begun or not, and may come
+    again."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    def __anext__(self) -> Awaitable[bytes]: ...
+
+    def aclose(self) -> Awaitable[None]: ...
+
+
+class Found:
+    """An object that was found and begun: what it is, its first piece, and the rest of it, which can be asked for once.
+
+    The pieces are of ``CHUNK_BYTES``, the last one shorter; what is in one piece has no rest. One that is replaced
+    meanwhile goes on as it was, or ends with ``StoreError``. To be closed when there is a rest.
+    """
+
+    __slots__ = ("first", "rest", "seen")
+
+    def __init__(self, seen: Seen, first: bytes, rest: Rest | None = None) -> None:
+        self.seen, self.first, self.rest = seen, first, rest
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All of it; nothing where it is empty. Raises ``StoreError``."""
+        if self.first:
+            yield self.first
+        if self.rest is not None:
+            async for piece in self.rest:
+                yield piece
+
+    async def close(self) -> None:
+        """May be called twice."""
+        if self.rest is not None:
+            await self.rest.aclose()
 
 
 class Intake(Protocol):
@@ -61,15 +98,21 @@ class Objects(Protocol):
         """May be called before ``start`` and twice."""
         ...
 
-    async def begin(self) -> Intake: ...
+    async def begin(self) -> Intake:
+        """An object that comes in pieces."""
+        ...
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Put ``data``, which are in memory anyway, under ``key``: as an intake of one piece, and durable when this
+        returns. Raises ``StoreError``, and what ``write`` raises: it may be there or not then."""
+        ...
 
     async def seen(self, key: str) -> Seen | None:
         """What is there under ``key``, or ``None``."""
         ...
 
-    def read(self, key: str) -> AsyncIterator[bytes]:
-        """The object in pieces of ``CHUNK_BYTES``, the last one shorter. Raises ``NotFound`` at the first piece when
-        nothing is there. One that is replaced meanwhile goes on as it was, or ends with ``StoreError``."""
+    async def open(self, key: str) -> Found | None:
+        """What is there under ``key``, begun, or ``None``."""
         ...
 
     async def delete(self, key: str) -> bool:
@@ -84,6 +127,18 @@ class Objects(Protocol):
     async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         """Objects whose keys begin with ``prefix`` and are greater than ``after``, by key."""
         ...
+
+
+async def read(objects: Objects, key: str) -> AsyncIterator[bytes]:
+    """The object in pieces. Raises ``NotFound`` at the first one when nothing is there."""
+    found = await objects.open(key)
+    if found is None:
+        raise NotFound(f"no object {key}.")
+    try:
+        async for piece in found.pieces():
+            yield piece
+    finally:
+        await found.close()
 
 
 def check_key(key: str) -> str:

@@ -2,7 +2,8 @@
 
 What comes in is written beside, in ``.incoming``, and moved to its place when it is whole: the file is fsynced before
 the move and its folder after it. Who writes there holds a lock on the file, which the kernel takes back when the
-process dies: so what a crash left is told from what is still coming in, whichever process it is of.
+process dies: so what a crash left is told from what is still coming in, whichever process it is of. What was read or
+put lately is read where it is asked for, without a thread (``kernel_cache``); everything else waits in threads.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
+import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
-from rco.errors import ConfigInvalid, NotFound, StoreError
+from rco.errors import ConfigInvalid, StoreError
+from rco.kit.gather import Gather
 from rco.kit.ids import Ids
-from rco.objects.contract import CHUNK_BYTES, Seen, check_key
+from rco.objects import kernel_cache
+from rco.objects.contract import CHUNK_BYTES, Found, Seen, check_key
 
 __all__ = ["FolderObjects"]
 
@@ -30,6 +33,10 @@ class FolderObjects:
     def __init__(self, folder: Path, ids: Ids) -> None:
         self.place = f"file:{folder}"
         self._folder, self._ids = folder, ids
+        self._top = str(folder)
+        self._puts: Gather[_Put, OSError] = Gather(self._put_together)
+        self._made: set[Path] = set()
+        """Folders that are known to be there after a power cut."""
 
     async def start(self) -> None:
         """Makes the folder, for its owner alone, and collects what a crash left in it."""
@@ -44,36 +51,47 @@ class FolderObjects:
         """Nothing is held open."""
 
     async def begin(self) -> _Intake:
+        path = self._beside()
         with _told(self.place):
-            while True:
-                path = self._folder / _INCOMING / self._ids.token(16)
-                file = await asyncio.to_thread(_create, path)
-                if file is not None:
-                    return _Intake(self.place, self._folder, path, file)
+            return _Intake(self, path, await asyncio.to_thread(_created, path))
+
+    async def put(self, key: str, data: bytes) -> None:
+        with _told(self.place):
+            if problem := await self._puts(_Put(self.path_of(key), self._beside(), data)):
+                raise problem
 
     async def seen(self, key: str) -> Seen | None:
-        path = self._folder / check_key(key)
+        path = self.path_of(key)
         with _told(self.place):
             return await asyncio.to_thread(_seen, path, key)
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        path = self._folder / check_key(key)
+    async def open(self, key: str) -> Found | None:
+        path = f"{self._top}/{check_key(key)}"
         with _told(self.place):
+            file = kernel_cache.opened(path)
+            if file is None:
+                file = await asyncio.to_thread(_opened, path)
+            if file < 0:
+                return None
             try:
-                file, piece = await asyncio.to_thread(_begun, path)
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                raise NotFound(f"no object {key}.") from None
-            try:
-                while piece:
-                    yield piece
-                    # Behind a shorter piece there is nothing.
-                    piece = b"" if len(piece) < CHUNK_BYTES else await asyncio.to_thread(_piece, file)
-            finally:
-                # No waiting here: the reader may be thrown away in the middle.
-                file.close()
+                state = os.fstat(file)
+                if not stat.S_ISREG(state.st_mode):
+                    os.close(file)
+                    return None
+                first = kernel_cache.piece(file, min(state.st_size, CHUNK_BYTES))
+                if first is None:
+                    first = await asyncio.to_thread(_piece, file, 0)
+            except BaseException:
+                os.close(file)
+                raise
+            seen = Seen(key, state.st_size, state.st_mtime_ns // 1000)
+            if len(first) == CHUNK_BYTES:
+                return Found(seen, first, _Rest(self.place, file))
+            os.close(file)
+            return Found(seen, first)
 
     async def delete(self, key: str) -> bool:
-        path = self._folder / check_key(key)
+        path = self.path_of(key)
         with _told(self.place):
             return await asyncio.to_thread(_delete, path)
 
@@ -84,6 +102,34 @@ class FolderObjects:
     async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         with _told(self.place):
             return await asyncio.to_thread(self._listed, prefix, after, limit)
+
+    def _beside(self) -> Path:
+        return self._folder / _INCOMING / self._ids.token(16)
+
+    async def _put_together(self, puts: list[_Put]) -> dict[_Put, OSError]:
+        return await asyncio.to_thread(_put_all, self, puts)
+
+    def path_of(self, key: str) -> Path:
+        return self._folder / check_key(key)
+
+    def move(self, path: Path, target: Path) -> None:
+        """Put what is whole in its place. Its folder is durable in the one above before, whoever made it."""
+        self._make(target.parent)
+        try:
+            path.replace(target)
+        except FileNotFoundError:
+            # Somebody took the folder away.
+            self._made.clear()
+            self._make(target.parent)
+            path.replace(target)
+
+    def _make(self, folder: Path) -> None:
+        if folder == self._folder or folder in self._made:
+            return
+        self._make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(folder.parent)
+        self._made.add(folder)
 
     def _open(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,40 +152,130 @@ class FolderObjects:
         return found
 
 
+class _Rest:
+    """What stands behind the first piece of an open file, which is closed at its end, by ``aclose``, or with this."""
+
+    __slots__ = ("_at", "_file", "_place")
+
+    def __init__(self, place: str, file: int) -> None:
+        self._place, self._file, self._at = place, file, CHUNK_BYTES
+
+    def __aiter__(self) -> _Rest:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._file < 0:
+            raise StopAsyncIteration
+        with _told(self._place):
+            piece = await asyncio.to_thread(_piece, self._file, self._at)
+        self._at += len(piece)
+        if len(piece) < CHUNK_BYTES:
+            self._close()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+    def __del__(self) -> None:
+        self._close()
+
+
+class _Put:
+    """What is put at once: where it goes, where it is until it is whole, and what it is."""
+
+    __slots__ = ("beside", "data", "target")
+
+    def __init__(self, target: Path, beside: Path, data: bytes) -> None:
+        self.target, self.beside, self.data = target, beside, data
+
+
 class _Intake:
     """Holds less than a piece back, so that what is small goes to the disk in one turn of a thread."""
 
-    __slots__ = ("_file", "_folder", "_held", "_path", "_place")
+    __slots__ = ("_file", "_held", "_keeper", "_path")
 
-    def __init__(self, place: str, folder: Path, path: Path, file: BinaryIO) -> None:
-        self._place, self._folder, self._path, self._file = place, folder, path, file
+    def __init__(self, keeper: FolderObjects, path: Path, file: int) -> None:
+        self._keeper, self._path, self._file = keeper, path, file
         self._held = b""
 
     async def write(self, chunk: bytes) -> None:
         self._held += chunk
         if len(self._held) >= CHUNK_BYTES:
             held, self._held = self._held, b""
-            with _told(self._place):
+            with _told(self._keeper.place):
                 await asyncio.to_thread(_write, self._file, held)
 
     async def commit(self, key: str) -> None:
-        target = self._folder / check_key(key)
-        with _told(self._place):
+        target = self._keeper.path_of(key)
+        with _told(self._keeper.place):
             await asyncio.to_thread(self._commit, target)
 
     async def abort(self) -> None:
         with contextlib.suppress(OSError):
-            self._file.close()
+            self._close()
             self._path.unlink(missing_ok=True)
 
     def _commit(self, target: Path) -> None:
         _write(self._file, self._held)
-        os.fsync(self._file.fileno())
-        _make_folders(self._folder, target.parent)
+        os.fsync(self._file)
+        self._keeper.move(self._path, target)
         # Closed afterwards: with its lock gone it would be taken for what a crash left.
-        self._path.replace(target)
-        self._file.close()
+        self._close()
         _sync_folder(target.parent)
+
+    def _close(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+    def __del__(self) -> None:
+        self._close()
+
+
+def _put_all(keeper: FolderObjects, puts: list[_Put]) -> dict[_Put, OSError]:
+    """Each of them durable under its target, but for those that it gives, with the reason.
+
+    All are written before the first is made durable, and all moved before the first folder is: the file system's own
+    commit of the first then carries much of the others.
+    """
+    failed: dict[_Put, OSError] = {}
+    with contextlib.ExitStack() as files:
+        begun: list[tuple[_Put, int]] = []
+        for put in puts:
+            try:
+                file = _created(put.beside)
+                # Closed at the end: with its lock gone it would be taken for what a crash left.
+                files.callback(os.close, file)
+                _write(file, put.data)
+                begun.append((put, file))
+            except OSError as problem:
+                failed[put] = problem
+        for put, file in begun:
+            try:
+                os.fsync(file)
+                keeper.move(put.beside, put.target)
+            except OSError as problem:
+                failed[put] = problem
+        folders: dict[Path, list[_Put]] = {}
+        for put, _ in begun:
+            if put not in failed:
+                folders.setdefault(put.target.parent, []).append(put)
+        for folder, moved in folders.items():
+            try:
+                _sync_folder(folder)
+            except OSError as problem:
+                failed |= dict.fromkeys(moved, problem)
+        for put in failed:
+            with contextlib.suppress(OSError):
+                put.beside.unlink(missing_ok=True)
+    return failed
 
 
 @contextlib.contextmanager
@@ -152,14 +288,15 @@ def _told(place: str) -> Iterator[None]:
         ) from error
 
 
-def _create(path: Path) -> BinaryIO | None:
-    """The file, new and locked; ``None`` when a collector took it between the two."""
+def _created(path: Path) -> int:
+    """A descriptor of the file, new and locked."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
-    if _locked(file.fileno()) and path.exists():
-        return file
-    file.close()
-    return None
+    while True:
+        file = os.open(path, flags, 0o600)
+        if _locked(file) and path.exists():
+            return file
+        # A collector took it between the two.
+        os.close(file)
 
 
 def _locked(handle: int) -> bool:
@@ -185,28 +322,27 @@ def _collected(left: Path) -> bool:
         os.close(handle)
 
 
-def _write(file: BinaryIO, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[file.write(view) :]
+def _write(file: int, chunk: bytes) -> None:
+    written = os.write(file, chunk)
+    while written < len(chunk):
+        chunk = chunk[written:]
+        written = os.write(file, chunk)
 
 
-def _begun(path: Path) -> tuple[BinaryIO, bytes]:
-    """The file, open, and its first piece."""
-    file = path.open("rb", buffering=0)
+def _opened(path: str) -> int:
+    """A descriptor of the file; -1 when there is none."""
     try:
-        return file, _piece(file)
-    except BaseException:
-        file.close()
-        raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
 
 
-def _piece(file: BinaryIO) -> bytes:
-    pieces = [file.read(CHUNK_BYTES)]
-    # An unbuffered file may give less than was asked for before its end.
-    while pieces[-1] and (missing := CHUNK_BYTES - sum(map(len, pieces))):
-        pieces.append(file.read(missing))
-    return b"".join(pieces)
+def _piece(file: int, at: int) -> bytes:
+    """The piece that begins there, shorter only at the end of the file."""
+    piece = os.pread(file, CHUNK_BYTES, at)
+    while piece and len(piece) < CHUNK_BYTES and (more := os.pread(file, CHUNK_BYTES - len(piece), at + len(piece))):
+        piece += more
+    return piece
 
 
 def _seen(path: Path, key: str) -> Seen | None:
@@ -224,15 +360,6 @@ def _delete(path: Path) -> bool:
         return False
     _sync_folder(path.parent)
     return True
-
-
-def _make_folders(top: Path, folder: Path) -> None:
-    """Each one that is made is durable in the one above before anything is put into it."""
-    if folder == top or folder.is_dir():
-        return
-    _make_folders(top, folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from rco.errors import StoreError
 from rco.kit.backoff import Backoff
 from rco.kit.clock import Clock
-from rco.objects.contract import Intake, Objects, Seen
+from rco.objects.contract import Found, Intake, Objects, Seen
 
 __all__ = ["Insisting"]
 
@@ -38,6 +38,9 @@ class Insisting:
     async def begin(self) -> Intake:
         return await self._inner.begin()
 
+    async def put(self, key: str, data: bytes) -> None:
+        await self._inner.put(key, data)
+
     async def delete(self, key: str) -> bool:
         return await self._inner.delete(key)
 
@@ -50,17 +53,8 @@ class Insisting:
     async def seen(self, key: str) -> Seen | None:
         return await self._insist(lambda: self._inner.seen(key))
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        first, pieces = await self._insist(lambda: self._begun(key))
-        if first is None:
-            return
-        yield first
-        async for piece in pieces:
-            yield piece
-
-    async def _begun(self, key: str) -> tuple[bytes | None, AsyncIterator[bytes]]:
-        pieces = self._inner.read(key)
-        return await anext(pieces, None), pieces
+    async def open(self, key: str) -> Found | None:
+        return await self._insist(lambda: self._inner.open(key))
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         attempt = 0

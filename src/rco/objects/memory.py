@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
-from rco.errors import NotFound, Overloaded
+from rco.errors import Overloaded
 from rco.kit.clock import Clock
-from rco.objects.contract import CHUNK_BYTES, Seen, check_key
+from rco.objects.contract import CHUNK_BYTES, Found, Seen, check_key
 
 __all__ = ["MemoryObjects"]
 
@@ -40,7 +40,12 @@ class MemoryObjects:
             )
         self._size_bytes += size_bytes
 
-    def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: bytes) -> None:
+        check_key(key)
+        self.reserve(len(data))
+        self.keep(key, data)
+
+    def keep(self, key: str, data: bytes) -> None:
         """Keep ``data``, whose room is reserved."""
         before = self._held.get(check_key(key))
         if before is not None:
@@ -54,13 +59,13 @@ class MemoryObjects:
         held = self._held.get(check_key(key))
         return None if held is None else Seen(key, len(held[0]), held[1])
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def open(self, key: str) -> Found | None:
         held = self._held.get(check_key(key))
         if held is None:
-            raise NotFound(f"no object {key}.")
-        data = held[0]
-        for at in range(0, len(data), CHUNK_BYTES):
-            yield data[at : at + CHUNK_BYTES]
+            return None
+        data, put_us = held
+        rest = _slices(data) if len(data) > CHUNK_BYTES else None
+        return Found(Seen(key, len(data), put_us), data[:CHUNK_BYTES], rest)
 
     async def delete(self, key: str) -> bool:
         held = self._held.pop(check_key(key), None)
@@ -91,7 +96,7 @@ class _Intake:
 
     async def commit(self, key: str) -> None:
         check_key(key)
-        self._keeper.put(key, bytes(self._pieces))
+        self._keeper.keep(key, bytes(self._pieces))
         self._size_bytes = 0
         self._pieces = bytearray()
 
@@ -99,3 +104,9 @@ class _Intake:
         self._keeper.release(self._size_bytes)
         self._size_bytes = 0
         self._pieces = bytearray()
+
+
+async def _slices(data: bytes) -> AsyncGenerator[bytes]:
+    """What stands behind the first piece."""
+    for at in range(CHUNK_BYTES, len(data), CHUNK_BYTES):
+        yield data[at : at + CHUNK_BYTES]

@@ -14,7 +14,7 @@ from rco.errors import EvidenceBroken, NotFound, ObjectsAway, Overloaded, StoreE
 from rco.kit.digest import digest
 from rco.kit.ids import Ids
 from rco.model.payload import NAME_BYTES, Reference
-from rco.objects.contract import CHUNK_BYTES, Objects
+from rco.objects.contract import Objects, read
 
 __all__ = ["PayloadStore", "Sealing", "Told", "key_of", "name_of", "prefix_of"]
 
@@ -98,7 +98,7 @@ class PayloadStore:
         body = data if self._sealing is None else self._sealing.seal(namespace, name, data)
         try:
             async with asyncio.timeout(self._timeout_s), self._gate:
-                await self._put(key_of(self.space, name), body)
+                await self.objects.put(key_of(self.space, name), body)
         except TimeoutError:
             problem: Exception = TimeoutError(f"not taken within {self._timeout_s:g} s")
         except (StoreError, Overloaded) as error:
@@ -113,16 +113,6 @@ class PayloadStore:
             f"a payload of {len(data)} bytes could not be put into the object store: {problem}",
             cure="Nothing was accepted. Send it again when objects answers.",
         ) from problem
-
-    async def _put(self, key: str, body: bytes) -> None:
-        intake = await self.objects.begin()
-        try:
-            for at in range(0, len(body), CHUNK_BYTES):
-                await intake.write(body[at : at + CHUNK_BYTES])
-            await intake.commit(key)
-        except BaseException:
-            await intake.abort()
-            raise
 
     async def fetch(self, reference: Reference) -> bytes:
         """The payload. Raises ``ObjectsAway`` when the object store gives no answer, ``EvidenceBroken`` when the object
@@ -160,7 +150,7 @@ class PayloadStore:
 
     async def _get(self, reference: Reference) -> bytes:
         body = bytearray()
-        async for piece in self.objects.read(key_of(self.space, reference.name)):
+        async for piece in read(self.objects, key_of(self.space, reference.name)):
             body += piece
             if len(body) > reference.size_bytes + _SLACK_BYTES:
                 raise _broken(reference)

@@ -97,7 +97,7 @@ class LargeBodies:
         content_type = (head.content_type or b"").partition(b";")[0].strip().lower().decode("ascii", "replace")
         self.inflight += 1
         try:
-            filling = await contents.begin(Meta(type=content_type, provider=route.name, put_us=now_us))
+            filling = contents.begin(Meta(type=content_type, provider=route.name, put_us=now_us))
             body = pieces(
                 receive,
                 head,

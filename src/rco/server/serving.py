@@ -284,6 +284,8 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections have it from here: the second segment of an answer is not to wait until the first is acknowledged.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.setblocking(False)
         listening.bind(address)
         listening.listen(BACKLOG)

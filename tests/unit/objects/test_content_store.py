@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,8 @@ from rco.errors import EvidenceBroken
 from rco.kit.clock import SystemClock
 from rco.kit.digest import content_address
 from rco.objects.content import ContentStore, Meta, key_of
-from rco.objects.contract import CHUNK_BYTES, Intake
+from rco.objects.contract import CHUNK_BYTES, Found, Rest
+from rco.objects.contract import read as stored
 from rco.objects.memory import MemoryObjects
 
 LIMIT = 1 << 24
@@ -21,7 +22,7 @@ LIMIT = 1 << 24
 async def kept(data: bytes, step: int = 1000) -> tuple[MemoryObjects, ContentStore, str]:
     objects = MemoryObjects(SystemClock(), LIMIT)
     store = ContentStore(objects)
-    filling = await store.begin(Meta(type="text/plain"))
+    filling = store.begin(Meta(type="text/plain"))
     for at in range(0, len(data), step):
         await filling.write(data[at : at + step])
     stored = await filling.finish()
@@ -57,7 +58,7 @@ async def test_any_part_is_that_part(size: int, data: st.DataObject) -> None:
 @given(st.binary(max_size=300), st.data())
 async def test_any_flipped_bit_and_any_cut_is_found(body: bytes, data: st.DataObject) -> None:
     objects, store, address = await kept(body)
-    whole = b"".join([piece async for piece in objects.read(key_of(address))])
+    whole = b"".join([piece async for piece in stored(objects, key_of(address))])
     place = data.draw(st.integers(0, len(whole) - 1))
     bad = bytearray(whole)
     bad[place] ^= 1 << data.draw(st.integers(0, 7))
@@ -77,7 +78,7 @@ async def test_any_flipped_bit_and_any_cut_is_found(body: bytes, data: st.DataOb
 async def test_what_came_before_a_broken_end_never_has_the_end() -> None:
     body = bytes(5 * CHUNK_BYTES)
     objects, store, address = await kept(body, step=CHUNK_BYTES)
-    whole = b"".join([piece async for piece in objects.read(key_of(address))])
+    whole = b"".join([piece async for piece in stored(objects, key_of(address))])
     await rewrite(objects, address, whole[:-1] + b"\1")
     content = await store.open(address)
     assert content is not None
@@ -97,19 +98,24 @@ class Counting(MemoryObjects):
 
     read_pieces = 0
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        async for piece in super().read(key):
+    async def open(self, key: str) -> Found | None:
+        found = await super().open(key)
+        assert found is not None
+        assert found.rest is not None
+        self.read_pieces += 1
+        found.rest = self._counted(found.rest)
+        return found
+
+    async def _counted(self, rest: Rest) -> AsyncGenerator[bytes]:
+        async for piece in rest:
             self.read_pieces += 1
             yield piece
-
-    async def begin(self) -> Intake:
-        return await super().begin()
 
 
 async def test_at_most_two_pieces_are_in_memory_on_the_way_out() -> None:
     objects = Counting(SystemClock(), LIMIT)
     store = ContentStore(objects)
-    filling = await store.begin(Meta())
+    filling = store.begin(Meta())
     for _ in range(20):
         await filling.write(bytes(CHUNK_BYTES))
     address = (await filling.finish()).address

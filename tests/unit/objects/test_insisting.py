@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from rco.errors import NotFound, StoreError
 from rco.objects import insisting
+from rco.objects.contract import Found, Seen, read
 from rco.objects.insisting import RETRIES, Insisting
 
 
@@ -45,12 +46,17 @@ class Failing:
         self._ask()
         return key
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def open(self, key: str) -> Found:
         self._ask()
-        yield b"one"
+        return Found(Seen(key, 6, 0), b"one", self._rest())
+
+    async def _rest(self) -> AsyncGenerator[bytes]:
         if self.cut:
             raise StoreError("cut")
         yield b"two"
+
+    async def put(self, key: str, data: bytes) -> None:
+        self._ask()
 
     async def begin(self) -> Any:
         self._ask()
@@ -83,11 +89,11 @@ async def test_a_stream_is_begun_again_before_its_first_piece_and_never_after_it
     clock = Clock()
     inner = Failing(2, clock)
     objects = Insisting(inner, clock, lambda: 0.0)  # type: ignore[arg-type]
-    assert [piece async for piece in objects.read("a/b")] == [b"one", b"two"]
+    assert [piece async for piece in read(objects, "a/b")] == [b"one", b"two"]
     assert inner.asked == 3
     inner = Failing(0, clock)
     inner.cut = True
-    pieces = Insisting(inner, clock, lambda: 0.0).read("a/b")  # type: ignore[arg-type]
+    pieces = read(Insisting(inner, clock, lambda: 0.0), "a/b")  # type: ignore[arg-type]
     assert await anext(pieces) == b"one"
     with pytest.raises(StoreError, match="cut"):
         await anext(pieces)
@@ -96,12 +102,18 @@ async def test_a_stream_is_begun_again_before_its_first_piece_and_never_after_it
 
 async def test_what_failed_slowly_what_is_not_there_and_what_writes_is_not_tried_again() -> None:
     clock = Clock()
+    asks: dict[str, Callable[[Insisting], Awaitable[Any]]] = {
+        "seen": lambda objects: objects.seen("a/b"),
+        "begin": lambda objects: objects.begin(),
+        "put": lambda objects: objects.put("a/b", b"one"),
+    }
     for inner, ask in (
         (Failing(1, clock, took_s=insisting.QUICK_S * 2), "seen"),
         (Failing(1, clock, error=NotFound("no")), "seen"),
         (Failing(1, clock), "begin"),
+        (Failing(1, clock), "put"),
     ):
         objects = Insisting(inner, clock, lambda: 0.0)  # type: ignore[arg-type]
         with pytest.raises((StoreError, NotFound)):
-            await (objects.seen("a/b") if ask == "seen" else objects.begin())
+            await asks[ask](objects)
         assert inner.asked == 1

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from rco.store.gather import MOST, UNDER_WAY, Gather
+from rco.kit.gather import MOST, UNDER_WAY, Gather
 
 
 def name(number: int) -> bytes:

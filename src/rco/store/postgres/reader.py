@@ -8,6 +8,7 @@ from typing import Any
 
 from rco.errors import Conflict, StoreError
 from rco.kit.clock import Clock
+from rco.kit.gather import Gather
 from rco.model.attribute import Attribute
 from rco.model.endpoint import Endpoint
 from rco.model.event import Event
@@ -29,7 +30,6 @@ from rco.store.contract.revocations import Revocation, RevocationPage
 from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.versions import NodeVersion, OpenRuns
 from rco.store.contract.writer import Seal
-from rco.store.gather import Gather
 from rco.store.postgres import (
     attributes,
     endpoints,

@@ -1,17 +1,19 @@
-"""Gathering: questions about single runs that come at the same time are put as one.
+"""Gathering: what is asked for one by one and comes at the same time is asked as one.
 
-Hundreds of runs come into memory together after a start, a take-over, or when their turns in a queue come. Each asks
-for itself what it needs next; a round trip (or a thread's turn) for each answer costs more than the answers.
+Hundreds of runs come into memory together after a start, a take-over, or when their turns in a queue come, and each
+asks for itself what it needs next; small contents are put by many at a time. A round trip (or a thread's turn) for each
+costs more than the answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
 __all__ = ["Gather"]
 
+Q = TypeVar("Q", bound=Hashable)
 T = TypeVar("T")
 MOST = 64
 """Questions in one."""
@@ -19,21 +21,21 @@ UNDER_WAY = 2
 """Gathered questions under way at the same time. Who comes meanwhile waits, and goes with the next."""
 
 
-class Gather(Generic[T]):
-    """``await gather(run_id)`` gives what ``read`` finds for it, ``None`` where it finds nothing. Belongs to one loop.
+class Gather(Generic[Q, T]):
+    """``await gather(asked)`` gives what ``read`` finds for it, ``None`` where it finds nothing. Belongs to one loop.
 
     The answer is never older than its question. What ``read`` raises, all that were in it raise.
     """
 
-    def __init__(self, read: Callable[[list[bytes]], Awaitable[Mapping[bytes, T]]]) -> None:
+    def __init__(self, read: Callable[[list[Q]], Awaitable[Mapping[Q, T]]]) -> None:
         self._read = read
-        self._waiting: list[tuple[bytes, asyncio.Future[T | None]]] = []
+        self._waiting: list[tuple[Q, asyncio.Future[T | None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._soon = False
 
-    async def __call__(self, run_id: bytes) -> T | None:
+    async def __call__(self, one: Q) -> T | None:
         future: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((run_id, future))
+        self._waiting.append((one, future))
         self._next()
         return await future
 
@@ -54,9 +56,9 @@ class Gather(Generic[T]):
         self._tasks.discard(task)
         self._next()
 
-    async def _answer(self, asked: list[tuple[bytes, asyncio.Future[T | None]]]) -> None:
+    async def _answer(self, asked: list[tuple[Q, asyncio.Future[T | None]]]) -> None:
         try:
-            found = await self._read(list(dict.fromkeys(run_id for run_id, _ in asked)))
+            found = await self._read(list(dict.fromkeys(one for one, _ in asked)))
         except BaseException as problem:
             for _, future in asked:
                 if not future.done():
@@ -67,6 +69,6 @@ class Gather(Generic[T]):
             if isinstance(problem, asyncio.CancelledError):
                 raise
         else:
-            for run_id, future in asked:
+            for one, future in asked:
                 if not future.done():
-                    future.set_result(found.get(run_id))
+                    future.set_result(found.get(one))
