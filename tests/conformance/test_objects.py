@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +16,7 @@ from tests.servers.s3 import S3Server
 from rco.errors import ConfigInvalid, Misuse, NotFound, Overloaded, StoreError
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
+from rco.objects import kernel_cache
 from rco.objects.contract import CHUNK_BYTES, Objects, read
 from rco.objects.folder import FolderObjects
 from rco.objects.memory import MemoryObjects
@@ -39,13 +42,19 @@ def bucket(server: S3Server, folder: Path, prefix: str, **changed: str) -> Objec
     return open_objects(options, folder, clock=clock, ids=Ids(clock), resolve=lambda _: "testing")
 
 
-@pytest.fixture(params=["memory", "folder", "s3"])
-async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Objects]:
+@pytest.fixture(params=["memory", "folder", "folder whose kernel has nothing", "s3"])
+async def objects(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Objects]:
     clock = SystemClock()
     kept: Objects
     match request.param:
         case "memory":
             kept = MemoryObjects(clock, 64 << 20)
+        case "folder whose kernel has nothing":
+            monkeypatch.setattr(kernel_cache, "opened", lambda _: None)
+            monkeypatch.setattr(kernel_cache, "piece", lambda *_: None)
+            kept = FolderObjects(tmp_path / "objects", Ids(clock))
         case "folder":
             kept = FolderObjects(tmp_path / "objects", Ids(clock))
         case _:
@@ -78,6 +87,30 @@ async def test_what_was_put_comes_out_in_pieces(objects: Objects, size: int) -> 
     assert seen is not None
     assert (seen.key, seen.size_bytes) == (KEY, size)
     assert abs(seen.put_us - SystemClock().now_us()) < 60_000_000
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, 3 * CHUNK_BYTES + 1])
+async def test_what_is_put_at_once_comes_out_as_what_came_in_pieces(objects: Objects, size: int) -> None:
+    data = os.urandom(size)
+    await objects.put(KEY, data)
+    pieces = await get(objects, KEY)
+    assert b"".join(pieces) == data
+    assert all(len(piece) == CHUNK_BYTES for piece in pieces[:-1])
+    found = await objects.open(KEY)
+    assert found is not None
+    assert (found.seen, found.first) == (await objects.seen(KEY), data[:CHUNK_BYTES])
+    await found.close()
+    await found.close()
+    await objects.put(KEY, b"another")
+    assert await get(objects, KEY) == [b"another"]
+    assert await objects.collect() == 0
+
+
+async def test_many_put_at_the_same_time_are_all_there(objects: Objects) -> None:
+    data = {f"content/{number % 7:02x}/{number:04x}": os.urandom(number) for number in range(60)}
+    await asyncio.gather(*(objects.put(key, body) for key, body in data.items()))
+    assert {key: b"".join(await get(objects, key)) for key in data} == data
+    assert [seen.key for seen in await objects.listed("content/", "", 100)] == sorted(data)
 
 
 async def test_more_than_one_part_of_an_upload(objects: Objects) -> None:
@@ -136,6 +169,8 @@ async def test_a_key_cannot_leave_its_place(objects: Objects, key: str) -> None:
     with pytest.raises(Misuse):
         await intake.commit(key)
     await intake.abort()
+    with pytest.raises(Misuse):
+        await objects.put(key, b"out")
     with pytest.raises(Misuse):
         await objects.seen(key)
     with pytest.raises(Misuse):
@@ -231,23 +266,78 @@ async def test_collecting_takes_nothing_that_was_not_cut_off(objects: Objects) -
     assert await get(objects, "content/ac/late") == [b"still coming"]
 
 
+class Synced:
+    """Every fsync of a folder of objects, by path; ``broken`` are paths whose fsync fails."""
+
+    def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.paths: list[str] = []
+        self.broken = ""
+        real = os.fsync
+
+        def fsync(handle: int) -> None:
+            path = str(Path(f"/proc/self/fd/{handle}").readlink()).removeprefix(str(top))
+            self.paths.append(path)
+            if self.broken and path.endswith(self.broken):
+                raise OSError(5, "Input/output error")
+            real(handle)
+
+        monkeypatch.setattr("rco.objects.folder.os.fsync", fsync)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
 async def test_a_folder_syncs_the_file_and_each_folder_above_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
     clock = SystemClock()
     kept = FolderObjects(tmp_path / "objects", Ids(clock))
     await kept.start()
-    synced: list[str] = []
-    real = os.fsync
+    synced = Synced(tmp_path, monkeypatch)
+    for key in (KEY, "content/ab/other"):
+        await (kept.put(key, b"whole") if at_once else put(kept, key, b"whole"))
+    above = ["/objects", "/objects/content"]
+    assert [path for path in synced.paths if ".incoming" not in path] == [*above, *["/objects/content/ab"] * 2]
+    assert [".incoming" in path for path in synced.paths] == [True, False, False, False, True, False]
 
-    def fsync(handle: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()).removeprefix(str(tmp_path)))
-        real(handle)
 
-    monkeypatch.setattr("rco.objects.folder.os.fsync", fsync)
-    await put(kept, KEY, b"whole")
-    assert synced[0].startswith("/objects/.incoming/")
-    assert synced[1:] == ["/objects", "/objects/content", "/objects/content/ab"]
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_folder_that_another_process_made_is_made_durable_before_anything_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    kept = FolderObjects(tmp_path / "objects", Ids(SystemClock()))
+    await kept.start()
+    # As a process leaves it that is about to sync the folder above.
+    (tmp_path / "objects/content/ab").mkdir(parents=True)
+    synced = Synced(tmp_path, monkeypatch)
+    await (kept.put(KEY, b"whole") if at_once else put(kept, KEY, b"whole"))
+    assert synced.paths[1:] == ["/objects", "/objects/content", "/objects/content/ab"]
+
+
+async def test_of_a_group_only_what_is_durable_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = FolderObjects(tmp_path / "objects", Ids(SystemClock()))
+    await kept.start()
+    for folder in ("ab", "ac", "ad"):
+        await kept.put(f"content/{folder}/first", b"first")
+    synced = Synced(tmp_path, monkeypatch)
+    synced.broken = "/content/ac"
+    keys = [f"content/{folder}/{number}" for number in range(5) for folder in ("ab", "ac", "ad")]
+    came = await asyncio.gather(*(kept.put(key, key.encode()) for key in keys), return_exceptions=True)
+    assert [type(one) for one in came] == [StoreError if "/ac/" in key else type(None) for key in keys]
+    # What failed before it was whole leaves nothing behind either.
+    synced.broken = ""
+    monkeypatch.setattr("rco.objects.folder._write", lambda *_: os.write(-1, b""))
+    with pytest.raises(StoreError):
+        await kept.put(KEY, b"never")
+    assert list((tmp_path / "objects/.incoming").iterdir()) == []
+    assert await kept.open(KEY) is None
+
+
+async def test_a_folder_that_somebody_takes_away_is_made_again(tmp_path: Path) -> None:
+    kept = FolderObjects(tmp_path / "objects", Ids(SystemClock()))
+    await kept.start()
+    await kept.put(KEY, b"one")
+    shutil.rmtree(tmp_path / "objects/content")
+    await kept.put(KEY, b"two")
+    assert await get(kept, KEY) == [b"two"]
 
 
 async def test_a_bucket_that_is_away_says_so_without_a_secret(s3: S3Server, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,17 @@ from standardwebhooks import Webhook
 from tests.guard.count import counting
 
 from rco.app import Service
+from rco.assembly.content import open_content
 from rco.audit.chain import ChainSealer
+from rco.capability.keyfile import rotate
 from rco.config import Settings, load
 from rco.kit.clock import SystemClock
+from rco.kit.digest import content_address
 from rco.kit.ids import Ids
 from rco.model.effect import Answer, Attempt, RetryPolicy
 from rco.model.target import CallRequest, Repeat, TargetProbe
+from rco.operations.access import Access
+from rco.server.asgi import Root
 from rco.store import migrate
 from rco.store.collector import Batch
 from rco.store.contract.changes import Changes, Draft
@@ -51,6 +58,10 @@ providers:
     kind: standard-webhooks
     secrets:
       - {{secret_id: one, ref: "env:GUARD_SECRET"}}
+"""
+CONTENT = """
+capability: {{enforce: true, keys: "file:{folder}/ring.json"}}
+content: {{enabled: true}}
 """
 
 
@@ -151,6 +162,19 @@ class _Doorless(Service):
 
     async def _listen(self, settings: Settings, keeper: Any) -> None:
         self.url = self.metrics_url = "none"
+        ground, access = self._ground, Access(keeper, self._ground.clock)
+        sentinel = self._bridge.sentinel
+        content = await open_content(ground, self._ingress, sentinel, access, self._at_desk, self._contents)
+        mounts = {} if content is None or content.app is None else {"/put": content.app, "/o": content.app}
+        self.root = Root(
+            clock=ground.clock, ids=ground.ids, metrics=ground.metrics, ingress=self._ingress, mounts=mounts
+        )
+
+    def token(self) -> str:
+        """A capability to put."""
+        assert self._granting is not None
+        authority = self._granting.authority
+        return str(authority.mint(("write:put",), namespace="default", ttl_s=60.0).token)
 
 
 def webhook() -> float:
@@ -159,24 +183,32 @@ def webhook() -> float:
     return asyncio.run(_webhooks(5, 25))
 
 
-async def _webhooks(warm: int, count: int) -> float:
+@contextlib.asynccontextmanager
+async def _served(more: str = "") -> AsyncIterator[_Doorless]:
     with tempfile.TemporaryDirectory() as folder:
         app, config = Path(folder) / "app.py", Path(folder) / "rco.yaml"
         app.write_text(APP)
-        config.write_text(CONFIG.format(folder=folder))
+        config.write_text((CONFIG + more).format(folder=folder))
         environ = {"GUARD_SECRET": SECRET}
+        clock = SystemClock()
+        rotate(Path(folder) / "ring.json", ids=Ids(clock), now_us=clock.now_us(), lead_s=0.0, overlap_s=60.0)
         settings = load(config, environ).settings
         service = _Doorless(settings, load_versions(settings.app, "", {}), environ, migrating=True)
         await service.start()
         try:
-            for number in range(warm):
-                await _accepted(service, *_request(f"msg_warm_{number}"))
-            with counting() as counted:
-                for number in range(count):
-                    await _accepted(service, *_request(f"msg_{number}"))
-            return counted.cost / count
+            yield service
         finally:
             await service.stop()
+
+
+async def _webhooks(warm: int, count: int) -> float:
+    async with _served() as service:
+        for number in range(warm):
+            await _accepted(service, *_request(f"msg_warm_{number}"))
+        with counting() as counted:
+            for number in range(count):
+                await _accepted(service, *_request(f"msg_{number}"))
+        return counted.cost / count
 
 
 async def _accepted(service: _Doorless, scope: dict[str, Any], body: bytes) -> None:
@@ -211,9 +243,68 @@ def _request(message_id: str) -> tuple[dict[str, Any], bytes]:
     return {"type": "http", "method": "POST", "path": "/webhooks/shop", "headers": pairs}, body.encode()
 
 
+def get() -> float:
+    """One more ``GET /o/{address}`` of 1 KiB, from the parsed request to the whole answer."""
+    return asyncio.run(_contents(_got, 5, 25))
+
+
+def put() -> float:
+    """One more ``POST /put`` of 1 KiB, from the parsed request to the answer: the loop's part, what makes it durable is
+    in threads."""
+    return asyncio.run(_contents(lambda root, token: _put(root, token, os.urandom(1024)), 5, 25))
+
+
+async def _contents(ask: Callable[[Root, str], Awaitable[object]], warm: int, count: int) -> float:
+    async with _served(CONTENT) as service:
+        token = service.token()
+        for _ in range(warm):
+            await ask(service.root, token)
+        with counting() as counted:
+            for _ in range(count):
+                await ask(service.root, token)
+        return counted.cost / count
+
+
+_KEPT = b"k" * 1024
+
+
+async def _got(root: Root, token: str) -> None:
+    path = "/o/" + content_address(_KEPT)
+    status, body, messages = await _answer(root, "GET", path, {}, b"")
+    if status == 404:
+        assert (await _put(root, token, _KEPT)) == path
+        return
+    # Head and body in two messages, which the server sends as one.
+    assert (status, body, messages) == (200, _KEPT, 2)
+
+
+async def _put(root: Root, token: str, data: bytes) -> str:
+    kind = "application/octet-stream"
+    headers = {"authorization": f"Bearer {token}", "content-type": kind, "content-length": str(len(data))}
+    status, body, _ = await _answer(root, "POST", "/put", headers, data)
+    assert status == 202, body
+    return "/o/" + str(json.loads(body)["address"])
+
+
+async def _answer(root: Root, method: str, path: str, headers: dict[str, str], data: bytes) -> tuple[int, bytes, int]:
+    sent: list[dict[str, Any]] = []
+
+    async def read() -> dict[str, Any]:
+        return {"type": "http.request", "body": data, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    pairs = [(name.encode(), value.encode()) for name, value in {"host": "rco.example", **headers}.items()]
+    await root({"type": "http", "method": method, "path": path, "headers": pairs}, read, send)
+    return sent[0]["status"], b"".join(one.get("body", b"") for one in sent), len(sent)
+
+
 PATHS: dict[str, Callable[[], float]] = {
     "durable step": durable_step,
     "governed call": governed_call,
     "journal row": journal_row,
     "webhook": webhook,
+    "get": get,
+    "put": put,
 }

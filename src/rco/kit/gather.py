@@ -27,8 +27,10 @@ class Gather(Generic[Q, T]):
     The answer is never older than its question. What ``read`` raises, all that were in it raise.
     """
 
-    def __init__(self, read: Callable[[list[Q]], Awaitable[Mapping[Q, T]]]) -> None:
-        self._read = read
+    def __init__(
+        self, read: Callable[[list[Q]], Awaitable[Mapping[Q, T]]], *, most: int = MOST, under_way: int = UNDER_WAY
+    ) -> None:
+        self._read, self._most, self._under_way = read, most, under_way
         self._waiting: list[tuple[Q, asyncio.Future[T | None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._soon = False
@@ -40,13 +42,13 @@ class Gather(Generic[Q, T]):
         return await future
 
     def _next(self) -> None:
-        if self._waiting and not self._soon and len(self._tasks) < UNDER_WAY:
+        if self._waiting and not self._soon and len(self._tasks) < self._under_way:
             self._soon = True
             asyncio.get_running_loop().call_soon(self._go)
 
     def _go(self) -> None:
         self._soon = False
-        asked, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        asked, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         task = asyncio.get_running_loop().create_task(self._answer(asked))
         self._tasks.add(task)
         task.add_done_callback(self._gone)

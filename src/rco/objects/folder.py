@@ -25,6 +25,8 @@ from rco.objects.contract import CHUNK_BYTES, Found, Seen, check_key
 __all__ = ["FolderObjects"]
 
 _INCOMING = ".incoming"
+_TOGETHER, _GROUPS = 16, 6
+"""Puts in one group, and groups under way: a file system's commit carries what several threads wait for."""
 
 
 class FolderObjects:
@@ -34,7 +36,7 @@ class FolderObjects:
         self.place = f"file:{folder}"
         self._folder, self._ids = folder, ids
         self._top = str(folder)
-        self._puts: Gather[_Put, OSError] = Gather(self._put_together)
+        self._puts: Gather[_Put, OSError] = Gather(self._put_together, most=_TOGETHER, under_way=_GROUPS)
         self._made: set[Path] = set()
         """Folders that are known to be there after a power cut."""
 

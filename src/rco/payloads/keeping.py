@@ -98,7 +98,7 @@ class PayloadStore:
         body = data if self._sealing is None else self._sealing.seal(namespace, name, data)
         try:
             async with asyncio.timeout(self._timeout_s), self._gate:
-                await self.objects.put(key_of(self.space, name), body)
+                await self._put(key_of(self.space, name), body)
         except TimeoutError:
             problem: Exception = TimeoutError(f"not taken within {self._timeout_s:g} s")
         except (StoreError, Overloaded) as error:
@@ -113,6 +113,9 @@ class PayloadStore:
             f"a payload of {len(data)} bytes could not be put into the object store: {problem}",
             cure="Nothing was accepted. Send it again when objects answers.",
         ) from problem
+
+    async def _put(self, key: str, body: bytes) -> None:
+        await self.objects.put(key, body)
 
     async def fetch(self, reference: Reference) -> bytes:
         """The payload. Raises ``ObjectsAway`` when the object store gives no answer, ``EvidenceBroken`` when the object

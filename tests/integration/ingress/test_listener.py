@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +64,29 @@ async def test_starting_asks_the_application_nothing() -> None:
     await listener.start()
     assert not app.inside.is_set()
     await listener.stop()
+
+
+async def test_no_segment_of_an_answer_waits_for_an_acknowledgement() -> None:
+    app = App()
+    listener = Listener(app)
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    await app.inside.wait()
+    assert _nodelay(writer.get_extra_info("sockname")) == 1
+    app.go.set()
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    await listener.stop()
+
+
+def _nodelay(client: Any) -> int:
+    """Of the server's end of the connection, which is in this process too."""
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as one:
+            if one.getpeername() == client:
+                return one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    raise AssertionError("the server's end is not in this process")
 
 
 async def test_a_port_that_is_taken_is_told_with_the_cure() -> None:
