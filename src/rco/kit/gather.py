@@ -48,7 +48,11 @@ class Gather(Generic[Q, T]):
 
     def _go(self) -> None:
         self._soon = False
-        asked, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        # Who has given up is not asked for.
+        waiting = [one for one in self._waiting if not one[1].done()]
+        asked, self._waiting = waiting[: self._most], waiting[self._most :]
+        if not asked:
+            return
         task = asyncio.get_running_loop().create_task(self._answer(asked))
         self._tasks.add(task)
         task.add_done_callback(self._gone)

@@ -21,7 +21,10 @@ from rco.objects.folder import FolderObjects
 _RELEASE = tuple(int(part) for part in platform.release().split(".")[:2])
 pytestmark = pytest.mark.skipif(_RELEASE < (5, 12), reason="openat2 knows RESOLVE_CACHED since Linux 5.12")
 
-_IN_MEMORY = subprocess.run(("stat", "-f", "-c", "%T", tempfile.gettempdir()), capture_output=True, check=True).stdout == b"tmpfs\n"
+_IN_MEMORY = (
+    subprocess.run(("stat", "-f", "-c", "%T", tempfile.gettempdir()), capture_output=True, check=True).stdout
+    == b"tmpfs\n"
+)
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ async def test_what_was_changed_is_found(folder: FolderObjects, tmp_path: Path, 
 
 async def test_an_object_store_that_hangs_or_fails_is_away() -> None:
     class Hanging(MemoryObjects):
-        async def begin(self) -> object:  # type: ignore[override]
+        async def put(self, key: str, data: bytes) -> None:
             await asyncio.Event().wait()
 
         async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:

@@ -89,3 +89,18 @@ async def test_who_gives_up_takes_nothing_from_the_others() -> None:
     assert await other == name(2).hex()
     with pytest.raises(asyncio.CancelledError):
         await given_up
+
+
+async def test_who_gives_up_while_waiting_is_not_asked_for_and_holds_nobody_up() -> None:
+    store = Store()
+    store.gate.clear()
+    gather = Gather(store.read, most=1, under_way=1)
+    tasks = [asyncio.create_task(gather(name(number))) for number in (1, 2, 3)]
+    while not store.asked:
+        await asyncio.sleep(0)
+    tasks[1].cancel()
+    await asyncio.sleep(0)
+    store.gate.set()
+    assert [await tasks[0], await tasks[2]] == [name(1).hex(), name(3).hex()]
+    assert store.asked == [[name(1)], [name(3)]]
+    assert await gather(name(4)) == name(4).hex()
