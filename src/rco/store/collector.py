@@ -2,7 +2,8 @@
 
 Idle, what is collected is handed over at the end of the loop's turn. While a transaction is in flight everything else
 collects; when it is done, the next one is handed over first and the callbacks of the finished one run after that, so
-that the store works while the loop does. Who writes the batches (a thread, a task with a connection) is poured in.
+that the store works while the loop does. Where a transaction is dear, small ones are joined instead. Who writes the
+batches (a thread, a task with a connection) is poured in.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Flushed
 
 __all__ = ["Batch", "Chore", "Collector", "Committed", "Listeners"]
+
+LITTLE_ROWS = 128
+"""Of fewer rows a transaction costs more than what is in it."""
 
 
 def _has_rows(changes: Changes) -> bool:
@@ -90,8 +94,8 @@ class Collector:
     """Collects for one writer of batches. All methods are called on the loop that called ``begin``.
 
     ``send`` is given each batch as its flight begins. The writer answers each with ``advance`` and then ``tell`` when
-    it is committed (or with ``finished``, which is both), with ``failed`` when nothing more can be written, or with
-    ``dropped`` when this batch cannot be written but later ones can.
+    it is committed (or with ``finished``, which is both, or ``joined``), with ``failed`` when nothing more can be
+    written, or with ``dropped`` when this batch cannot be written but later ones can.
     """
 
     def __init__(self, send: Callable[[Batch], None], listeners: Listeners, notes_limit: int) -> None:
@@ -166,9 +170,12 @@ class Collector:
     @property
     def backlog(self) -> int:
         """Rows collected or in flight."""
+        return self._collected + self._in_flight_rows
+
+    @property
+    def _collected(self) -> int:
         changes = self._collecting
-        collected = max(changes.records, len(changes.drafts) + len(changes.messages)) + len(changes.admissions)
-        return collected + self._in_flight_rows
+        return max(changes.records, len(changes.drafts) + len(changes.messages)) + len(changes.admissions)
 
     @property
     def collects(self) -> bool:
@@ -217,6 +224,22 @@ class Collector:
         """The batch is committed: hand over the next one, then call back."""
         self.advance()
         self.tell(batch, committed)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether what just landed and what waited for it are both so small that they had better be one transaction
+        from now on. Two that take turns never meet by themselves: what follows from one is collected while the other
+        is in flight."""
+        return 0 < self._collected < LITTLE_ROWS and self._in_flight_rows < LITTLE_ROWS
+
+    async def joined(self, batch: Batch, committed: Committed) -> None:
+        """``batch`` is committed: call back first, then hand over what waited together with what follows from it. No
+        timer: what the callbacks begin has the one turn of the loop that a step of no duration takes."""
+        self._in_flight, self._in_flight_rows = None, 0
+        self.tell(batch, committed)
+        await asyncio.sleep(0)
+        self.advance()
+        self._rest()
 
     def advance(self) -> None:
         """The batch in flight has landed: hand over the next one."""

@@ -151,6 +151,9 @@ class Flusher:
                 if not collector.holds(batch):
                     # The node was ended meanwhile; who waited was told so.
                     return
+                if collector.is_split:
+                    await collector.joined(batch, committed)
+                    continue
                 collector.advance()
                 if self._queue.empty():
                     collector.tell(batch, committed)
