@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.peers.contract import Answer, Counts, Engine, Place
-from bench.peers.processes import end, free_port, spawn, tree_cpu_s, until
+from bench.peers.processes import end, spawn, tree_cpu_s, until
+from rco.measure.ports import free_port
 
 __all__ = ["STEPS", "SUITES", "ask", "recovery", "webhooks"]
 

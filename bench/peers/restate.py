@@ -12,7 +12,8 @@ from typing import Any
 
 from bench.peers.contract import Counts, Engine, Peer, Place
 from bench.peers.environments import npm, venv
-from bench.peers.processes import end, free_port, spawn, until
+from bench.peers.processes import end, spawn, until
+from rco.measure.ports import free_port
 
 __all__ = ["PEERS", "engine"]
 

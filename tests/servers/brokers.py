@@ -12,16 +12,11 @@ import time
 from pathlib import Path
 
 from rco.brokers.options import BrokerSettings
+from rco.measure.ports import free_port
 
 __all__ = ["SERVERS", "KafkaServer", "NatsServer", "RedisServer", "Server"]
 
 _SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class Server:

@@ -9,7 +9,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from rco.measure.ports import free_port
 from rco.store.postgres import migrate
 
 T = TypeVar("T")
@@ -73,9 +73,7 @@ class PostgresServer:
             entry = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
             self._user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
             os.chown(self.folder, entry.pw_uid, entry.pw_gid)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._data = self.folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
