@@ -58,10 +58,23 @@ secrets = [{ secret_id = "one", ref = "file:SECRET" }]
 """
 
 
-class Process:
-    """One ``svc-interop`` in a folder of its own, with its own TMPDIR, under strace."""
+# Nobody else puts anything into this /dev/shm, and what is in it is told when all that ran there has ended.
+IN_A_SHM_OF_ITS_OWN = """
+mount -t tmpfs none /dev/shm || exit 99
+"$@"
+status=$?
+find /dev/shm -mindepth 1 >"$TOLD" || exit 99
+exit "$status"
+"""
 
-    def __init__(self, folder: Path, config: str) -> None:
+
+class Process:
+    """One ``svc-interop`` in a folder of its own, with its own TMPDIR and ``/dev/shm``, under strace.
+
+    ``path`` is searched for modules before its own.
+    """
+
+    def __init__(self, folder: Path, config: str, path: str = "") -> None:
         self.home, self.tmp, self.seen = folder / "home", folder / "tmp", folder / "seen"
         mounted = folder / "mounted"
         for one in (self.home, self.tmp, self.seen, mounted):
@@ -71,13 +84,14 @@ class Process:
         self.config = mounted / "svc-interop.toml"
         self.config.write_text(config.replace("SECRET", str(self.secret)))
         self.bind, self.metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        self.shm = set(Path("/dev/shm").iterdir())
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("RCO_", "SVC_INTEROP_"))}
         environ |= {"TMPDIR": str(self.tmp), "HOME": str(self.home), "ADMIN": TOKEN, "PYTHONDONTWRITEBYTECODE": "1"}
+        environ |= {"TOLD": str(self.seen / "shm"), "PYTHONPATH": path}
         service = [BIN / "svc-interop", "--config", self.config, "--bind-addr", self.bind]
         service += ["--metrics-addr", self.metrics]
+        apart = ["unshare", "-rm", "sh", "-c", IN_A_SHM_OF_ITS_OWN, "sh"]
         self.process = subprocess.Popen(
-            ["strace", "-f", "-qq", "-y", "-e", f"trace={CALLS}", "-o", self.seen / "calls", *service],
+            [*apart, "strace", "-f", "-qq", "-y", "-e", f"trace={CALLS}", "-o", self.seen / "calls", *service],
             cwd=self.home,
             env=environ,
             stdout=(self.seen / "out").open("wb"),
@@ -96,8 +110,11 @@ class Process:
         return (self.seen / "err").read_text() + (self.seen / "out").read_text()
 
     def service_pid(self) -> int:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[0])
+        """The child of strace, which is that of the shell."""
+        pid = self.process.pid
+        for _ in range(2):
+            pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        return pid
 
     def ask(self, method: str, url: str, body: bytes | None = None, headers: Any = None) -> tuple[int, Any]:
         asked = urllib.request.Request(url, body, headers or {}, method=method)
@@ -130,6 +147,16 @@ class Process:
     def stop(self) -> int:
         os.kill(self.service_pid(), signal.SIGTERM)
         return self.process.wait(GIVE_UP_S)
+
+    def end(self) -> None:
+        """Whatever it does."""
+        if self.process.poll() is None:
+            os.kill(self.service_pid(), signal.SIGKILL)
+            self.process.wait()
+
+    def in_shm(self) -> list[str]:
+        """What was in its ``/dev/shm`` when it had ended."""
+        return (self.seen / "shm").read_text().splitlines()
 
     def written(self) -> list[str]:
         """Every call that opened something for writing, or made, moved or removed a name, as the kernel saw it."""
@@ -190,18 +217,37 @@ def test_no_file_is_opened_for_writing_and_nothing_remains(tmp_path: Path) -> No
         assert set(regular) <= allowed, regular
         assert one.stop() == 0, one.err
     finally:
-        if one.process.poll() is None:
-            os.kill(one.service_pid(), signal.SIGKILL)
-            one.process.wait()
+        one.end()
     calls = (one.seen / "calls").read_text()
     assert str(one.config) in calls  # the list is that of this process
     assert one.written() == []
     assert list(one.home.iterdir()) == [] == list(one.tmp.iterdir())
-    assert set(Path("/dev/shm").iterdir()) <= one.shm
+    assert one.in_shm() == []
     records = [line for line in (one.seen / "out").read_text().splitlines() if line.startswith('{"line":"record"')]
     assert sum('"verb":"accept"' in line for line in records) == 22
     assert TOKEN not in one.err
     assert "4111" not in one.err
+
+
+PLANTED = """
+import multiprocessing.resource_tracker, multiprocessing.shared_memory
+# Kept as the attribute of a module: it is not closed before the interpreter ends, and nobody unlinks it.
+kept = multiprocessing.shared_memory.SharedMemory("rco-kept", create=True, size=4096)
+multiprocessing.resource_tracker.unregister(kept._name, "shared_memory")
+"""
+
+
+def test_what_the_service_leaves_in_shared_memory_is_seen(tmp_path: Path) -> None:
+    (planted := tmp_path / "planted").mkdir()
+    (planted / "sitecustomize.py").write_text(PLANTED)
+    one = Process(tmp_path, CONFIG, str(planted))
+    try:
+        one.until_ready()
+        assert one.stop() == 0, one.err
+    finally:
+        one.end()
+    assert one.in_shm() == ["/dev/shm/rco-kept"]
+    assert any("/dev/shm/rco-kept" in call for call in one.written())
 
 
 def one_reason(reason: str) -> Any:
