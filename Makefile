@@ -21,6 +21,13 @@ demo: setup ## the main job end to end; KEEP=1 leaves it running
 check: setup ## format, lint, types, floors, unit tests: under a minute
 	@scripts/check
 
+lint: setup ## its first part: format and lint
+	@scripts/check lint
+
+types: setup ## its last part: types and floors
+	@scripts/check types
+.PHONY: lint types
+
 # In the order of the folders: the long files come before the many short ones, which fill up both cores at the end.
 test: setup ## every test this machine can run
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
