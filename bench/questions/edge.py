@@ -66,7 +66,8 @@ async def _ask(round: Round) -> list[Measured]:
         return found
 
     def translated(headers: list[tuple[bytes, bytes]], body: bytes) -> Cleared:
-        cleared = granting.event(verified(headers, body).event)
+        delivery = verified(headers, body)
+        cleared = granting.event(delivery.event, delivery.data_b3)
         cleared.accept("shop")
         return cleared
 
@@ -76,7 +77,8 @@ async def _ask(round: Round) -> list[Measured]:
         assert grant_for(ids.uuid7())
 
     told = {
-        "each": "HMAC-SHA256 verified, body decoded, event made, capability minted and checked",
+        "each": "HMAC-SHA256 verified, body decoded, event made, capability minted and checked (its tag is "
+        "made when somebody first looks at it, which nobody does at an event's)",
         "granted": "and checked for the start, the run's grant sealed",
         "body_bytes": BODY_BYTES,
         "store": "none",

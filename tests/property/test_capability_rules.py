@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.unit.capability.keys import NOW_S, OTHER, SECRET, Office, key
 
-from rco.capability.caveat import Moment, check
+from rco.capability.caveat import Moment, caveat, check, fresh, read
 from rco.capability.scope import Ask, parse_scope
 from rco.capability.token import Token, attenuated, decode, encode, minted, parse, proves, root_key
 from rco.errors import Misuse, Refused
@@ -65,6 +65,12 @@ caveats = st.one_of(
     st.sampled_from(["tenant=t1", "exp", "exp=", "exp=-1", "act", "ns=", "body=b3:" + "0" * 64]),
     st.text(max_size=12),
 ).map(lambda text: text.encode())
+bound = st.one_of(
+    st.tuples(st.sampled_from(["exp", "nbf"]), st.one_of(st.integers(-9, 10**16), st.text(max_size=6))),
+    st.tuples(
+        st.sampled_from(["corr", "body"]), st.one_of(st.text(max_size=140), st.from_regex(r"b3:[0-9a-f]{63,65}"))
+    ),
+)
 moments = st.builds(Moment, st.just(float(NOW_S)), st.just("rco"), st.sampled_from([0, 1]), st.just(3600.0))
 
 
@@ -258,3 +264,33 @@ def test_a_revoked_grant_is_not_handed_on():
         refusal = other.authority.rights(held, run_id).refusal(call)
         assert refusal is not None
         assert refusal.reason == "cap_seal"
+
+
+@RULES
+@given(bound)
+def test_a_caveat_that_comes_once_is_made_and_read_as_every_other(named: tuple[str, str | int]) -> None:
+    try:
+        made = caveat(*named)
+    except ValueError:
+        made = None
+    try:
+        raw, what = fresh(*named)
+    except ValueError:
+        assert made is None
+    else:
+        assert (raw, (what,)) == (made, read([raw]))
+
+
+@given(scopes)
+def test_only_what_binds_the_presenting_is_made_without_a_look(scope: str) -> None:
+    for name in ("act", "ns", "aud", "epoch", "tenant"):
+        with contextlib.suppress(ValueError):
+            raise AssertionError(f"{name} was made: {fresh(name, scope)}")
+
+
+@RULES
+@given(tokens)
+def test_a_tag_is_the_same_whenever_it_is_looked_at(token: Token) -> None:
+    first = token.tag
+    assert token.tag == first == decode(encode(token)).tag
+    assert proves(RK, token)

@@ -24,11 +24,11 @@ class Claims:
 
     def of_id(self, delivery_id: bytes) -> bytes:
         """For schemes that sign the delivery's identity: the same for every retry, whatever time it is signed with."""
-        return keyed_digest(_KEY, self._of_id + length_prefixed(delivery_id))
+        return keyed_digest(_KEY, self._of_id + len(delivery_id).to_bytes(4, "big") + delivery_id)
 
     def of_bytes(self, signed: bytes) -> bytes:
         """For schemes that do not: over the signed bytes themselves, as all else can be edited by who replays."""
-        return keyed_digest(_KEY, self._of_bytes + length_prefixed(signed))
+        return keyed_digest(_KEY, self._of_bytes + len(signed).to_bytes(4, "big") + signed)
 
     def passing(self, length_bytes: int) -> KeyedDigest:
         """``of_bytes`` of ``length_bytes`` signed bytes that come in pieces: the same claim, so that no change of

@@ -61,8 +61,10 @@ def decode_json(body: bytes) -> Any:
 
 def _colons(body: bytes, keys: int) -> int:
     """How many keys the text has, repeated ones counted each time. ``body`` is valid JSON."""
-    # Without white space every key ends in '":'. Texts that hold the same two bytes can only make the count larger, so
-    # an equal count is exact, and the texts need not be taken out.
+    # Each key has a colon behind it. Texts with colons in them can only make the count larger, so an equal count is
+    # exact, and the texts need not be taken out. Without white space every key ends in '":', of which texts hold fewer.
+    if body.count(b":") == keys:
+        return keys
     if body.translate(None, b" \t\n\r").count(b'":') == keys:
         return keys
     return _STRING.sub(b"", body).count(b":")
@@ -85,6 +87,8 @@ def _survey(value: Any) -> int:
                 children = node
             for child in children:
                 kind = type(child)
+                if kind is str:
+                    continue
                 if kind is dict or kind is list:
                     below.append(child)
                 elif kind is int and not _INT_MIN <= child <= _INT_MAX:

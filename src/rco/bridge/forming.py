@@ -73,6 +73,7 @@ class Forming:
         than the provider's usual; ``b3`` the address of a body that is not here. Raises ``Refused`` (``MALFORMED``):
         ``subject_malformed`` or ``subject_failed``, when the provider's expression does not give a subject from this
         body."""
+        address = b3 or content_address(body)
         return Delivery(
             provider=self._name,
             event=Event(
@@ -92,7 +93,9 @@ class Forming:
             claim_ttl_s=self._ttl_s,
             secret_id=secret_id,
             sig_alg=sig_alg or self._sig_alg,
-            b3=b3 or content_address(body),
+            b3=address,
+            data_b3=address if payload is None or payload is body else "",
+            value=data,
         )
 
     def large(

@@ -8,7 +8,18 @@ from typing import Any
 
 import msgspec
 
-from rco.capability.caveat import Moment, caveat, check, lasting, namespace_of, without_purpose
+from rco.capability.caveat import (
+    Moment,
+    Read,
+    caveat,
+    check,
+    check_read,
+    fresh,
+    lasting,
+    namespace_of,
+    read,
+    without_purpose,
+)
 from rco.capability.grant import holds_seal, sealed
 from rco.capability.keyring import Key, Keyring
 from rco.capability.revoked import Revoked
@@ -63,15 +74,17 @@ class Authority:
         if key is None:
             raise StoreError("no root key mints now.", cure="rco keys rotate adds one.")
         try:
-            caveats = _standing(namespace, self.audience, self.revoked.epoch(namespace), scopes)
-            caveats += (caveat("exp", int(now_us / MICROS + ttl_s)),)
+            standing, known = _standing(namespace, self.audience, self.revoked.epoch(namespace), scopes)
+            bound = [fresh("exp", int(now_us / MICROS + ttl_s))]
             if corr_id:
-                caveats += (caveat("corr", corr_id),)
+                bound.append(fresh("corr", corr_id))
             if b3:
-                caveats += (caveat("body", b3),)
+                bound.append(fresh("body", b3))
         except ValueError as problem:
             raise Misuse(f"{problem}.", cure="See docs/reference/capabilities.md.") from None
-        return Proved(self, key, minted(key.rk, key.kid, f"cap_{self._ids.token(16)}", caveats))
+        caveats = standing + tuple([raw for raw, _ in bound])
+        token = minted(key.rk, key.kid, f"cap_{self._ids.token(16)}", caveats)
+        return Proved(self, key, token, known + tuple([value for _, value in bound]))
 
     def check(self, token: Token, ask: Ask) -> None:
         """Pass when ``token`` allows ``ask`` now. Raises as ``proved`` and ``Proved.check`` do."""
@@ -130,10 +143,12 @@ class Authority:
 class Proved:
     """A token whose tag was proved a moment ago. Not for keeping: it is not looked up again what was revoked."""
 
-    __slots__ = ("_authority", "_caveats", "_key", "token")
+    __slots__ = ("_authority", "_caveats", "_key", "_read", "token")
 
-    def __init__(self, authority: Authority, key: Key, token: Token) -> None:
+    def __init__(self, authority: Authority, key: Key, token: Token, known: tuple[Read, ...] | None = None) -> None:
+        """``known``: what its caveats read as, where that is known already."""
         self._authority, self._key, self.token, self._caveats = authority, key, token, token.caveats
+        self._read = read(token.caveats) if known is None else known
 
     @property
     def id(self) -> str:
@@ -151,7 +166,7 @@ class Proved:
 
     def check(self, ask: Ask) -> None:
         """Pass when every caveat holds for ``ask``. Raises ``Refused``: ``EXPIRED_TOKEN`` or ``SCOPE_MISMATCH``."""
-        check(self._caveats, ask, self._authority.moment(ask.namespace))
+        check_read(self._read, ask, self._authority.moment(ask.namespace))
 
     def check_life(self) -> None:
         """Pass when it is meant for this service and this time, whatever it is for. Raises as ``check``."""
@@ -174,11 +189,15 @@ class Proved:
 
 
 @lru_cache(maxsize=1024)
-def _standing(namespace: str, audience: str, epoch: int, scopes: tuple[str, ...]) -> tuple[bytes, ...]:
-    """The caveats that come again with each token for the same."""
-    return (caveat("ns", namespace), caveat("aud", audience), caveat("epoch", epoch), _act(scopes))
+def _standing(
+    namespace: str, audience: str, epoch: int, scopes: tuple[str, ...]
+) -> tuple[tuple[bytes, ...], tuple[Read, ...]]:
+    """The caveats that come again with each token for the same, and what they read as."""
+    caveats = (caveat("ns", namespace), caveat("aud", audience), caveat("epoch", epoch), _act(scopes))
+    return caveats, read(caveats)
 
 
+@lru_cache(maxsize=1024)
 def _act(scopes: tuple[str, ...]) -> bytes:
     return caveat("act", scopes_text(scopes))
 

@@ -27,18 +27,32 @@ import msgspec
 from rco.capability.scope import Ask, Scope, covers, parse_scopes
 from rco.errors import Reason, Refused
 
-__all__ = ["Moment", "caveat", "check", "lasting", "namespace_of", "without_purpose"]
+__all__ = [
+    "Moment",
+    "Read",
+    "caveat",
+    "check",
+    "check_read",
+    "fresh",
+    "lasting",
+    "namespace_of",
+    "read",
+    "without_purpose",
+]
 
 _PRESENTING = frozenset({"exp", "nbf", "corr", "body"})
 """Caveats that say when and with what a token may be presented; the others say what it allows."""
 _PURPOSE = frozenset({"act", "corr", "body"})
 _KNOWN = frozenset({"act", "exp", "nbf", "ns", "aud", "epoch", "corr", "body"})
-_FORM = re.compile(rb"([a-z]{1,16})=([\x20-\x7e]{0,2040})")
+_VALUE_CHARS = 2040
+_FORM = re.compile(rb"([a-z]{1,16})=([\x20-\x7e]{0,%d})" % _VALUE_CHARS)
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _B3 = re.compile(r"b3:[0-9a-f]{64}")
 _Value = str | int | tuple[Scope, ...] | None
 """As it is compared; ``None`` for what cannot be read."""
+Read = tuple[str, _Value]
+"""A caveat as it is checked: its name and its value."""
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
@@ -53,7 +67,7 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 
 
 @lru_cache(maxsize=2048)
-def _parsed(raw: bytes) -> tuple[str, _Value]:
+def _parsed(raw: bytes) -> Read:
     """Name and value of a caveat; the name is empty when it is none that is known. Pure: most come again and again."""
     found = _FORM.fullmatch(raw)
     name = "" if found is None else found[1].decode()
@@ -83,6 +97,21 @@ def caveat(name: str, value: str | int) -> bytes:
     return raw
 
 
+def fresh(name: str, value: str | int) -> tuple[bytes, Read]:
+    """As ``caveat`` for one of those that bind the presenting of a token, with what it reads as: its value comes once
+    and is not looked for again."""
+    text = str(value)
+    found = _value(name, text) if name in _PRESENTING else None
+    if found is None:
+        raise ValueError(f"{name}={text[:64]!r} is not a caveat; see docs/reference/capabilities.md")
+    return f"{name}={text}".encode("ascii"), (name, found)
+
+
+def read(caveats: Iterable[bytes]) -> tuple[Read, ...]:
+    """What ``caveats`` read as, for ``check_read``."""
+    return tuple([_parsed(raw) for raw in caveats])
+
+
 def namespace_of(caveats: Iterable[bytes]) -> str:
     """The namespace of the first ``ns``; the usual one where there is none. Whether it holds is for ``check``."""
     return next((str(value) for name, value in map(_parsed, caveats) if name == "ns" and value), "default")
@@ -104,9 +133,13 @@ def check(caveats: Iterable[bytes], ask: Ask, moment: Moment, *, ends: bool = Tr
     ``ends``: one of them must be ``exp``. Raises ``Refused``: ``EXPIRED_TOKEN`` for what is about time, else
     ``SCOPE_MISMATCH``; the detail names the caveat.
     """
+    check_read(read(caveats), ask, moment, ends=ends)
+
+
+def check_read(caveats: Iterable[Read], ask: Ask, moment: Moment, *, ends: bool = True) -> None:
+    """``check`` of caveats that were read before."""
     ended = False
-    for raw in caveats:
-        name, value = _parsed(raw)
+    for name, value in caveats:
         if name == "act":
             holds = isinstance(value, tuple) and covers(value, ask)
         elif name == "ns":

@@ -10,6 +10,7 @@ rights of another.
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 from typing import Any
 
 from rco.capability.keyring import Key
@@ -22,8 +23,7 @@ GRANT_FIELDS = ("id", "kid", "caveats", "seal")
 
 def sealed(key: Key, id: str, run_id: bytes, caveats: tuple[bytes, ...]) -> dict[str, Any]:
     """The grant as it is written down: plain data."""
-    texts = [caveat.decode("ascii") for caveat in caveats]
-    return {"id": id, "kid": key.kid, "caveats": texts, "seal": _seal(key, id, run_id, caveats)}
+    return {"id": id, "kid": key.kid, "caveats": [*_texts(caveats)], "seal": _seal(key, id, run_id, caveats)}
 
 
 def holds_seal(key: Key, grant: dict[str, Any], run_id: bytes) -> tuple[bytes, ...] | None:
@@ -40,4 +40,16 @@ def holds_seal(key: Key, grant: dict[str, Any], run_id: bytes) -> tuple[bytes, .
 
 
 def _seal(key: Key, id: str, run_id: bytes, caveats: tuple[bytes, ...]) -> str:
-    return keyed_digest(key.seal_key, length_prefixed(key.kid.encode(), id.encode(), run_id, *caveats)).hex()
+    own = length_prefixed(key.kid.encode(), id.encode(), run_id)
+    return keyed_digest(key.seal_key, own + _framed(caveats)).hex()
+
+
+# The same caveats stand in the grant of every run that is started for the same, so both forms are made once.
+@lru_cache(maxsize=1024)
+def _texts(caveats: tuple[bytes, ...]) -> tuple[str, ...]:
+    return tuple(caveat.decode("ascii") for caveat in caveats)
+
+
+@lru_cache(maxsize=1024)
+def _framed(caveats: tuple[bytes, ...]) -> bytes:
+    return length_prefixed(*caveats)

@@ -81,6 +81,23 @@ class Token:
         return TEXT_PREFIX + base64.urlsafe_b64encode(encode(self)).rstrip(b"=").decode()
 
 
+class _Made(Token):
+    """A token made here. Its tag is made when somebody first looks at it: what an event becomes hardly ever leaves the
+    process, and the tag is what proves a token to a stranger to it."""
+
+    __slots__ = ("_made", "_rk")
+
+    def __init__(self, rk: bytes, kid: str, id: str, caveats: tuple[bytes, ...]) -> None:
+        self.kid, self.id, self.caveats = kid, id, caveats
+        self._rk, self._made = rk, b""
+
+    @property
+    def tag(self) -> bytes:  # type: ignore[override]
+        if not self._made:
+            self._made = _chained(_first(self._rk, self.kid.encode(), self.id.encode()), self.caveats)
+        return self._made
+
+
 def shown_id(id: str) -> str:
     """An identifier as logs and evidence show it: enough to recognise it, not all of it."""
     return id if len(id) <= 12 else f"{id[:12]}..."
@@ -103,10 +120,9 @@ def _chained(tag: bytes, caveats: tuple[bytes, ...]) -> bytes:
 
 def minted(rk: bytes, kid: str, id: str, caveats: tuple[bytes, ...]) -> Token:
     """A new token under the root key ``rk``. Raises ``Misuse`` for what has no binary form."""
-    raw_kid, raw_id = kid.encode(), id.encode()
-    if not _KID.fullmatch(raw_kid) or not _ID.fullmatch(raw_id):
+    if not _KID.fullmatch(kid.encode()) or not _ID.fullmatch(id.encode()):
         raise Misuse(f"kid {kid!r} or id {id!r} cannot stand in a capability.", cure="Use letters, digits, '_', '-'.")
-    return _bounded(Token(kid, id, caveats, _chained(_first(rk, raw_kid, raw_id), caveats)))
+    return _bounded(_Made(rk, kid, id, caveats))
 
 
 def attenuated(token: Token, *caveats: bytes) -> Token:
@@ -122,7 +138,7 @@ def proves(rk: bytes, token: Token) -> bool:
 
 
 def _bounded(token: Token) -> Token:
-    sizes = [len(caveat) for caveat in token.caveats]
+    sizes = list(map(len, token.caveats))
     if len(sizes) > CAVEATS_MAX:
         raise Misuse(f"a capability with {len(sizes)} caveats; {CAVEATS_MAX} is the limit.", cure="Mint a new one.")
     if sizes and (min(sizes) == 0 or max(sizes) > CAVEAT_BYTES_MAX):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from rco.model.event import Event
@@ -23,6 +25,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     sig_alg: str
     b3: str
     """Content address of the body."""
+    data_b3: str = ""
+    """Content address of the event's data, where it is known: they are the body itself."""
+    value: Any = None
+    """What the event's data say, decoded; ``None``: not known. Read only, as is all that is in it."""
     latency: str = ""
     """How long it took from the first byte to the decision, as a bucket (``rco.kit.latency``)."""
 

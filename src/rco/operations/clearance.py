@@ -52,8 +52,9 @@ class Cleared(Protocol):
 class Clearance(Protocol):
     """Gives rights. Behind it stands the policy, or nothing where capabilities are not enforced."""
 
-    def event(self, event: Event) -> Cleared:
-        """Raises ``StoreError`` when no right can be given now."""
+    def event(self, event: Event, b3: str = "") -> Cleared:
+        """``b3``: the address of the event's data, where it is known. Raises ``StoreError`` when no right can be given
+        now."""
         ...
 
     def principal(self, principal: Principal, workflow: str, corr_id: str) -> GrantFor | None:
@@ -84,7 +85,7 @@ class Open:
     def start(self, subscription: Subscription) -> GrantFor | None:  # noqa: ARG002
         return None
 
-    def event(self, event: Event) -> Cleared:  # noqa: ARG002
+    def event(self, event: Event, b3: str = "") -> Cleared:  # noqa: ARG002
         return self
 
     def principal(self, principal: Principal, workflow: str, corr_id: str) -> GrantFor | None:  # noqa: ARG002
@@ -124,12 +125,12 @@ class Granting:
         kinds = {scope.partition(":")[0] for scope in scopes}
         return [self._metrics.counter(signals.INTEROP_CAPABILITIES_ISSUED, scope=kind) for kind in sorted(kinds)]
 
-    def event(self, event: Event) -> Cleared:
+    def event(self, event: Event, b3: str = "") -> Cleared:
         emitter = event.source.removeprefix("/runs/") if event.origin.startswith("run:") else ""
         origin = f"run:{emitter}" if emitter else f"provider:{event.origin}"
         if event.origin.startswith("outbox:"):
             origin = event.origin
-        b3 = content_address(event.data)
+        b3 = b3 or content_address(event.data)
         scopes = self.policy.scopes((origin,))
         proved = self.mint(scopes, namespace=event.namespace, ttl_s=self.ttl_s, corr_id=event.corr_id, b3=b3)
         return _OfEvent(self, event, origin, proved, b3)

@@ -61,7 +61,7 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     actor = f"provider:{provider}"
     if desk.namespace_keys is not None:
         require_open(desk, event.namespace)
-    cleared = desk.clearance.event(event)
+    cleared = desk.clearance.event(event, delivery.data_b3)
     cleared.accept(provider)
     reference = await keep_data(desk, event) if len(event.data) > desk.engine.over_bytes else None
     opened, letters, more = openings(desk, event, actor, cleared=cleared, reference=reference)
@@ -117,7 +117,7 @@ def require_room(desk: Desk, delivery: Delivery) -> None:
     before anything is written: for who has to do something large first."""
     if desk.namespace_keys is not None:
         require_open(desk, delivery.event.namespace)
-    desk.clearance.event(delivery.event).accept(delivery.provider)
+    desk.clearance.event(delivery.event, delivery.data_b3).accept(delivery.provider)
     desk.engine.admit()
 
 

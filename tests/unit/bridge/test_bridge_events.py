@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rco.errors import Reason, Refused
+from rco.kit.digest import content_address
 
 NOW_US = 1_790_000_000_000_000
 KEY = bytes(range(32))
@@ -44,6 +45,14 @@ def test_source_type_and_namespace_come_from_the_settings(named, build) -> None:
     event = changed.verify(sent(body), body, NOW_US, "corr-0001").event
     assert (event.source, event.type, event.namespace) == ("urn:acme", "paid", "shop")
     assert build(named("acme"), type="fixed").verify(sent(b"{}"), b"{}", NOW_US, "c").event.type == "fixed"
+
+
+def test_what_is_known_of_the_data_is_of_the_data_and_not_of_what_came(named, build) -> None:
+    body, packed = b'{"type":"paid"}', b"packed"
+    held = build(named("acme")).verify(sent(body), body, NOW_US, "corr-0001")
+    assert (held.b3, held.data_b3, held.value) == (content_address(body), content_address(body), {"type": "paid"})
+    found = build(named("acme")).verify(sent(packed), packed, NOW_US, "corr-0001", lambda _: body)
+    assert (found.b3, found.data_b3, found.value) == (content_address(packed), "", {"type": "paid"})
 
 
 @pytest.mark.parametrize("value", ['""', "null", "[]", '"' + "a" * 257 + '"', '"a\\nb"', "true"])

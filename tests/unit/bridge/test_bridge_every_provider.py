@@ -51,6 +51,8 @@ def test_good_is_accepted(good_vector, build, as_wire, delivery_in) -> None:
         return
     delivery = delivery_in(found)
     event = delivery.event
+    assert delivery.value == json.loads(event.data)
+    assert delivery.data_b3 in ("", content_address(event.data))
     told = {
         "id": event.id,
         "type": event.type,

@@ -138,6 +138,9 @@ def test_whatever_the_pieces_it_is_the_delivery_that_holding_it_gives(one: str, 
             # The only thing that the body would have said: which action it was.
             type=held.event.type if one == "github" else found.event.type,
         ),
+        # What is known of data that are held.
+        data_b3=held.data_b3,
+        value=held.value,
     )
     assert same == held
     if one == "github":
