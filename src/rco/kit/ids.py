@@ -26,7 +26,7 @@ CORR_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{7,63}")
 class Ids:
     """Makes identities from a clock and a source of random bytes. Give both to make a repeatable sequence."""
 
-    __slots__ = ("_at", "_clock", "_entropy", "_last", "_random", "_ulid_head", "_ulid_ms")
+    __slots__ = ("_at", "_clock", "_entropy", "_last", "_random", "_ulid_head", "_ulid_ms", "_ulid_start")
 
     def __init__(self, clock: Clock | None = None, random: Callable[[int], bytes] = os.urandom) -> None:
         self._clock: Clock = clock or SystemClock()
@@ -35,7 +35,7 @@ class Ids:
         self._at = 0
         self._last = 0
         self._ulid_ms = -1
-        self._ulid_head = ""
+        self._ulid_head = self._ulid_start = ""
 
     def _bytes(self, count: int) -> bytes:
         at = self._at
@@ -63,9 +63,11 @@ class Ids:
         """A new ULID: 26 characters of Crockford's base 32, sorted by millisecond."""
         now_ms = self._clock.now_us() // 1000
         if now_ms != self._ulid_ms:
-            # Many are made in one millisecond, and this half of them is the same.
+            # Many are made in one millisecond, and this half of them is the same; most of it for a second.
+            if now_ms >> 10 != self._ulid_ms >> 10:
+                self._ulid_start = "".join([_CROCKFORD[(now_ms >> shift) & 31] for shift in range(45, 5, -5)])
             self._ulid_ms = now_ms
-            self._ulid_head = "".join([_CROCKFORD[(now_ms >> shift) & 31] for shift in range(45, -1, -5)])
+            self._ulid_head = self._ulid_start + _CROCKFORD[(now_ms >> 5) & 31] + _CROCKFORD[now_ms & 31]
         return self._ulid_head + self._bytes(16).translate(_BY_BYTE).decode()
 
     def secret(self, count: int) -> bytes:

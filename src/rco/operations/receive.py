@@ -37,15 +37,16 @@ __all__ = [
 ]
 
 
-def event_input(event: Event) -> dict[str, Any]:
-    """What a workflow started by an event is given: the CloudEvent as plain data."""
+def event_input(event: Event, value: Any = None) -> dict[str, Any]:
+    """What a workflow started by an event is given: the CloudEvent as plain data. ``value``: the event's data decoded,
+    where somebody has done that already."""
     return {
         "id": event.id,
         "source": event.source,
         "type": event.type,
         "subject": event.subject,
         "time": iso(event.time_us),
-        "data": msgspec.json.decode(event.data),
+        "data": msgspec.json.decode(event.data) if value is None else value,
     }
 
 
@@ -64,7 +65,8 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     cleared = desk.clearance.event(event, delivery.data_b3)
     cleared.accept(provider)
     reference = await keep_data(desk, event) if len(event.data) > desk.engine.over_bytes else None
-    opened, letters, more = openings(desk, event, actor, cleared=cleared, reference=reference)
+    value = delivery.value
+    opened, letters, more = openings(desk, event, actor, cleared=cleared, reference=reference, value=value)
     desk.engine.admit(sum(opening.row.place is None for opening, _ in opened))
     facts: dict[str, str | int | bool] = {
         "type": event.type,
@@ -136,10 +138,17 @@ def emitted(desk: Desk, event: Event) -> Started:
     return asks_for(desk, event, event.origin)
 
 
-def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None, cleared: Cleared | None = None) -> Started:
+def asks_for(
+    desk: Desk,
+    event: Event,
+    actor: str,
+    only: str | None = None,
+    cleared: Cleared | None = None,
+    value: Any = None,
+) -> Started:
     """What ``event`` starts: an ask for each subscription that wants it, a cause where a filter failed.
 
-    ``only``: consider the subscription of that name alone.
+    ``only``: consider the subscription of that name alone. ``value``: the event's data decoded, where they are.
     """
     matches = desk.router.match(event)
     started = Started([], [(one.name, cause) for one, cause in matches.failed if only in (None, one.name)])
@@ -156,7 +165,7 @@ def asks_for(desk: Desk, event: Event, actor: str, only: str | None = None, clea
     except RcoError as problem:
         started.failed.extend((one.name, str(problem)) for one, _ in matches.starts if only in (None, one.name))
         return started
-    given = event_input(event)
+    given = event_input(event, value)
     for subscription, given_key in matches.starts:
         if only in (None, subscription.name):
             try:
@@ -195,14 +204,15 @@ def openings(
     only: str | None = None,
     cleared: Cleared | None = None,
     reference: Reference | None = None,
+    value: Any = None,
 ) -> tuple[list[tuple[Opening, StartKey | None]], list[DeadLetter], list[Decision]]:
     """The runs that ``event`` starts, ready to be opened, a dead letter for each that cannot be, and what is decided
     about it besides.
 
-    ``only``: consider the subscription of that name alone. ``reference``: where its data are kept. Raises
-    ``Overloaded`` when nothing can be opened now.
+    ``only``: consider the subscription of that name alone. ``reference``: where its data are kept. ``value``: what they
+    say, decoded, where that is known. Raises ``Overloaded`` when nothing can be opened now.
     """
-    started = asks_for(desk, event, actor, only, cleared)
+    started = asks_for(desk, event, actor, only, cleared, value)
     failed = started.failed
     opened: list[tuple[Opening, StartKey | None]] = []
     for one in started.asks:
@@ -220,6 +230,8 @@ def openings(
         opened.append((opening, own))
     for name, _ in failed:
         desk.metrics.counter(signals.DEAD_LETTERS, subscription=letter_label(name)).add()
+    if not failed:
+        return opened, [], started.decisions
     letters = [
         DeadLetter(letter_id=desk.ids.uuid7(), event=event, subscription=name, cause=cause, at_us=desk.clock.now_us())
         for name, cause in failed

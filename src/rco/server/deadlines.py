@@ -25,10 +25,10 @@ class Deadlines:
 
     def begin(self) -> asyncio.Task[Any]:
         """From now on the current task has its time; ``end`` must follow, with what this returns."""
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a deadline is for a task")
-        loop = asyncio.get_running_loop()
         due = self._due[task] = loop.time() + self._timeout_s
         if self._timer is None:
             self._timer = loop.call_at(due, self._ring)
@@ -41,7 +41,8 @@ class Deadlines:
     def end(self, task: asyncio.Task[Any]) -> None:
         """The task is out, in time or not."""
         self._due.pop(task, None)
-        self._rung.discard(task)
+        if self._rung:
+            self._rung.discard(task)
 
     def _ring(self) -> None:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from itertools import chain
 from typing import Any
 
 from rco.errors import Reason, Refused
@@ -57,6 +58,30 @@ def read_head(headers: list[tuple[bytes, bytes]]) -> Head:
     if len(headers) > HEADERS_CAP:
         head.fault = Refused(Reason.HEADER_LIMIT, "headers_count")
         return head
+    once = dict(headers)
+    if len(once) == len(headers):
+        _read_once(head, once, len(b"".join(chain.from_iterable(headers))))
+    else:
+        _read_each(head, headers)
+    return head
+
+
+def _read_once(head: Head, found: dict[bytes, bytes], size_bytes: int) -> None:
+    """Of headers that each come once, as nearly all do."""
+    corr_id = found.get(b"x-corr-id")
+    if corr_id and len(corr_id) <= 64 and well_formed_corr_id(text := corr_id.decode("latin-1")):
+        head.corr_id = text
+    if size_bytes > HEADERS_CAP_BYTES:
+        head.fault = Refused(Reason.HEADER_LIMIT, "headers_size")
+    elif not found.get(b"host"):
+        head.fault = Refused(Reason.MALFORMED, "host")
+    else:
+        _read_framing(head, found.get(b"content-length"), found.get(b"transfer-encoding"))
+    head.content_type, head.content_encoding = found.get(b"content-type"), found.get(b"content-encoding")
+
+
+def _read_each(head: Head, headers: list[tuple[bytes, bytes]]) -> None:
+    """The same of headers of which one comes again."""
     found: list[bytes | None] = [None, None, None, None, None, None]
     size_bytes = 0
     repeated = ""
@@ -77,7 +102,6 @@ def read_head(headers: list[tuple[bytes, bytes]]) -> Head:
     else:
         _read_framing(head, found[_LENGTH], found[_TRANSFER])
     head.content_type, head.content_encoding = found[_TYPE], found[_ENCODING]
-    return head
 
 
 def _read_framing(head: Head, length: bytes | None, transfer: bytes | None) -> None:

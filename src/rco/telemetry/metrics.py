@@ -47,8 +47,11 @@ class Metrics:
         Raises ``ValueError`` for a signal that is of another kind or not in the catalogue, and for other labels than
         the signal has.
         """
-        cell = self._cell(signal, labels)
-        if not isinstance(cell, Counter):
+        # Callers name their labels in one order, so what was found once is found by a look.
+        cell = self._seen.get((signal.name, *labels.items()))
+        if cell is None:
+            cell = self._cell(signal, labels)
+        if type(cell) is not Counter:
             raise ValueError(f"{signal.name} is a {signal.kind}, not a counter")
         return cell
 
@@ -80,7 +83,7 @@ class Metrics:
         return [(signal, dict(self._children[signal])) for signal in CATALOGUE]
 
     def _cell(self, signal: Signal, labels: dict[str, str]) -> Cell:
-        # Callers name their labels in one order, so what was found once is found by a look; the checks run once each.
+        # As in ``counter``; the checks run once each.
         seen = (signal.name, *labels.items())
         cell = self._seen.get(seen)
         if cell is None:

@@ -31,7 +31,8 @@ def open_among(cursor: sqlite3.Cursor, run_ids: set[bytes], changes: Changes) ->
 def look_up(cursor: sqlite3.Cursor, changes: Changes, open_runs: set[bytes], now_us: int) -> Held:
     """What the admissions of ``changes`` will meet. ``open_runs`` are the open ones among the runs that messages go
     to."""
-    claims = asked_claims(changes)
+    # As bytearray, which needs no look for an adapter.
+    claims = [bytearray(digest) for digest in asked_claims(changes)]
     taken = {row[0]: row[1] for row in _CLAIMS.fetch(cursor, claims) if row[2] > now_us} if claims else {}
     asked = [text for key in asked_keys(changes) for text in (key.namespace, key.key)]
     held = {(row[0], row[1]): (row[2], row[3]) for row in _KEYS.fetch(cursor, asked)} if asked else {}

@@ -207,7 +207,7 @@ class _Work:
         if more.claims:
             _CLAIMS.run(
                 self._cursor,
-                [part for claim in more.claims for part in (claim.digest, claim.corr_id, claim.expires_us)],
+                [part for one in more.claims for part in (bytearray(one.digest), one.corr_id, one.expires_us)],
             )
             self._sweep.accepted(self._cursor, len(more.claims), self.at_us)
         if more.schedules:
@@ -316,13 +316,12 @@ class _Work:
 
     def _end(self, changes: Changes) -> None:
         cursor, held = self._cursor, self._held
-        flat = [
-            part
-            for ended in changes.ended
-            for part in (ended.run_id, ended.closed_us, ended.outcome.value, ended.detail)
-        ]
+        ids = [bytearray(ended.run_id) for ended in changes.ended]
+        flat: list[Any] = []
+        for run_id, ended in zip(ids, changes.ended, strict=True):
+            detail = ended.detail
+            flat += (run_id, ended.closed_us, ended.outcome.value, None if detail is None else bytearray(detail))
         _CLOSE.run(cursor, flat)
-        ids = [ended.run_id for ended in changes.ended]
         _LEAVE["run"].run(cursor, ids)
         if held["message"]:
             _UNREAD.run(cursor, ids)
