@@ -1,4 +1,5 @@
-"""Opening a keeper by where its state lives: a path is SQLite, ``postgresql://`` is PostgreSQL."""
+"""Opening a keeper by where its state lives: a path is SQLite, ``postgresql://`` is PostgreSQL. The code of the
+other one is not loaded."""
 
 from __future__ import annotations
 
@@ -9,16 +10,12 @@ from pathlib import Path
 from rco.errors import ConfigInvalid, StoreLocked
 from rco.kit.clock import Clock
 from rco.kit.ids import Ids
-from rco.store import migrate
 from rco.store.address import is_postgres
 from rco.store.contract.keeper import Keeper
 from rco.store.contract.snapshot import Snapshot
 from rco.store.contract.writer import Sealer
 from rco.store.migration import Status
-from rco.store.options import StoreOptions
-from rco.store.sqlite.connection import IN_MEMORY
-from rco.store.sqlite.keeper import SqliteKeeper
-from rco.store.sqlite.snapshot import open_snapshot as sqlite_snapshot
+from rco.store.options import IN_MEMORY, StoreOptions
 
 __all__ = [
     "IN_MEMORY",
@@ -42,6 +39,8 @@ def open_keeper(
 
     Raises ``ConfigInvalid`` when its library is not there."""
     if not is_postgres(where):
+        from rco.store.sqlite.keeper import SqliteKeeper
+
         return SqliteKeeper(Path(where), clock=clock, ids=ids, sealer=sealer, node=node)
     need_postgres()
     from rco.store.postgres.keeper import PostgresKeeper
@@ -88,6 +87,8 @@ def open_snapshot(where: str, options: StoreOptions | None = None) -> AbstractCo
     ones, ``StoreError`` when it cannot be read.
     """
     if not is_postgres(where):
+        from rco.store.sqlite.snapshot import open_snapshot as sqlite_snapshot
+
         return sqlite_snapshot(Path(where))
     need_postgres()
     from rco.store.postgres.options import postgres_options
@@ -101,6 +102,8 @@ async def migrate_up(where: str) -> list[str]:
     if where == IN_MEMORY:
         return []  # it begins at the newest schema
     if not is_postgres(where):
+        from rco.store import migrate
+
         return await asyncio.to_thread(migrate.up, where)
     need_postgres()
     from rco.store.postgres import migrate as postgres
@@ -111,6 +114,8 @@ async def migrate_up(where: str) -> list[str]:
 async def migrate_down(where: str) -> str | None:
     """Take back the newest migration; returns its version, ``None`` when there is none."""
     if not is_postgres(where):
+        from rco.store import migrate
+
         return await asyncio.to_thread(migrate.down, where)
     need_postgres()
     from rco.store.postgres import migrate as postgres
@@ -121,6 +126,8 @@ async def migrate_down(where: str) -> str | None:
 async def migrate_status(where: str) -> list[Status]:
     """Every version that the code or the database knows, in order."""
     if not is_postgres(where):
+        from rco.store import migrate
+
         return await asyncio.to_thread(migrate.status, where)
     need_postgres()
     from rco.store.postgres import migrate as postgres

@@ -8,7 +8,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-__all__ = ["Fault", "StoreOptions", "faults"]
+__all__ = ["IN_MEMORY", "Fault", "StoreOptions", "faults"]
+
+IN_MEMORY = ":memory:"
+"""Where SQLite keeps a database in the memory of one process and nowhere else."""
 
 Few = Annotated[int, Meta(ge=1, le=64)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]

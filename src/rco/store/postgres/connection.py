@@ -12,6 +12,7 @@ import msgspec
 from rco.errors import SchemaOutdated, StoreError
 from rco.kit.clock import Clock
 from rco.store.address import server_of
+from rco.store.postgres.known_types import KnowingConnection
 from rco.store.postgres.options import PostgresOptions
 
 __all__ = [
@@ -62,6 +63,7 @@ def is_unique_violation(error: BaseException) -> bool:
 
 def _settings(options: PostgresOptions) -> dict[str, Any]:
     return {
+        "connection_class": KnowingConnection,
         "timeout": options.connect_timeout_s,
         "command_timeout": options.answer_timeout_s,
         # Behind a transaction pooler the next statement may meet another server, which never saw it prepared.

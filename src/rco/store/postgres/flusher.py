@@ -106,6 +106,14 @@ class Flusher:
         """The chain's name, and its last link that this node knows of."""
         return self._chain.name, self._chain.n
 
+    async def open(self) -> None:
+        """Open the connection. Raises what ``is_passing`` judges."""
+        await self._line.open()
+
+    async def close(self) -> None:
+        """Close the connection of a flusher that has not begun."""
+        await self._line.close()
+
     async def begin(self) -> None:
         """Read where the chain stands and take batches."""
         found = await self._line.fetch(_HEAD, self._chain.name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from rco.errors import StoreError
 from rco.kit.clock import Clock
@@ -13,7 +14,7 @@ from rco.store.contract.news import Topic
 from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.postgres import migrate
-from rco.store.postgres.connection import Connection, Line, connect, patiently
+from rco.store.postgres.connection import Line, patiently
 from rco.store.postgres.evidence import doubt_decision
 from rco.store.postgres.flusher import Identity
 from rco.store.postgres.leases import Leases
@@ -133,9 +134,7 @@ class PostgresKeeper:
         if self._stopped:
             raise StoreError("This keeper was stopped.", cure="Make another.")
         try:
-            await patiently(self._check, self._clock, self._options, self._options.connect_timeout_s)
-            await keep_ahead(self._housekeeping, self._clock.now_us())
-            await patiently(self._mail.open, self._clock, self._options, self._options.connect_timeout_s)
+            await self._open()
             await self._leases.join(self._mail.is_gone)
             self._epoch = self._identity.epoch
             await self._reader.begin()
@@ -144,6 +143,7 @@ class PostgresKeeper:
             await self._leases.stop()
             await self._mail.stop()
             await self._reader.stop()
+            await self._writer.close()
             await self._housekeeping.close()
             raise
         self._leases.begin()
@@ -151,12 +151,32 @@ class PostgresKeeper:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._sweeps()), loop.create_task(self._weeks())]
 
-    async def _check(self) -> None:
-        connection: Connection = await connect(self._dsn, self._options)
+    async def _open(self) -> None:
+        """Check the schema, and meanwhile open the connections that will be needed: each takes the server a moment."""
+
+        async def ready(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            await patiently(work, self._clock, self._options, self._options.connect_timeout_s)
+
+        others = [
+            asyncio.ensure_future(ready(work)) for work in (self._mail.open, self._leases.open, self._writer.open)
+        ]
         try:
-            await migrate.check(connection)
+            await ready(self._check)
+            # Before the first row of this week; that of the next has time.
+            await keep_ahead(self._housekeeping, self._clock.now_us(), weeks=1)
+            await asyncio.gather(*others)
         finally:
-            await connection.close()
+            for one in others:
+                one.cancel()
+            # What else went wrong has been said by the first.
+            await asyncio.gather(*others, return_exceptions=True)
+
+    async def _check(self) -> None:
+        try:
+            await migrate.check(await self._housekeeping.open())
+        except BaseException as error:
+            self._housekeeping.broke(error)
+            raise
 
     async def stop(self) -> None:
         """Let go of the shards, flush, give them back, end. May be called before the start and twice."""
@@ -212,9 +232,11 @@ class PostgresKeeper:
                 await asyncio.sleep(self._options.heartbeat_s)
 
     async def _weeks(self) -> None:
+        # The new week's is there. Not in the first moments, which are for those who wait for this node.
+        await asyncio.sleep(self._options.heartbeat_s)
         while True:
-            await asyncio.sleep(_PARTITIONS_EVERY_S)
             try:
                 await keep_ahead(self._housekeeping, self._clock.now_us())
             except Exception:  # noqa: BLE001 - there is a week's time to try again, and the rest takes what comes
                 await asyncio.sleep(self._options.heartbeat_s)
+            await asyncio.sleep(_PARTITIONS_EVERY_S)

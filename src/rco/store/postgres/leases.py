@@ -98,6 +98,10 @@ class Leases:
 
     # -- life ------------------------------------------------------------------------------------------------------
 
+    async def open(self) -> None:
+        """Open the connection. Raises what ``is_passing`` judges."""
+        await self._line.open()
+
     async def join(self, is_gone: Callable[[], Awaitable[bool]]) -> None:
         """Take the node's name, and the shards that are free for it.
 

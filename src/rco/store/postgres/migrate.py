@@ -12,6 +12,7 @@ from rco.store.postgres.options import PostgresOptions
 
 __all__ = ["DURABLE", "applied", "check", "check_schema", "down", "status", "up"]
 
+
 DIALECT = "postgres"
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 """Settings that must not be off."""
@@ -19,6 +20,7 @@ DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 _TABLE = 'CREATE TABLE IF NOT EXISTS "schema_migrations" (version varchar(128) PRIMARY KEY)'
 # One migration at a time, whoever applies it; kept until the transaction ends.
 _ALONE = "SELECT pg_advisory_xact_lock(7301)"
+_OFF = "SELECT name FROM unnest($1::text[]) AS name WHERE current_setting(name) = 'off'"
 T = TypeVar("T")
 
 
@@ -42,12 +44,12 @@ async def check_schema(connection: Connection) -> None:
 async def check(connection: Connection) -> None:
     """As ``check_schema``; raises ``StoreError`` when the server may lose what it acknowledged."""
     await check_schema(connection)
-    for setting in DURABLE:
-        if await connection.fetchval("SELECT current_setting($1)", setting) == "off":
-            raise StoreError(
-                f"The server runs with {setting} = off: it may lose what it has acknowledged.",
-                cure=f"Set {setting} = on.",
-            )
+    off = [row[0] for row in await connection.fetch(_OFF, list(DURABLE))]
+    if off:
+        raise StoreError(
+            f"The server runs with {off[0]} = off: it may lose what it has acknowledged.",
+            cure=f"Set {off[0]} = on.",
+        )
 
 
 async def status(dsn: str) -> list[Status]:

@@ -29,14 +29,15 @@ def week_name(at_us: int, ahead: int = 0) -> str:
     return _week(at_us, ahead)[0]
 
 
-async def keep_ahead(line: Line, now_us: int) -> list[str]:
-    """Make the partitions of this week and the next; returns those made, none on a second call.
+async def keep_ahead(line: Line, now_us: int, weeks: int = 2) -> list[str]:
+    """Make the partitions of this week and the next (``weeks=1``: of this week alone); returns those made, none on a
+    second call.
 
     A week that already has rows in the partition for the rest stays there.
     """
     there = {row[0] for row in await line.fetch(_LIST)}
     made = []
-    for ahead in (0, 1):
+    for ahead in range(weeks):
         name, first, end = _week(now_us, ahead)
         if name in there:
             continue

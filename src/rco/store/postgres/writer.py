@@ -93,8 +93,17 @@ class PostgresWriter:
         if not self._begun:
             raise StoreError("The writer is started by its keeper.", cure="Call the keeper's start().")
 
+    async def open(self) -> None:
+        """Open the connections. Raises what ``is_passing`` judges."""
+        await asyncio.gather(*(flusher.open() for flusher in self.flushers))
+
+    async def close(self) -> None:
+        """Close the connections of a writer whose keeper did not start."""
+        for flusher in self.flushers:
+            await flusher.close()
+
     async def begin(self) -> None:
-        """Open the connections and take batches."""
+        """Take batches."""
         self._begun = True
         await asyncio.gather(*(flusher.begin() for flusher in self.flushers))
 

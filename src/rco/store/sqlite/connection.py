@@ -7,12 +7,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rco.errors import StoreError
+from rco.store.options import IN_MEMORY
 from rco.store.sqlite.options import SqliteOptions
 
-__all__ = ["IN_MEMORY", "in_memory", "open_reader", "open_writer"]
+__all__ = ["in_memory", "open_reader", "open_writer"]
 
-IN_MEMORY = ":memory:"
-"""The place of a database that is in the memory of one process and nowhere else."""
 _STATEMENTS = 512
 
 
