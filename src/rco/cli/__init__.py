@@ -15,6 +15,14 @@ def main() -> None:
         sys.stdout.write(front_page())
         return
 
+    from rco.cli.serving import serve, serving
+
+    given = serving(sys.argv[1:])
+    if given is not None:
+        from rco.cli.ending import status_of
+
+        sys.exit(status_of(lambda: serve(given)))
+
     from rco.cli.entry import run
 
     sys.exit(run(sys.argv[1:]))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from rco.cli.config import config_file
+from rco.cli.config_file import config_file
 from rco.cli.output import print_json, print_table, print_text
 
 __all__ = ["bench"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.entry import told
+from rco.cli.config_file import DEFAULT_FILE
+from rco.cli.ending import told
 from rco.cli.exits import Exit
 from rco.cli.output import print_json, print_table, print_text
 
@@ -17,19 +18,11 @@ if TYPE_CHECKING:
     from rco.config import Explained, Loaded
     from rco.errors import ConfigInvalid
 
-__all__ = ["DEFAULT_FILE", "app", "config_file"]
+__all__ = ["app"]
 
 app = App(name="config", help="Check a configuration, and explain where each value comes from.")
-DEFAULT_FILE = Path("rco-config.yaml")
 _USUAL = (DEFAULT_FILE, Path("svc-interop.toml"), Path("/etc/ron/svc-interop.toml"))
 _Flag = Annotated[bool, Parameter(negative="")]
-
-
-def config_file(given: Path | None) -> Path | None:
-    """The file to read: the one given, else ``rco-config.yaml`` here if there is one."""
-    if given is not None:
-        return given
-    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
 
 
 @app.command

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from rco.cli.config import config_file
+from rco.cli.config_file import config_file
 from rco.cli.exits import Exit
 from rco.cli.output import print_json, print_table
 from rco.errors import ConfigInvalid, RcoError

@@ -1,60 +1,26 @@
-"""From arguments to an exit status. Whatever goes wrong is one line on standard error, with the cure."""
+"""From arguments to an exit status."""
 
 from __future__ import annotations
 
-import os
-import sys
-import traceback
 from collections.abc import Callable
 
 from cyclopts import App, CycloptsError
 
-from rco.cli.exits import Exit, exit_of
+from rco.cli.ending import failed, one_line, status_of
+from rco.cli.exits import Exit
 from rco.cli.tree import make_app
-from rco.errors import RcoError
 
-__all__ = ["one_line", "run", "told"]
+__all__ = ["run"]
 
 
 def run(arguments: list[str], make: Callable[[], App] = make_app, name: str = "rco") -> int:
     """Run one command of ``make``'s line and return its status. Raises nothing; ``RCO_DEBUG=1`` in the environment adds
     the traceback."""
-    try:
-        status = make()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
-        return int(status) if isinstance(status, int) else int(Exit.OK)
-    except CycloptsError as error:
-        return _fail(error, f"{one_line(str(error))} See {name} --help.", Exit.USAGE)
-    except KeyboardInterrupt as error:
-        return _fail(error, "interrupted.", Exit.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output went away, as head does. Nothing more can be said, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return int(Exit.FAILED)
-    except RcoError as error:
-        return _fail(error, told(error), exit_of(error))
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-        return _fail(error, f"{one_line(what)}.", Exit.FAILED)
-    except Exception as error:  # noqa: BLE001 - the last door: a bug must not look like a traceback to a script
-        return _fail(error, f"internal error ({type(error).__name__}). Set RCO_DEBUG=1 to see where.", Exit.FAILED)
 
+    def work() -> object:
+        try:
+            return make()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        except CycloptsError as error:
+            return failed(error, f"{one_line(str(error))} See {name} --help.", Exit.USAGE)
 
-def told(error: RcoError) -> str:
-    """What was wrong and the cure, in one line."""
-    message = error.message.rstrip()
-    if error.cure and not message.endswith((".", "!", "?")):
-        message += "."
-    return one_line(f"{message} {error.cure}")
-
-
-def one_line(text: str) -> str:
-    """``text`` as one line without control characters: what it quotes may come from anywhere."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
-
-
-def _fail(error: BaseException, message: str, status: Exit) -> int:
-    if os.environ.get("RCO_DEBUG"):
-        traceback.print_exception(error, file=sys.stderr)
-    sys.stderr.write(f"rco: {message}\n")
-    return int(status)
+    return status_of(work)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.config import config_file
+from rco.cli.config_file import config_file
 from rco.cli.output import moment, print_answer, print_json, print_table
 from rco.errors import ConfigInvalid
 

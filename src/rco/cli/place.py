@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from rco.cli.config import config_file
+from rco.cli.config_file import config_file
 from rco.errors import ConfigInvalid
 from rco.store.address import is_postgres, without_password
 from rco.store.options import StoreOptions

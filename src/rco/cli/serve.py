@@ -14,8 +14,8 @@ import msgspec
 
 from rco import __version__
 from rco.app import Service, build
-from rco.cli.config import config_file
-from rco.cli.entry import told
+from rco.cli.config_file import config_file
+from rco.cli.ending import told
 from rco.cli.exits import Exit
 from rco.cli.node import forget_node, note_node
 from rco.cli.sources import Digests, changes, digests_of, files_of

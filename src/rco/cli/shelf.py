@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rco.cli.config import config_file
+from rco.cli.config_file import config_file
 
 if TYPE_CHECKING:
     from rco.model.payload import Reference

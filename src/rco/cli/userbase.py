@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from rco.cli.config import config_file
+from rco.cli.config_file import config_file
 from rco.cli.output import print_answer, print_json
 from rco.datasource.options import Database
 from rco.errors import ConfigInvalid, NotFound, Unreachable

@@ -5,7 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-LATER = ("aiohttp", "asyncpg", "cryptography.x509", "litestar", "prometheus_client", "strawberry", "rco.client")
+LATER = (
+    "aiohttp",
+    "asyncpg",
+    "cryptography.x509",
+    "cyclopts",
+    "litestar",
+    "prometheus_client",
+    "rco.client",
+    "rco.store.sqlite",
+    "strawberry",
+)
 
 
 def test_the_wiring_loads_nothing_that_can_wait() -> None:
