@@ -358,3 +358,19 @@ async def test_a_place_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> No
     kept = FolderObjects(tmp_path / "file" / "objects", Ids())
     with pytest.raises(ConfigInvalid):
         await kept.start()
+
+
+async def test_a_spool_is_read_back_as_often_as_it_is_asked_and_leaves_nothing(objects: Objects) -> None:
+    data = os.urandom(3 * CHUNK_BYTES + 17)
+    spool = await objects.spool()
+    for at in range(0, len(data), 100_000):
+        await spool.write(data[at : at + 100_000])
+    assert spool.size_bytes == len(data)
+    for _ in range(2):
+        pieces = [piece async for piece in spool.read()]
+        assert b"".join(pieces) == data
+        assert max(map(len, pieces)) <= CHUNK_BYTES
+    assert await objects.listed("", "", 10) == []
+    await spool.close()
+    await spool.close()
+    assert await objects.collect() == 0

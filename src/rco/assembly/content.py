@@ -58,6 +58,7 @@ def large_bodies(ground: Ground, contents: Contents, desk: Callable[[], Desk]) -
         read_timeout_s=ground.settings.server.read_timeout_s,
         room=lambda delivery: require_room(desk(), delivery),
         told=ground.metrics.counter(signals.INTEROP_CONTENT_BYTES, direction="in").add,
+        max_ratio=ground.settings.decompression.max_ratio,
     )
 
 

@@ -21,7 +21,20 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["CODINGS", "RATIO_FLOOR_BYTES", "Coding", "DecompressionLimits", "Expand", "coding_of", "expander"]
+__all__ = [
+    "BROTLI_WINDOW_CAP_LOG",
+    "CODINGS",
+    "RATIO_FLOOR_BYTES",
+    "WINDOW_CAP_LOG",
+    "Coding",
+    "DecompressionLimits",
+    "Expand",
+    "coding_of",
+    "expander",
+    "malformed",
+    "name_of",
+    "zstd",
+]
 
 RATIO_FLOOR_BYTES = 64 << 10
 """Up to here any ratio is allowed: short texts that repeat themselves are usual, and cost nothing."""
@@ -46,19 +59,25 @@ class DecompressionLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """Decoded bytes for each byte of the wire, counted once 64 KiB have come out. Honest JSON reaches 25 to 53."""
 
 
+def name_of(header: bytes) -> bytes | None:
+    """The name of the coding in a ``Content-Encoding``; ``None`` when the body is as it is. Raises as ``coding_of``."""
+    names = [name.strip().lower() for name in header.split(b",")]
+    if not all(name == b"identity" or name in CODINGS for name in names):
+        raise Refused(Reason.MEDIA_TYPE, "content_encoding")
+    codings = [name for name in names if name != b"identity"]
+    if len(codings) > 1:
+        raise malformed("encoding_nested")
+    return codings[0] if codings else None
+
+
 def coding_of(header: bytes) -> Coding | None:
     """The coding that a ``Content-Encoding`` names; ``None`` when the body is as it is.
 
     Raises ``Refused``: ``MEDIA_TYPE`` ``content_encoding`` for a coding that is not known (or no name at all),
     ``MALFORMED`` ``encoding_nested`` for several, one around the other.
     """
-    names = [name.strip().lower() for name in header.split(b",")]
-    if not all(name == b"identity" or name in CODINGS for name in names):
-        raise Refused(Reason.MEDIA_TYPE, "content_encoding")
-    codings = [CODINGS[name] for name in names if name != b"identity"]
-    if len(codings) > 1:
-        raise Refused(Reason.MALFORMED, "encoding_nested")
-    return codings[0] if codings else None
+    name = name_of(header)
+    return None if name is None else CODINGS[name]
 
 
 def expander(coding: Coding, *, limit_bytes: int, max_ratio: float = RATIO_DEFAULT) -> Expand:
@@ -80,7 +99,8 @@ def expander(coding: Coding, *, limit_bytes: int, max_ratio: float = RATIO_DEFAU
     return expand
 
 
-def _malformed(detail: str) -> Refused:
+def malformed(detail: str) -> Refused:
+    """What a broken stream is refused with."""
     return Refused(Reason.MALFORMED, detail)
 
 
@@ -90,7 +110,7 @@ def _inflate(window_bits: int) -> Coding:
         try:
             plain = stream.decompress(wire, cap_bytes + 1)
         except zlib.error as error:
-            raise _malformed("encoding_broken") from error
+            raise malformed("encoding_broken") from error
         return _ended(plain, cap_bytes, stream.eof, stream.unused_data)
 
     return decode
@@ -101,14 +121,14 @@ def _zstd(wire: bytes, cap_bytes: int) -> bytes | None:
     try:
         plain = stream.decompress(wire, cap_bytes + 1)
     except zstd.ZstdError as error:
-        raise _malformed("encoding_broken") from error
+        raise malformed("encoding_broken") from error
     return _ended(plain, cap_bytes, stream.eof, stream.unused_data)
 
 
 def _brotli(wire: bytes, cap_bytes: int) -> bytes | None:
     head = read_brotli_head(wire)
     if head.window_log > BROTLI_WINDOW_CAP_LOG:
-        raise _malformed("encoding_window")
+        raise malformed("encoding_window")
     if head.first_bytes > cap_bytes:
         return None
     stream = brotli.Decompressor()
@@ -126,7 +146,7 @@ def _brotli(wire: bytes, cap_bytes: int) -> bytes | None:
             size_bytes += len(part)
     except brotli.error as error:
         # The library says the same of a broken stream and of bytes after its end.
-        raise _malformed("encoding_broken") from error
+        raise malformed("encoding_broken") from error
     return _ended(b"".join(parts), cap_bytes, stream.is_finished(), b"")
 
 
@@ -134,9 +154,9 @@ def _ended(plain: bytes, cap_bytes: int, ended: bool, rest: bytes) -> bytes | No
     if len(plain) > cap_bytes:
         return None
     if not ended:
-        raise _malformed("encoding_truncated")
+        raise malformed("encoding_truncated")
     if rest:
-        raise _malformed("encoding_trailing")
+        raise malformed("encoding_trailing")
     return plain
 
 

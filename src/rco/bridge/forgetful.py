@@ -66,7 +66,7 @@ class Forgetful:
             raise Refused(Reason.POLICY_BLOCKED, "before_start")
         return found
 
-    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+    def begin(self, headers: Headers, length_bytes: int | None, now_us: int, corr_id: str) -> Passing:
         """See ``LargeVerifier.begin``, and ``verify``. Only where the kind can do it."""
         passing = cast("LargeVerifier", self._held()).begin(headers, length_bytes, now_us, corr_id)
         passing.earliest_us = self._since_us

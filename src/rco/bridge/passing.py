@@ -17,6 +17,7 @@ from rco.bridge.contract import Headers
 from rco.bridge.secrets import active
 from rco.bridge.signature import Signer, unauth
 from rco.errors import Reason, Refused
+from rco.kit.digest import KeyedDigest
 from rco.model.delivery import Delivery
 
 __all__ = ["Kept", "LargeVerifier", "Passing", "Proven", "reference"]
@@ -52,18 +53,22 @@ class Passing:
     ``able`` are the secrets that may have signed ``before``, the body and ``after``; ``candidates`` are well formed.
     The time of the request is that of its head: a secret that ends while the body comes still counts. ``claim`` is
     given where what makes the delivery unique is signed in the head; without it, it is what was signed, whose length
-    ``length_bytes`` of the body makes known beforehand.
+    ``length_bytes`` of the body makes known beforehand. Where that is not announced (``None``), what is signed must be
+    given once more, when its length is known: see ``uncounted``.
     """
 
     __slots__ = (
         "_after",
+        "_before",
         "_candidates",
         "_claim",
+        "_claims",
         "_encode",
         "_form",
         "_hasher",
         "_left_bytes",
         "_macs",
+        "_matched",
         "_status",
         "earliest_us",
     )
@@ -73,7 +78,7 @@ class Passing:
         able: Sequence[Signer],
         *,
         now_us: int,
-        length_bytes: int,
+        length_bytes: int | None,
         claims: Claims,
         encode: Callable[[bytes], bytes],
         candidates: Sequence[bytes],
@@ -89,42 +94,66 @@ class Passing:
             raise unauth("no_active_secret", status)
         for _, mac in self._macs:
             mac.update(before)
-        self._claim, self._hasher = claim, None if claim else claims.passing(len(before) + length_bytes + len(after))
-        if self._hasher is not None:
-            self._hasher.add(before)
-        self._after, self._left_bytes = after, length_bytes
+        self._before, self._after, self._left_bytes = before, after, length_bytes
+        self._claim, self._claims, self._matched = claim, claims, ""
+        self._hasher: KeyedDigest | None = None
+        if not claim and length_bytes is not None:
+            self.count(length_bytes)
         self._encode, self._candidates, self._status, self._form = encode, tuple(candidates), status, form
         self.earliest_us = 0
         """What was signed before is refused (``rco.bridge.forgetful``)."""
 
+    @property
+    def uncounted(self) -> bool:
+        """Whether what makes the delivery unique is still to be counted: ``count`` the body's length, then ``recount``
+        each piece of it once more."""
+        return not self._claim and self._hasher is None
+
+    def count(self, length_bytes: int) -> None:
+        """So long the body is."""
+        self._hasher = self._claims.passing(len(self._before) + length_bytes + len(self._after))
+        self._hasher.add(self._before)
+
+    def recount(self, piece: bytes) -> None:
+        """The next piece of a body that has passed before."""
+        assert self._hasher is not None
+        self._hasher.add(piece)
+
     def add(self, piece: bytes) -> None:
         """The next piece of the body, as it came."""
-        self._left_bytes -= len(piece)
+        if self._left_bytes is not None:
+            self._left_bytes -= len(piece)
         for _, mac in self._macs:
             mac.update(piece)
         if self._hasher is not None:
             self._hasher.add(piece)
 
-    def delivery(self, kept: Kept) -> Delivery:
-        """The delivery that the request is, with ``kept`` in place of its body. Raises ``Refused`` as
-        ``Verifier.verify`` does, and ``MALFORMED`` (``body_length``) when not all of the body has passed."""
+    def prove(self) -> None:
+        """All of the body has passed: raise ``Refused`` where nobody known has signed it. A second call changes
+        nothing."""
         if self._left_bytes:
             raise Refused(Reason.MALFORMED, "body_length")
-        matched = ""
+        if self._matched:
+            return
         for secret_id, mac in self._macs:
             mac.update(self._after)
             expected = self._encode(mac.digest())
             # Every secret and every candidate, whatever matched before, and each in constant time.
             for candidate in self._candidates:
-                if hmac.compare_digest(expected, candidate) and not matched:
-                    matched = secret_id
-        if not matched:
+                if hmac.compare_digest(expected, candidate) and not self._matched:
+                    self._matched = secret_id
+        if not self._matched:
             raise unauth("sig_mismatch", self._status)
+
+    def delivery(self, kept: Kept) -> Delivery:
+        """The delivery that the request is, with ``kept`` in place of its body. Raises ``Refused`` as
+        ``Verifier.verify`` does, and ``MALFORMED`` (``body_length``) when not all of the body has passed."""
+        self.prove()
         claim = self._claim
         if self._hasher is not None:
             self._hasher.add(self._after)
             claim = self._hasher.digest()
-        delivery = self._form(Proven(matched, claim), kept)
+        delivery = self._form(Proven(self._matched, claim), kept)
         if delivery.event.time_us < self.earliest_us:
             raise Refused(Reason.POLICY_BLOCKED, "before_start")
         return delivery
@@ -133,7 +162,7 @@ class Passing:
 class LargeVerifier(Protocol):
     """What a verifier implements besides ``Verifier`` where its kind can prove a body that is not held."""
 
-    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
-        """The proof of a request whose body of ``length_bytes`` is still to come. Raises ``Refused`` for what shows in
-        the head already: no signature, or one that is malformed."""
+    def begin(self, headers: Headers, length_bytes: int | None, now_us: int, corr_id: str) -> Passing:
+        """The proof of a request whose body of ``length_bytes`` (``None``: not announced) is still to come. Raises
+        ``Refused`` for what shows in the head already: no signature, or one that is malformed."""
         ...

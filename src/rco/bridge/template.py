@@ -175,7 +175,7 @@ class Template:
             secret_id=secret_id,
         )
 
-    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+    def begin(self, headers: Headers, length_bytes: int | None, now_us: int, corr_id: str) -> Passing:
         """See ``LargeVerifier.begin``. Only where there is somebody ``able``."""
         found = gather(headers, self._wanted)
         values, time_us, candidate = self._read(found, now_us)

@@ -20,7 +20,9 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from rco.errors import ConfigInvalid, StoreError
-from rco.objects.contract import CHUNK_BYTES, Found, Seen, check_key
+from rco.objects.contract import CHUNK_BYTES, Found, Seen, Spool, check_key
+from rco.objects.files import write_all
+from rco.objects.spool import FileSpool
 
 __all__ = ["BucketObjects"]
 
@@ -79,6 +81,9 @@ class BucketObjects:
         check_key(key)
         with _told(self.place):
             await obstore.put_async(self._store, key, data, chunk_size=_PART_BYTES, max_concurrency=2)
+
+    async def spool(self) -> Spool:
+        return await FileSpool.begin(self._spool, self.place)
 
     async def send(self, key: str, file: IO[bytes]) -> None:
         """Put the whole of ``file``."""
@@ -152,7 +157,7 @@ class _Intake:
 
     async def write(self, chunk: bytes) -> None:
         with _told(self._keeper.place):
-            await asyncio.to_thread(_write, self._file, chunk)
+            await asyncio.to_thread(write_all, self._file, chunk)
 
     async def commit(self, key: str) -> None:
         try:
@@ -182,9 +187,3 @@ def _seen(found: Any) -> Seen:
 
 def _nameless(folder: Path) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=folder, buffering=0)
-
-
-def _write(file: IO[bytes], chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[file.write(view) :]

@@ -14,7 +14,7 @@ import msgspec
 
 from rco.errors import Misuse, NotFound
 
-__all__ = ["CHUNK_BYTES", "Found", "Intake", "Objects", "Rest", "Seen", "check_key", "read"]
+__all__ = ["CHUNK_BYTES", "Found", "Intake", "Objects", "Rest", "Seen", "Spool", "check_key", "read"]
 
 CHUNK_BYTES = 64 << 10
 """Objects move in pieces of this size; at most two of one object are in memory at a time."""
@@ -84,6 +84,22 @@ class Intake(Protocol):
         ...
 
 
+class Spool(Protocol):
+    """Bytes on their way. Nothing of them is left after ``close``, which may come twice, nor after a crash."""
+
+    size_bytes: int
+
+    async def write(self, chunk: bytes) -> None:
+        """Raises ``StoreError`` or ``Overloaded`` when there is no room."""
+        ...
+
+    def read(self) -> AsyncIterator[bytes]:
+        """All that was written, from the beginning, in pieces of ``CHUNK_BYTES``. May be asked for again."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Objects(Protocol):
     """Raises ``StoreError`` wherever the place gives no answer."""
 
@@ -105,6 +121,10 @@ class Objects(Protocol):
     async def put(self, key: str, data: bytes) -> None:
         """Put ``data``, which are in memory anyway, under ``key``: as an intake of one piece, and durable when this
         returns. Raises ``StoreError``, and what ``write`` raises: it may be there or not then."""
+        ...
+
+    async def spool(self) -> Spool:
+        """Room for what must be read again before it is known what becomes of it, where objects come in."""
         ...
 
     async def seen(self, key: str) -> Seen | None:

@@ -16,11 +16,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from rco.errors import ConfigInvalid, StoreError
+from rco.errors import ConfigInvalid
 from rco.kit.gather import Gather
 from rco.kit.ids import Ids
 from rco.objects import kernel_cache
-from rco.objects.contract import CHUNK_BYTES, Found, Seen, check_key
+from rco.objects.contract import CHUNK_BYTES, Found, Seen, Spool, check_key
+from rco.objects.files import told
+from rco.objects.spool import FileSpool
 
 __all__ = ["FolderObjects"]
 
@@ -54,22 +56,25 @@ class FolderObjects:
 
     async def begin(self) -> _Intake:
         path = self._beside()
-        with _told(self.place):
+        with told(self.place):
             return _Intake(self, path, await asyncio.to_thread(_created, path))
 
     async def put(self, key: str, data: bytes) -> None:
-        with _told(self.place):
+        with told(self.place):
             if problem := await self._puts(_Put(self.path_of(key), self._beside(), data)):
                 raise problem
 
+    async def spool(self) -> Spool:
+        return await FileSpool.begin(self._folder / _INCOMING, self.place)
+
     async def seen(self, key: str) -> Seen | None:
         path = self.path_of(key)
-        with _told(self.place):
+        with told(self.place):
             return await asyncio.to_thread(_seen, path, key)
 
     async def open(self, key: str) -> Found | None:
         path = f"{self._top}/{check_key(key)}"
-        with _told(self.place):
+        with told(self.place):
             file = kernel_cache.opened(path)
             if file is None:
                 file = await asyncio.to_thread(_opened, path)
@@ -94,15 +99,15 @@ class FolderObjects:
 
     async def delete(self, key: str) -> bool:
         path = self.path_of(key)
-        with _told(self.place):
+        with told(self.place):
             return await asyncio.to_thread(_delete, path)
 
     async def collect(self) -> int:
-        with _told(self.place):
+        with told(self.place):
             return await asyncio.to_thread(self._collect)
 
     async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
-        with _told(self.place):
+        with told(self.place):
             return await asyncio.to_thread(self._listed, prefix, after, limit)
 
     def _beside(self) -> Path:
@@ -168,7 +173,7 @@ class _Rest:
     async def __anext__(self) -> bytes:
         if self._file < 0:
             raise StopAsyncIteration
-        with _told(self._place):
+        with told(self._place):
             piece = await asyncio.to_thread(_piece, self._file, self._at)
         self._at += len(piece)
         if len(piece) < CHUNK_BYTES:
@@ -211,12 +216,12 @@ class _Intake:
         self._held += chunk
         if len(self._held) >= CHUNK_BYTES:
             held, self._held = self._held, b""
-            with _told(self._keeper.place):
+            with told(self._keeper.place):
                 await asyncio.to_thread(_write, self._file, held)
 
     async def commit(self, key: str) -> None:
         target = self._keeper.path_of(key)
-        with _told(self._keeper.place):
+        with told(self._keeper.place):
             await asyncio.to_thread(self._commit, target)
 
     async def abort(self) -> None:
@@ -278,16 +283,6 @@ def _put_all(keeper: FolderObjects, puts: list[_Put]) -> dict[_Put, OSError]:
             with contextlib.suppress(OSError):
                 put.beside.unlink(missing_ok=True)
     return failed
-
-
-@contextlib.contextmanager
-def _told(place: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"objects at {place} cannot be read or written: {error.strerror}.", cure="Look at the disk and its rights."
-        ) from error
 
 
 def _created(path: Path) -> int:

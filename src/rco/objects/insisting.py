@@ -9,7 +9,7 @@ from typing import TypeVar
 from rco.errors import StoreError
 from rco.kit.backoff import Backoff
 from rco.kit.clock import Clock
-from rco.objects.contract import Found, Intake, Objects, Seen
+from rco.objects.contract import Found, Intake, Objects, Seen, Spool
 
 __all__ = ["Insisting"]
 
@@ -40,6 +40,9 @@ class Insisting:
 
     async def put(self, key: str, data: bytes) -> None:
         await self._inner.put(key, data)
+
+    async def spool(self) -> Spool:
+        return await self._inner.spool()
 
     async def delete(self, key: str) -> bool:
         return await self._inner.delete(key)

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 
 from rco.errors import Overloaded
 from rco.kit.clock import Clock
-from rco.objects.contract import CHUNK_BYTES, Found, Seen, check_key
+from rco.objects.contract import CHUNK_BYTES, Found, Seen, Spool, check_key
+from rco.objects.spool import MemorySpool
 
 __all__ = ["MemoryObjects"]
 
@@ -30,6 +31,9 @@ class MemoryObjects:
 
     async def begin(self) -> _Intake:
         return _Intake(self)
+
+    async def spool(self) -> Spool:
+        return MemorySpool(self.reserve, self.release)
 
     def reserve(self, size_bytes: int) -> None:
         """Take room for what comes. Raises ``Overloaded`` when there is none."""

@@ -50,10 +50,14 @@ def jsonable(value: Any, depth: int = 0) -> Any:
 
 
 def payload(value: Any, shown: bool) -> dict[str, Any]:
-    """``{b3, size_bytes}`` of the canonical JSON (RFC 8785) of ``value``, and the ``value`` itself when ``shown``."""
+    """``{b3, size_bytes}`` of the canonical JSON (RFC 8785) of ``value``, and the ``value`` itself when ``shown``.
+    What is kept elsewhere says so: ``by_reference``."""
     plain = jsonable(value)
     text = canonical_json(plain)
     told: dict[str, Any] = {"b3": content_address(text), "size_bytes": len(text)}
+    if isinstance(value, Reference):
+        # What the digest is of is the reference, not what somebody who read the value has seen.
+        told["by_reference"] = True
     if shown:
         told["value"] = plain
     return told

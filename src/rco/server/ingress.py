@@ -31,6 +31,7 @@ from rco.server.deadlines import Deadlines
 from rco.server.envelope import refusal_of, send_json, send_plain, send_refusal
 from rco.server.framing import UNKNOWN_LENGTH, Head, Receive, Scope, Send, read_head
 from rco.server.large_bodies import HELD_BYTES, LargeBodies, Upload
+from rco.server.pieces import Begun
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Counter, Metrics
 from rco.telemetry.signals import (
@@ -57,6 +58,24 @@ _UNKNOWN = "unknown"
 _OTHER_METHOD = "other"
 # A delivery was made for this request a moment ago and nobody else has it yet; a copy would cost five times as much.
 _stamp = msgspec.structs.force_setattr
+
+
+class _Streamed(Refused):
+    """More came than may be held, of a body whose length was not announced; ``begun`` is what came."""
+
+    def __init__(self, data: bytes, *, whole: bool) -> None:
+        super().__init__(Reason.BODY_LIMIT, "body_streamed")
+        self.begun = Begun(data, whole)
+
+
+def _larger(refused: Refused, route: Route, body: bytes) -> Begun | None:
+    """What was read of a body that is too large to be held, where its provider may send such; else ``None``."""
+    if not route.large:
+        return None
+    if isinstance(refused, _Streamed):
+        return refused.begun
+    # Its signature holds, and it fits the limit as it came, but not as what it decodes to.
+    return Begun(body, True) if refused.reason is Reason.DECOMP_LIMIT and refused.detail == "decoded_size" else None
 
 
 class Ingress:
@@ -170,8 +189,17 @@ class Ingress:
                 if route.large and head.length > route.settings.body_limit_bytes:
                     found = await self._pass_large(receive, head, scope["headers"], route, corr_id, held)
                 else:
-                    body = await self._read(receive, head, route.settings.body_limit_bytes, held)
-                    found = self._verify(route, scope["headers"], body, corr_id, expand)
+                    begun = None
+                    try:
+                        body = await self._read(receive, head, route.settings.body_limit_bytes, held)
+                        found = self._verify(route, scope["headers"], body, corr_id, expand)
+                    except Refused as refused:
+                        begun = _larger(refused, route, body)
+                        if begun is None:
+                            raise
+                    if begun is not None:
+                        body = b""
+                        found = await self._pass_large(receive, head, scope["headers"], route, corr_id, held, begun)
                 receipt, reply = await self._handle(found, route, scope["headers"], body, corr_id, expand, began)
             finally:
                 self._turnstile.leave(held.size_bytes)
@@ -273,14 +301,16 @@ class Ingress:
         route: Route,
         corr_id: str,
         held: _Held,
+        begun: Begun | None = None,
     ) -> Upload:
-        """A body that is not held: see ``rco.server.large_bodies``."""
+        """A body that is not held: see ``rco.server.large_bodies``. ``begun``: what of it was read before it was known
+        to be one."""
         if self._large is None:
             raise Refused(Reason.BODY_LIMIT, "body_announced")
         self._turnstile.hold(HELD_BYTES)
-        held.size_bytes = HELD_BYTES
+        held.size_bytes += HELD_BYTES
         try:
-            upload = await self._large.receive(receive, head, headers, route, corr_id)
+            upload = await self._large.receive(receive, head, headers, route, corr_id, begun)
         except Refused as refused:
             self._count_verified(route.name, refused.detail)
             raise
@@ -340,7 +370,8 @@ class Ingress:
                 if chunk:
                     size_bytes += len(chunk)
                     if size_bytes > limit_bytes:
-                        raise Refused(Reason.BODY_LIMIT, "body_streamed")
+                        chunks.append(chunk)
+                        raise _Streamed(b"".join(chunks), whole=not message.get("more_body", False))
                     self._turnstile.hold(len(chunk))
                     held.size_bytes = size_bytes
                     # The usual case, in one piece: what was announced is here, there is nothing to wait for.

@@ -5,12 +5,52 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
+
 from rco.errors import Reason, Refused
 from rco.kit.clock import Clock
 from rco.objects.contract import CHUNK_BYTES
 from rco.server.framing import UNKNOWN_LENGTH, Head, Receive
 
-__all__ = ["cut", "pieces"]
+__all__ = ["Begun", "cut", "pieces", "resumed"]
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A body of which something was read already. ``whole``: that was all of it."""
+
+    data: bytes
+    whole: bool
+
+
+async def resumed(
+    begun: Begun | None,
+    receive: Receive,
+    head: Head,
+    limit_bytes: int,
+    *,
+    clock: Clock,
+    piece_timeout_s: float,
+    ends_s: float,
+) -> AsyncIterator[bytes]:
+    """What was ``begun``, then the rest, as ``pieces`` gives it, within one limit and until ``ends_s``."""
+    if begun is not None:
+        if len(begun.data) > limit_bytes:
+            raise Refused(Reason.BODY_LIMIT, "body_streamed")
+        for piece in cut(begun.data):
+            yield piece
+        if begun.whole:
+            return
+        limit_bytes -= len(begun.data)
+    rest = pieces(
+        receive,
+        head,
+        limit_bytes,
+        clock=clock,
+        piece_timeout_s=piece_timeout_s,
+        whole_timeout_s=max(0.0, ends_s - clock.monotonic()),
+    )
+    async for piece in rest:
+        yield piece
 
 
 async def pieces(

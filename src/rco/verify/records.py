@@ -85,7 +85,11 @@ def record_lines(segment: SegmentLine, records: list[list[Any]]) -> list[RecordL
 
 def _payload(kind: int, body: Any) -> dict[str, dict[str, Any]]:
     # Of published values the digests are compared with what was read.
-    return {"value": {"b3": content_address(_plain(body[1]))}} if KINDS.get(kind) == "STATE" else {}
+    if KINDS.get(kind) != "STATE":
+        return {}
+    if isinstance(body[1], msgspec.msgpack.Ext):
+        return {"value": {"by_reference": True}}
+    return {"value": {"b3": content_address(_plain(body[1]))}}
 
 
 def _body(kind: str, body: Any) -> dict[str, Any]:

@@ -277,7 +277,7 @@ async def test_what_is_refused_before_its_body_comes(forge: Forge) -> None:
     body = large(2 * MiB)
     for changed, announced, status in (
         ({}, 25 * MiB + 1, 413),
-        ({"Content_Encoding": "gzip"}, len(body), 415),
+        ({"Content_Encoding": "rot13"}, len(body), 415),
         ({"Content_Type": "text/plain"}, len(body), 415),
         ({"X_Hub_Signature_256": "sha256=00"}, len(body), 401),
         ({"X_Hub_Signature_256": ""}, len(body), 401),
@@ -289,17 +289,6 @@ async def test_what_is_refused_before_its_body_comes(forge: Forge) -> None:
         assert f" {status} " in answer
         assert (forge.kept(), forge.left()) == ([], [])
         writer.close()
-
-
-async def test_a_length_that_is_not_announced_keeps_to_body_limit(forge: Forge) -> None:
-    small, body = large(MiB), large(MiB + 1)
-    for data, status in ((small, 202), (body, 413)):
-        writer = await forge.raw(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data), None, signed=data)
-        async with asyncio.timeout(30):
-            answer = (await forge.reader.readuntil(b"\r\n")).decode()
-        assert f" {status} " in answer
-        writer.close()
-    assert (forge.kept(), forge.left()) == ([], [])
 
 
 async def test_too_many_at_once_are_told_to_come_again(forge: Forge) -> None:

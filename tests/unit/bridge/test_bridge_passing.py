@@ -148,6 +148,29 @@ def test_whatever_the_pieces_it_is_the_delivery_that_holding_it_gives(one: str, 
 
 
 @pytest.mark.parametrize("one", CASES)
+def test_without_its_length_it_is_the_same_delivery(one: str) -> None:
+    body = b'{"n": 1}' * 100
+    headers = wire(CASES[one][0](body))
+    verifier = build(one)
+    kept = Kept(content_address(body), len(body), "application/json")
+    proof = cast("LargeVerifier", verifier).begin(headers, None, NOW_US, "c1")
+    for piece in (body[:7], body[7:]):
+        proof.add(piece)
+    proof.prove()
+    if proof.uncounted:
+        # Read once more, in whatever pieces, now that it is known how long it is.
+        proof.count(len(body))
+        for at in range(0, len(body), 13):
+            proof.recount(body[at : at + 13])
+    assert proof.delivery(kept) == passed(verifier, headers, body, [3])
+    other = cast("LargeVerifier", verifier).begin(headers, None, NOW_US, "c1")
+    other.add(body + b" ")
+    with pytest.raises(Refused) as raised:
+        other.prove()
+    assert raised.value.detail == "sig_mismatch"
+
+
+@pytest.mark.parametrize("one", CASES)
 def test_every_bit_counts_and_so_does_every_byte_more_or_less(one: str) -> None:
     body = b'{"n": 1}'
     headers = wire(CASES[one][0](body))

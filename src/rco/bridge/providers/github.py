@@ -83,7 +83,7 @@ class GitHub:
             secret_id=secret_id,
         )
 
-    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+    def begin(self, headers: Headers, length_bytes: int | None, now_us: int, corr_id: str) -> Passing:
         """See ``LargeVerifier.begin``. What stands in the body is not looked at: the type is without its action."""
         found = gather(headers, _WANTED)
         return Passing(

@@ -82,7 +82,7 @@ class Shopify:
             secret_id=secret_id,
         )
 
-    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+    def begin(self, headers: Headers, length_bytes: int | None, now_us: int, corr_id: str) -> Passing:
         """See ``LargeVerifier.begin``."""
         found = gather(headers, _WANTED)
         return Passing(

@@ -121,7 +121,7 @@ class StandardWebhooks:
             sig_alg=sig_alg,
         )
 
-    def begin(self, headers: Headers, length_bytes: int, now_us: int, corr_id: str) -> Passing:
+    def begin(self, headers: Headers, length_bytes: int | None, now_us: int, corr_id: str) -> Passing:
         """See ``LargeVerifier.begin``: with shared secrets and a fixed type only."""
         found = gather(headers, _WANTED)
         message_id, stamp, candidates, _ = self._read(found)
