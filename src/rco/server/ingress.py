@@ -193,8 +193,8 @@ class Ingress:
                     try:
                         body = await self._read(receive, head, route.settings.body_limit_bytes, held)
                         found = self._verify(route, scope["headers"], body, corr_id, expand)
-                    except Refused as refused:
-                        begun = _larger(refused, route, body)
+                    except Refused as too_large:
+                        begun = _larger(too_large, route, body)
                         if begun is None:
                             raise
                     if begun is not None:
