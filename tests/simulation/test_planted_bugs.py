@@ -358,6 +358,29 @@ def move_what_was_tried_before(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Moving, "_write", blind)
 
 
+def move_once_more_for_an_old_asking(patch: pytest.MonkeyPatch) -> None:
+    """Nobody asks whether this very request has moved the run already."""
+    rehearsed = Moving.rehearsed
+
+    async def forgetful(self: Any, row: Any, to: str) -> Any:
+        fit, count = await rehearsed(self, row, to)
+        return msgspec.structs.replace(fit, moves=()), count
+
+    patch.setattr(Moving, "rehearsed", forgetful)
+
+
+def hear_what_comes_before_what_came(patch: pytest.MonkeyPatch) -> None:
+    """A run counts as up to date when its inbox was read, whatever came while it was read."""
+
+    def at_once(self: Loading, live: Any, *, by: bool) -> None:
+        del by
+        live.read = True
+        if live.committed == live.seq and not live.ending:
+            self._owner.on_idle(live)
+
+    patch.setattr(Loading, "_inbox_read", at_once)
+
+
 def drive_by_the_current_code(patch: pytest.MonkeyPatch) -> None:
     """The version of a run is forgotten when it is loaded."""
     find = Programs.find
@@ -743,6 +766,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (no_intent, "once", {}),
     (repeat_what_may_not_be, "once", {"crashes": 4, "nodes": 1}),
     (ignore_start_keys, "starts", {"crashes": 4, "nodes": 1}),
+    (hear_what_comes_before_what_came, "order", {"nodes": 1, "pause": 0.8, "runs": 40, "read_s": (0.02, 0.2)}),
     (out_of_order, "order", {"nodes": 3, "runs": 40}),
     (begin_again, "finished", {"nodes": 1}),
     (attempt_twice, "repeats", {"nodes": 1}),
@@ -759,6 +783,11 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     # Code that a run does not fit blocks it, so that it never ends.
     (move_untried, "live", {"versions": True, "move": 1.0}),
     (move_what_was_tried_before, "versions", {"versions": True, "move": 1.0, "read_s": (0.05, 0.5)}),
+    (
+        move_once_more_for_an_old_asking,
+        "versions",
+        {"versions": True, "move": 1.0, "payload_over_bytes": 1, "payload_away": 0.1, "payload_s": 0.5},
+    ),
     (drive_by_the_current_code, "versions", {"versions": True, "nodes": 1, "crashes": 4}),
     (move_the_row_alone, "versions", {"versions": True, "move": 1.0}),
     (write_under_any_lease, "places", APART),

@@ -242,7 +242,7 @@ class Loading:
             return False
         else:
             self._deliver(live, messages)
-        self._inbox_read(live)
+        self._inbox_read(live, by=True)
         return not messages or run_id not in gone
 
     def _handed(self, row: RunRow, messages: list[Message]) -> None:
@@ -268,7 +268,11 @@ class Loading:
         for message in messages:
             self._waits.deliver(live, message)
 
-    def _inbox_read(self, live: Live) -> None:
+    def _inbox_read(self, live: Live, *, by: bool) -> None:
+        """``by``: by the load of it that is under way."""
+        if live.run_id in (self._again if by else self._loads):
+            # More came while it was read. What comes after that must not be handed over ahead of it.
+            return
         live.read = True
         if live.committed == live.seq and not live.ending:
             self._owner.on_idle(live)
@@ -380,7 +384,7 @@ class Loading:
                 return False
             for message in messages:
                 self._waits.deliver(live, message)
-            self._inbox_read(live)
+            self._inbox_read(live, by=False)
             if messages and run_id in gone:
                 self.wake(run_id)
             return True

@@ -169,8 +169,10 @@ class Clients:
             # two nodes, so as much as they may differ is waited for.
             await self._start(order, "listener", given)
             await asyncio.sleep(self._plan.clocks_differ_s + random.random() * random.choice((0.01, 5.0)))
-            # A new one, for a listener that is new because the first was lost.
-            await self._start(order, "teller", given, "again" if again else "")
+            await self._start(order, "teller", given)
+            if again:
+                # A new one, for a listener that is new because the first was lost.
+                await self._start(order, "teller", given, "again")
         elif kind == "event":
             await self._deliver(order)
         else:

@@ -268,10 +268,5 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         drawn = msgspec.structs.replace(drawn, pools=pools)
     if Random(f"limited {seed}").random() >= LIMITED:  # noqa: S311 - likewise
         drawn = msgspec.structs.replace(drawn, limit_rate=None, limit_concurrency=64, limit_budget=1_000)
-    if drawn.versions and drawn.queue is not None:
-        # One that is paused twice and moved while it waits may leave its last resume unread (seed 1282): known.
-        drawn = msgspec.structs.replace(drawn, pause=0.0)
-    # One that is moved forth and back may be moved by a request older than both, where reading takes long: known
-    # likewise, so slow payloads and moves are not in one world. And the object store of these worlds encrypts nothing.
-    over_bytes = 0 if drawn.versions or drawn.erasure else drawn.payload_over_bytes
-    return msgspec.structs.replace(drawn, payload_over_bytes=over_bytes)
+    # The object store of these worlds encrypts nothing.
+    return msgspec.structs.replace(drawn, payload_over_bytes=0 if drawn.erasure else drawn.payload_over_bytes)

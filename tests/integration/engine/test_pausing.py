@@ -257,6 +257,59 @@ async def test_a_pause_that_stands_before_the_resume_in_the_inbox_is_not_heard_a
     assert await kinds(node, run_id) == ["START", "WAIT", "PAUSE", "RESUME", "MESSAGE", "CLOSE"]
 
 
+class HeldMessages:
+    """A reader whose answers about inboxes are given when the test says so; what is read is read at once."""
+
+    def __init__(self, reader) -> None:
+        self._reader = reader
+        self.asked: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    def __getattr__(self, name: str):
+        return getattr(self._reader, name)
+
+    async def messages(self, run_id: bytes):
+        found, answer = await self._reader.messages(run_id), asyncio.Event()
+        self.asked.put_nowait(answer)
+        await answer.wait()
+        return found
+
+
+async def test_what_comes_while_the_inbox_is_read_is_heard_before_what_comes_after(node, monkeypatch) -> None:
+    """A pause that came just too late to be read, and the resume after it: heard first, the resume would be lost."""
+
+    @workflow
+    async def patient(ctx: Context, given: None) -> str:
+        return await ctx.signal("go", timeout_s=30)
+
+    await node.start(patient)
+    run_id = await node.open(patient)
+    await node.until(lambda: node.engine.stats().open_in_memory == 1)
+    await pause(node, run_id)
+    await paused(node, run_id)
+    held = HeldMessages(node.keeper.reader)
+    monkeypatch.setattr(node.engine._loading, "_reader", held)
+    async with asyncio.timeout(10):
+        await resume(node, run_id)
+        (await held.asked.get()).set()
+        # It goes on, and looks once more what came meanwhile.
+        looked_again = await held.asked.get()
+        await pause(node, run_id)
+        looked_again.set()
+        third = await held.asked.get()
+        await resume(node, run_id)
+        third.set()
+        await node.signal(run_id, "go", "on")
+        finished = asyncio.ensure_future(node.end(run_id))
+        while not finished.done():
+            asking = asyncio.ensure_future(held.asked.get())
+            await asyncio.wait((asking, finished), return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                asking.result().set()
+            asking.cancel()
+    assert finished.result().value == "on"
+    assert (await kinds(node, run_id)).count("PAUSE") == 2
+
+
 async def test_terminated_while_paused(node) -> None:
     @workflow
     async def waits(ctx: Context, given: None) -> None:

@@ -71,9 +71,9 @@ async def version_of(node, run_id: bytes) -> str:
     return (await node.keeper.reader.run(run_id)).version
 
 
-async def move(node, run_id: bytes, to: str = "@v2") -> Tried:
+async def move(node, run_id: bytes, to: str = "@v2", name: str = "m") -> Tried:
     row = await node.keeper.reader.run(run_id)
-    return await node.engine.move(row, MoveAsk(to=to, actor="test", move="m"))
+    return await node.engine.move(row, MoveAsk(to=to, actor="test", move=name))
 
 
 async def test_a_run_says_the_version_it_began_with_in_its_row_and_its_journal(node) -> None:
@@ -269,6 +269,33 @@ async def test_a_run_that_gets_on_between_trial_and_move_is_tried_again(node, mo
     assert times == [True, False]
     await node.signal(run_id, "end")
     assert (await node.end(run_id)).value == ["a pack", "a post", "v1"]
+
+
+async def test_an_asking_that_is_older_than_a_move_and_one_back_moves_nothing(
+    node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waited for the answer of the first asking, as what it read was slow. Asked again, the run was moved; and
+    moved back since, by another request."""
+    await begin(node, v2=V1, v1=V1)
+    run_id = await node.open("ship", "a")
+    await waits_for(node, run_id, "go")
+    rehearsed = Moving.rehearsed
+    times: list[str] = []
+
+    async def slow(self: Moving, row: Any, to: str) -> Any:
+        found = await rehearsed(self, row, to)
+        times.append(to)
+        if len(times) == 1:
+            assert (await move(node, run_id, "@v2", "forth")).status == "moved"
+            assert (await move(node, run_id, "@v1", "back")).status == "moved"
+        return found
+
+    monkeypatch.setattr(Moving, "rehearsed", slow)
+    assert (await move(node, run_id, "@v2", "forth")).status == "moved"
+    assert times == ["@v2", "@v2", "@v1", "@v2"]
+    assert await version_of(node, run_id) == "@v1"
+    moves = [record.body["move"] for record in await node.journal(run_id) if record.kind == Kind.VERSION]
+    assert moves == ["forth", "back"]
 
 
 async def test_mail_that_came_while_nobody_could_read_it_is_read_after_the_move(node) -> None:
