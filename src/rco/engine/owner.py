@@ -367,8 +367,11 @@ class Owner:
         finally:
             self._watching = [other for other in self._watching if other is not gone]
 
-    def _departs(self, run_id: bytes) -> None:
-        self.live.pop(run_id, None)
+    def _departs(self, live: Live) -> None:
+        run_id = live.run_id
+        # Its shard may have left this node and come back since, and with it the run: that one stays.
+        if self.live.get(run_id) is live:
+            del self.live[run_id]
         coming = self._coming.get(run_id)
         if coming is not None:
             coming.left = True
@@ -377,7 +380,7 @@ class Owner:
 
     def closed(self, live: Live, outcome: Outcome, value: Any) -> None:
         """The commit that closed it stands: let go of it and tell who wants to know."""
-        self._departs(live.run_id)
+        self._departs(live)
         for listener in self.on_closed:
             listener(live, outcome, value)
 
@@ -405,7 +408,7 @@ class Owner:
         changes.then.append((self._blocked, (live, detail)))
 
     def _blocked(self, live: Live, detail: dict[str, Any]) -> None:
-        self._departs(live.run_id)
+        self._departs(live)
         for listener in self.on_blocked:
             listener(live.run_id, detail)
 
@@ -414,7 +417,7 @@ class Owner:
         live.ending = True
         self._disarm(live)
         live.machine.evict()
-        self._departs(live.run_id)
+        self._departs(live)
 
     def _disarm(self, live: Live) -> None:
         for task in live.tasks.values():

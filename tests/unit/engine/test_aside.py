@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rco.engine.aside import append_aside, ghost_of
+from rco.engine.live import Live
+from rco.engine.machine import Machine
 from rco.engine.options import EngineOptions
 from rco.engine.owner import Owner
 from rco.errors import StoreError
@@ -42,3 +45,24 @@ async def test_no_ghost_stays_where_it_cannot_be_written(when: str) -> None:
     with pytest.raises(StoreError):
         await append_aside(owner, ghost_of(owner, row), 1, record, lambda _: None, lambda: None)
     assert row.run_id not in owner.live
+
+
+async def test_a_ghost_whose_shard_left_takes_nobody_else_out_of_memory() -> None:
+    """Its commit stood, and the answer came late: the shard had left and come back, and the run was loaded again. Taken
+    out of memory by its name it would have gone on without being seen, and would have been loaded once more."""
+    collecting = Changes()
+    owner, row = made(lambda _: collecting)
+    ghost = ghost_of(owner, row)
+    record = Record(Kind.VERSION, "", 1, b"", {})
+    writing = owner.loop.create_task(append_aside(owner, ghost, 1, record, lambda _: None, lambda: None))
+    async with asyncio.timeout(5):
+        while row.run_id not in owner.live:
+            await asyncio.sleep(0)
+        owner._leave(frozenset({ghost.shard}))
+        assert row.run_id not in owner.live
+        back = owner.live[row.run_id] = Live(row.run_id, Machine(row.run_id), {"workflow": "w"}, 1)
+        for then, arguments in collecting.then:
+            then(*arguments)
+        await writing
+    assert owner.live[row.run_id] is back
+    assert not back.ending
