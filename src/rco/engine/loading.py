@@ -309,6 +309,10 @@ class Loading:
             if records and records[-1].kind == Kind.CLOSE:
                 # It closed after the caller had looked at its row.
                 return None
+            if resume is not None and not is_paused(records):
+                # The database has lost what its row said: it is to be looked at anew.
+                gone.add(row.run_id)
+                return None
             begun = None
             if begin is not None and not any(record.kind == Kind.BEGIN for record in records):
                 begun = begin_record(records[0].body, begin, owner.clock.now_us())
