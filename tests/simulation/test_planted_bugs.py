@@ -766,7 +766,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (no_intent, "once", {}),
     (repeat_what_may_not_be, "once", {"crashes": 4, "nodes": 1}),
     (ignore_start_keys, "starts", {"crashes": 4, "nodes": 1}),
-    (hear_what_comes_before_what_came, "order", {"nodes": 1, "pause": 0.8, "runs": 40, "read_s": (0.02, 0.2)}),
+    (hear_what_comes_before_what_came, "live", {"nodes": 1, "pause": 0.8, "runs": 40, "read_s": (0.02, 0.2)}),
     (out_of_order, "order", {"nodes": 3, "runs": 40}),
     (begin_again, "finished", {"nodes": 1}),
     (attempt_twice, "repeats", {"nodes": 1}),

@@ -170,9 +170,7 @@ class Leaser:
             except Exception as problem:  # noqa: BLE001 - it goes on when the store answers
                 self._trouble(problem)
                 for lease in due:
-                    for share in lease.limits.budgets:
-                        # It may have been given back; twice would be once too often.
-                        share.back = 0
+                    _forfeit(lease)
                 pause_s = min(1.0, pause_s * 2)
                 now = self._clock.monotonic()
                 for lease in due:
@@ -235,6 +233,9 @@ class Leaser:
                 if lease.limits.scope in won:
                     lease.state = state
                 elif lease.state != state:
+                    if lease.state is not None and lease.state.version > state.version:
+                        # Ours may have been written, and others since, before the store was asked the second time.
+                        _forfeit(lease)
                     todo.append(lease)
                     continue
                 # Else the answer was lost and the store was asked twice: it was written all the same.
@@ -261,6 +262,12 @@ class Leaser:
         found = {state.name: state for state in answer.states}
         for lease in leases:
             lease.state = found.get(lease.limits.scope)
+
+
+def _forfeit(lease: _Lease) -> None:
+    """What was to be given back of budgets may have been given back; twice would be once too often."""
+    for share in lease.limits.budgets:
+        share.back = 0
 
 
 class _Ask:

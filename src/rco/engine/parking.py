@@ -44,6 +44,7 @@ class Parking:
         self._armed: dict[bytes, asyncio.TimerHandle] = {}
         self._horizon_us = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
         self.parked = 0
         owner.on_idle = self.consider
         self._gained = asyncio.Event()
@@ -54,6 +55,8 @@ class Parking:
         self._tasks = [loop.create_task(self._sweep()), loop.create_task(self._watch())]
 
     async def stop(self) -> None:
+        # What is parked by a commit that is under way now is for the next owner.
+        self._stopped = True
         for task in self._tasks:
             await stop_task(task)
         for handle in self._armed.values():
@@ -151,7 +154,7 @@ class Parking:
                     await self._gained.wait()
 
     def _arm(self, due_us: int, run_id: bytes) -> None:
-        if run_id in self._armed or run_id in self._owner.live:
+        if self._stopped or run_id in self._armed or run_id in self._owner.live:
             return
         delay_s = max(0.0, (due_us - self._owner.clock.now_us()) / MICROS)
         self._armed[run_id] = self._owner.loop.call_later(delay_s, self._due, run_id)

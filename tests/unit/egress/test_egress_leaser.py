@@ -11,7 +11,7 @@ from rco.egress.passage import Passage
 from rco.egress.scopes import Scopes
 from rco.egress.sharing import Sharing
 from rco.kit.clock import SystemClock
-from rco.model.target import Target
+from rco.model.target import Budget, Target
 from rco.store.contract.limit_states import LimitState, StatesRead
 
 
@@ -56,3 +56,53 @@ async def test_who_waits_for_a_share_gets_it_after_others_were_faster_many_times
     finally:
         await sharing.stop()
     assert store.lost == 0
+
+
+class Overtaken(Contended):
+    """Once, what is written is not answered, and somebody else has written since when the store is asked again."""
+
+    swallow = False
+
+    async def swap_limits(self, states: Sequence[LimitState]) -> StatesRead:
+        if not self.swallow:
+            return await super().swap_limits(states)
+        self.swallow = False
+        await super().swap_limits(states)
+        for state in states:
+            book = ledger.decode(state.body)
+            book.spent[KEY].given += 3
+            self._states[state.name] = LimitState(state.kind, state.name, state.version + 1, ledger.encode(book))
+        return StatesRead(self._clock.now_us(), [])
+
+    @property
+    def given(self) -> int:
+        """How much of the budget is given away."""
+        books = [ledger.decode(state.body) for state in self._states.values()]
+        return sum(book.spent[KEY].given for book in books if KEY in book.spent)
+
+
+KEY = "calls/hour"
+
+
+async def test_what_was_given_back_is_not_given_back_once_more_when_the_answer_was_lost() -> None:
+    clock = SystemClock()
+    store = Overtaken(clock, lost=0)
+    sharing = Sharing(store, "one", clock, leased=True, random=lambda: 0.5)
+    scopes = Scopes(clock, sharing.leaser, leased=True)
+    target = Target(name="shop", base_url="http://shop", allow=[], budgets=[Budget(calls=12, per="hour")])
+    scopes.declare([target], {})
+    await sharing.start()
+    try:
+        passage = Passage((scopes.of_target(target),), 1)
+        async with asyncio.timeout(30):
+            assert passage.slip_in() or await passage.enter(clock.monotonic() + 1000.0, "") is None
+            passage.leave()
+            # Of what was used once, twice as much is leased for what may come.
+            while store.given < 3:
+                await asyncio.sleep(0.01)
+        store.swallow = True
+    finally:
+        await sharing.stop()
+    assert not store.swallow
+    # One was used here, three by somebody else.
+    assert store.given == 1 + 3
