@@ -222,7 +222,7 @@ class Loading:
                 else:
                     resume = await self._resumed(row, messages)
                     if resume is None:
-                        return True
+                        return run_id not in gone and run_id not in self._owner.live
                     # Those before it are forgotten; read on, a pause among them would come after the resume.
                     before = messages[: messages.index(resume)]
                     heard = {one.message_id for one in before if one.kind in _WAITING}
@@ -256,7 +256,11 @@ class Loading:
         asked = [message for message in messages if message.kind in ("pause", "resume")]
         if not asked:
             return None
-        records = records_of(await self._reader.journal(row.run_id))
+        with self._owner.departures() as gone:
+            records = records_of(await self._reader.journal(row.run_id))
+        if row.run_id in gone or row.run_id in self._owner.live:
+            # Moved while that was read, it may be another node's: what is said to it is not ours to forget.
+            return None
         taken = {record.body["message_id"] for record in records if record.kind in _COMMANDED}
         for message in asked:
             if message.kind == "resume" and message.message_id not in taken:
