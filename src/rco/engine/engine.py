@@ -134,6 +134,8 @@ class Engine:
         self._insisting = Insisting(owner.loop)
         self._loading = Loading(owner, reader, programs, self._waits, self._effects, self._insisting, self.queueing)
         self._openings.on_overtaken = self._loading.wake
+        self._openings.on_waiting = self._loading.unbegun.add
+        self._loading.barred = self._openings.barred
         self._forking = Forking(owner, reader, programs, self._loading, self.submit, self.queueing, inherit)
         self._parking = Parking(owner, reader, programs, self._loading.wake, self._insisting)
         self._loading.on_terminate = self._ending.terminate_asked

@@ -16,10 +16,11 @@ from rco.engine.owner import Owner
 from rco.engine.pausing import Pausing, is_paused
 from rco.engine.program import Programs
 from rco.engine.queueing import BEGIN, Queueing, began_us, begin_record
+from rco.engine.unbegun import Unbegun
 from rco.engine.waiting import Waits
 from rco.errors import CodeChanged, EvidenceBroken, ObjectsAway, PayloadErased, PayloadLocked, StoreError
 from rco.kit.ids import id_text
-from rco.model.journal import Kind, Record
+from rco.model.journal import Kind, Record, decode_segment
 from rco.model.message import HANDED, Message
 from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import Moved
@@ -110,6 +111,10 @@ class Loading:
     ) -> None:
         self._owner = owner
         self._queueing = queueing
+        self.unbegun = Unbegun(owner)
+        queueing.on_said.append(self.unbegun.forget)
+        self.barred: Callable[[str], object] = _allowed
+        """Asked with its namespace before a run begins from its opening: why it may not."""
         self._insisting = insisting
         self._pausing = Pausing(owner, effects, self.wake)
         waits.on_pause = self._pausing.pause
@@ -187,6 +192,8 @@ class Loading:
         moves = [message for message in messages if message.kind == MOVE]
         ends = [message for message in messages if message.kind == "terminate"]
         live = self._owner.live.get(run_id)
+        if live is None and len(messages) == 1 and messages[0].kind == BEGIN and self._begin(run_id, messages[0]):
+            return True
         if live is None or moves or ends:
             row = await self._reader.run(run_id)
             # Of a shard that others own nothing is done; who does own it hears of the same.
@@ -244,6 +251,17 @@ class Loading:
             self._deliver(live, messages)
         self._inbox_read(live, by=True)
         return not messages or run_id not in gone
+
+    def _begin(self, run_id: bytes, begin: Message) -> bool:
+        """Begin a run whose turn has come from its opening. False where that is not remembered, and it is to be read.
+        What was sent to it since its inbox was read has waked it once more."""
+        opening = self.unbegun.take(run_id)
+        if opening is None or self.barred(opening.row.namespace) or not self._programs.has(opening.row.version):
+            return False
+        live = self._bring_in(opening.row, decode_segment(opening.segment), None, begin)
+        if live is not None:
+            self._inbox_read(live, by=True)
+        return True
 
     def _handed(self, row: RunRow, messages: list[Message]) -> None:
         """It was handed over, and needs not be loaded for that."""
@@ -310,13 +328,25 @@ class Loading:
             return None
         try:
             records = records_of(segments)
-            if records and records[-1].kind == Kind.CLOSE:
-                # It closed after the caller had looked at its row.
-                return None
-            if resume is not None and not is_paused(records):
-                # The database has lost what its row said: it is to be looked at anew.
-                gone.add(row.run_id)
-                return None
+        except Exception as problem:  # noqa: BLE001 - a run that cannot be loaded must not stop the others
+            self._block(row, {"cause": type(problem).__name__, "message": str(problem)})
+            return None
+        if records and records[-1].kind == Kind.CLOSE:
+            # It closed after the caller had looked at its row.
+            return None
+        if resume is not None and not is_paused(records):
+            # The database has lost what its row said: it is to be looked at anew.
+            gone.add(row.run_id)
+            return None
+        return self._bring_in(row, records, resume, begin)
+
+    def _bring_in(
+        self, row: RunRow, records: list[Record], resume: Message | None, begin: Message | None
+    ) -> Live | None:
+        """Replay what the run did, and arm what it waits for. ``None`` when it is blocked now."""
+        owner = self._owner
+        self.unbegun.forget(row.run_id)
+        try:
             begun = None
             if begin is not None and not any(record.kind == Kind.BEGIN for record in records):
                 begun = begin_record(records[0].body, begin, owner.clock.now_us())
@@ -355,6 +385,7 @@ class Loading:
 
     def _block(self, row: RunRow, detail: dict[str, Any]) -> None:
         self.blocked += 1
+        self.unbegun.forget(row.run_id)
         start = {"workflow": row.workflow, "namespace": row.namespace, "corr_id": row.corr_id, "parent": row.parent}
         start["version"] = row.version
         live = self._owner.housed(Live(row.run_id, Machine(row.run_id), start, row.opened_us))
@@ -400,6 +431,7 @@ class Loading:
     async def set_aside(self, namespace: str, detail: dict[str, Any]) -> int:
         """Block every open run of ``namespace`` that is owned here; returns how many were not yet."""
         count = 0
+        self.unbegun.forget_namespace(namespace)
         for live in [live for live in self._owner.live.values() if live.namespace == namespace and not live.ending]:
             self._owner.block(live, detail)
             count += 1
@@ -422,9 +454,14 @@ class Loading:
 
     async def stop(self) -> None:
         """Wait until no load is under way."""
+        self.unbegun.clear()
         while self._loads:
             await asyncio.wait(list(self._loads.values()))
 
 
 def _nobody(_: int) -> None:
     """Until somebody gives turns."""
+
+
+def _allowed(_: str) -> None:
+    """Until the engine says whose runs may not begin."""

@@ -56,6 +56,8 @@ class Openings:
         self.refused = 0
         self.on_overtaken: Callable[[bytes], None] = _left
         """Called with a run whose shard left this node and came back between the commit and its answer."""
+        self.on_waiting: Callable[[Opening], None] = _forgotten
+        """Called with each opening that waits for its turn from now on."""
         self.refusing: Callable[[str], None] | None = None
         """Asked with its namespace before a run is prepared, and again before its code begins; raises what the asker is
         told."""
@@ -187,6 +189,7 @@ class Openings:
             # What it left is durable: it closed, waits, is blocked, or its shard went and is loaded when it comes back.
             return
         if row.place is not None:
+            self.on_waiting(opening)
             self._queueing.waiting(row.run_id, row.place, row.opened_us)
             return
         shard = owner.home(row)
@@ -207,7 +210,7 @@ class Openings:
             # Reloaded between preparing and committing.
             owner.block(live, {"cause": "no such workflow", "message": row.workflow})
             return
-        if self.refusing is not None and (why := self._refused(row.namespace)) is not None:
+        if (why := self.barred(row.namespace)) is not None:
             # It was let in, and what it was given was erased before that was written: nobody can read it any more.
             owner.block(live, {"cause": why.code, "message": str(why)})
             return
@@ -215,8 +218,10 @@ class Openings:
         machine.begin(lambda machine: program.begin(machine, row.run_id, start), row.opened_us)
         owner.drive(live)
 
-    def _refused(self, namespace: str) -> RcoError | None:
-        assert self.refusing is not None
+    def barred(self, namespace: str) -> RcoError | None:
+        """Why no code of a run of ``namespace`` may begin now."""
+        if self.refusing is None:
+            return None
         try:
             self.refusing(namespace)
         except RcoError as problem:
@@ -240,3 +245,7 @@ def _put(into: Any, place: tuple[str, ...], value: Any) -> Any:
 
 def _left(_: bytes) -> None:
     """Until the engine says who loads runs."""
+
+
+def _forgotten(_: Opening) -> None:
+    """Until somebody remembers them."""

@@ -119,6 +119,8 @@ class Queueing:
         """Told (run, place, since when, whether it waited before) of runs that wait, once that is committed."""
         self.on_held: list[Callable[[bytes, str], None]] = []
         """Told (run, queue) of runs that are passed over, likewise."""
+        self.on_said: list[Callable[[bytes], None]] = []
+        """Told of runs about which something is written while they wait, in that very turn."""
 
     def waiting(self, run_id: bytes, place: Place, since_us: int, again: bool = False) -> None:
         """The run waits, and that is committed. ``again``: in a place that it had before."""
@@ -163,6 +165,8 @@ class Queueing:
         granted: bool,
     ) -> None:
         run_id, queue = row.run_id, told["queue"]
+        for listener in self.on_said:
+            listener(run_id)
         changes = self._owner.changes(run_id, self._owner.home(row))
         changes.taken += [(run_id, message.message_id) for message in taken]
         if said:
