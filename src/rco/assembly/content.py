@@ -11,6 +11,7 @@ from rco.assembly.objects import ObjectsOnce
 from rco.bridge.brownout import Sentinel
 from rco.bridge.dependency import Dependency
 from rco.config.settings import Settings
+from rco.encryption.keys import Keys
 from rco.objects.content import ContentStore
 from rco.objects.insisting import Insisting
 from rco.operations.access import Access
@@ -29,14 +30,19 @@ __all__ = ["Content", "Contents", "large_bodies", "open_content"]
 class Contents:
     """The content store, opened when the first asks for it: at the start, or with the reload that first needs it."""
 
-    def __init__(self, ground: Ground, objects: ObjectsOnce) -> None:
-        self._ground, self.objects = ground, objects
+    def __init__(self, ground: Ground, objects: ObjectsOnce, keys: Keys | None) -> None:
+        self._ground, self.objects, self._keys = ground, objects, keys
         self.held: ContentStore | None = None
 
     async def open(self) -> ContentStore:
         """The store. A second call gives the same."""
         if self.held is None:
-            self.held = ContentStore(Insisting(await self.objects(), self._ground.clock, random.random))
+            sealing = None
+            if self._keys is not None:
+                from rco.encryption.contents import KeyedContent
+
+                sealing = KeyedContent(self._keys, self._ground.ids.secret)
+            self.held = ContentStore(Insisting(await self.objects(), self._ground.clock, random.random), sealing)
         return self.held
 
     async def open_for(self, settings: Settings) -> None:

@@ -17,12 +17,5 @@ def large_bodies(settings: Settings, report: Report) -> None:
         limit_bytes, key = provider.large_body_limit_bytes, f"providers.{name}.large_body_limit"
         if limit_bytes is None:
             continue
-        if settings.encryption.keys:
-            # Erasing a namespace's key is to erase its payloads, and this one would stay.
-            report(
-                key,
-                "cannot be together with encryption.keys: the content store is not encrypted",
-                "Leave it out.",
-            )
         if settings.objects.place == "memory" and limit_bytes > settings.objects.memory_limit_bytes:
             report(key, "is more than objects.memory_limit", "Raise that, or keep objects in a folder.")

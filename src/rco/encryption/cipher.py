@@ -61,6 +61,7 @@ class Place(Enum):
     EVENT = b"event"
     SCHEDULE = b"schedule"
     OBJECT = b"object"
+    CONTENT = b"content"
 
 
 def is_encrypted(data: bytes) -> bool:

@@ -1,19 +1,21 @@
 """Content by its address: the BLAKE3 digest of the bytes is their name, and what comes out is checked against it.
 
 An object is a head (what the content is) and the content. The address covers the content alone, so the same bytes have
-one address whatever was said of them; the last one who put them says what they are.
+one address whatever was said of them; the last one who put them says what they are. Where the namespace that puts them
+has a key, both are ciphertext (``sealed``), and the address is that of what they are all the same.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 
-from rco.errors import EvidenceBroken
+from rco.errors import EvidenceBroken, PayloadErased, PayloadLocked
 from rco.kit.digest import ContentDigest, content_address
 from rco.objects.contract import CHUNK_BYTES, Found, Intake, Objects
+from rco.objects.sealed import MAGIC, STREAM_BYTES, ContentSealing, Opening, Sealing, plain_bytes
 
 __all__ = ["Content", "ContentStore", "Filling", "Meta", "Stored", "key_of", "well_formed_address"]
 
@@ -50,21 +52,46 @@ def key_of(address: str) -> str:
 
 
 class ContentStore:
-    """Puts content into and gets it out of a keeper of objects. What fits into a piece goes in and comes out as one."""
+    """Puts content into and gets it out of a keeper of objects. What fits into a piece goes in and comes out as one.
 
-    def __init__(self, objects: Objects) -> None:
-        self.objects = objects
+    With ``sealing``, what a namespace that has a key puts is kept as ciphertext, in an object of that namespace's own:
+    erasing its key erases it, and what others put of the same content stays.
+    """
 
-    def begin(self, meta: Meta) -> Filling:
-        """Content that comes in pieces. Nothing is kept anywhere before there is more of it than one piece."""
+    def __init__(self, objects: Objects, sealing: ContentSealing | None = None) -> None:
+        self.objects, self._sealing = objects, sealing
+
+    def begin(self, meta: Meta, namespace: str = "default") -> Filling:
+        """Content that comes in pieces. Nothing is kept anywhere before there is more of it than one piece. Raises
+        ``Forbidden`` where nothing new of the namespace can be kept."""
         packed = msgspec.json.encode(meta)
-        return Filling(self.objects, _MAGIC + len(packed).to_bytes(4, "big") + packed)
+        sealer = None if self._sealing is None else self._sealing.sealer(namespace)
+        if self._sealing is None or sealer is None:
+            return Filling(self.objects, _MAGIC + len(packed).to_bytes(4, "big") + packed)
+        sealing = Sealing(sealer, self._sealing.stream())
+        return Filling(self.objects, sealing.head(packed), sealing, f"-{sealer.tag}")
 
     async def open(self, address: str) -> Content | None:
-        """What is there under ``address``, or ``None``. Raises ``EvidenceBroken`` for what is no content at all."""
+        """What is there under ``address``, or ``None``. Raises ``EvidenceBroken`` for what is no content at all,
+        ``PayloadErased`` and ``PayloadLocked`` where all there is is ciphertext that nobody here can read."""
         found = await self.objects.open(key_of(address))
-        if found is None:
-            return None
+        if found is not None:
+            return await self._plain(address, found)
+        gone: PayloadErased | PayloadLocked | None = None
+        for tag in () if self._sealing is None else self._sealing.tags():
+            found = await self.objects.open(f"{key_of(address)}-{tag}")
+            if found is not None:
+                try:
+                    return await self._sealed(address, found)
+                except (PayloadErased, PayloadLocked) as problem:
+                    await found.close()
+                    # Another namespace may have put the same.
+                    gone = problem
+        if gone is not None:
+            raise gone
+        return None
+
+    async def _plain(self, address: str, found: Found) -> Content:
         first = found.first
         begin = len(_MAGIC) + 4
         length = int.from_bytes(first[len(_MAGIC) : begin], "big")
@@ -78,19 +105,80 @@ class ContentStore:
             raise broken(address) from None
         return Content(address, meta, found.seen.size_bytes - start, first[start:], found)
 
+    async def _sealed(self, address: str, found: Found) -> Content:
+        assert self._sealing is not None
+        first = found.first
+        begin = len(MAGIC) + STREAM_BYTES + 4
+        length = int.from_bytes(first[begin - 4 : begin], "big")
+        start = begin + length
+        opening = Opening(self._sealing, first[len(MAGIC) : begin - 4], address)
+        try:
+            if not first.startswith(MAGIC) or length > _HEAD_BYTES_MAX or len(first) < start:
+                raise msgspec.DecodeError
+            meta = msgspec.json.decode(await opening.head(first[begin:start]), type=Meta)
+            size_bytes = plain_bytes(found.seen.size_bytes - start)
+            if found.rest is None:
+                # All of it is here, and is opened at once: what is small is answered at once.
+                pieces = [*await opening.add(first[start:]), await opening.end()]
+                return Content(address, meta, size_bytes, b"".join(pieces), Found(found.seen, b""))
+        except (msgspec.DecodeError, UnicodeError):
+            await found.close()
+            raise broken(address) from None
+        except EvidenceBroken:
+            await found.close()
+            raise
+        return Content(address, meta, size_bytes, b"", Found(found.seen, b"", _Opened(opening, first[start:], found)))
+
+
+class _Opened:
+    """The rest of an object, opened as it is read."""
+
+    __slots__ = ("_first", "_found", "_opening", "_pieces")
+
+    def __init__(self, opening: Opening, first: bytes, found: Found) -> None:
+        self._opening, self._first, self._found = opening, first, found
+        self._pieces: AsyncGenerator[bytes] | None = None
+
+    def __aiter__(self) -> _Opened:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._pieces is None:
+            self._pieces = self._opened()
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        if self._pieces is not None:
+            await self._pieces.aclose()
+        await self._found.close()
+
+    async def _opened(self) -> AsyncGenerator[bytes]:
+        for piece in await self._opening.add(self._first):
+            yield piece
+        if self._found.rest is not None:
+            async for data in self._found.rest:
+                for piece in await self._opening.add(data):
+                    yield piece
+        yield await self._opening.end()
+
 
 class Filling:
     """Content on its way in. End it with ``finish`` or ``abort``."""
 
-    def __init__(self, objects: Objects, head: bytes) -> None:
+    def __init__(self, objects: Objects, head: bytes, sealing: Sealing | None = None, where: str = "") -> None:
+        """``sealing``: what makes ciphertext of it. ``where``: what its object's key ends with."""
         self._objects, self._digest = objects, ContentDigest()
         self._held: bytes | bytearray = head
         self._intake: Intake | None = None
+        self._sealing, self._where = sealing, where
         self.size_bytes = 0
 
     async def write(self, chunk: bytes) -> None:
         self._digest.add(chunk)
         self.size_bytes += len(chunk)
+        await self._keep(chunk if self._sealing is None else self._sealing.add(chunk))
+
+    async def _keep(self, chunk: bytes) -> None:
         if self._intake is not None:
             await self._intake.write(chunk)
         elif len(self._held) + len(chunk) <= CHUNK_BYTES:
@@ -109,10 +197,13 @@ class Filling:
     async def finish(self) -> Stored:
         """Durable when this returns. A second put of the same bytes changes nothing but what is said of them."""
         address = self.address
+        if self._sealing is not None:
+            await self._keep(self._sealing.end())
+        key = key_of(address) + self._where
         if self._intake is None:
-            await self._objects.put(key_of(address), bytes(self._held))
+            await self._objects.put(key, bytes(self._held))
         else:
-            await self._intake.commit(key_of(address))
+            await self._intake.commit(key)
         return Stored(address, self.size_bytes)
 
     async def abort(self) -> None:

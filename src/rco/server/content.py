@@ -14,7 +14,18 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 
 from rco.bridge.brownout import Sentinel
-from rco.errors import EvidenceBroken, NotFound, Overloaded, RcoError, Reason, Refused, StoreError
+from rco.errors import (
+    EvidenceBroken,
+    Forbidden,
+    NotFound,
+    Overloaded,
+    PayloadErased,
+    PayloadLocked,
+    RcoError,
+    Reason,
+    Refused,
+    StoreError,
+)
 from rco.kit.clock import Clock
 from rco.model.decision import Decision, Verb
 from rco.objects.content import Content, ContentStore, Filling, Meta, well_formed_address
@@ -152,7 +163,7 @@ class ContentApp:
     async def _keep(
         self, desk: Desk, right: PutRight, meta: Meta, body: AsyncIterator[bytes], corr_id: str, trace: str
     ) -> str:
-        filling: Filling = self._store.begin(meta)
+        filling: Filling = self._store.begin(meta, right.namespace)
         try:
             async for piece in body:
                 await filling.write(piece)
@@ -340,6 +351,12 @@ def _one(scope: Scope, name: bytes) -> str | None:
 
 def _refusal(error: Exception) -> Refused:
     match error:
+        case PayloadErased():
+            return Refused(Reason.ERASED, error.code)
+        case PayloadLocked():
+            return Refused(Reason.DOWNSTREAM_UNAVAILABLE, error.code, retry_after_s=1.0)
+        case Forbidden():
+            return Refused(Reason.POLICY_BLOCKED, "namespace_key")
         case NotFound():
             return Refused(Reason.NOT_FOUND, error.code)
         case EvidenceBroken():

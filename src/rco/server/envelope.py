@@ -30,6 +30,7 @@ _SENTENCES: dict[Reason, str] = {
     Reason.BACKPRESSURE: "The service is at its limit; try again later.",
     Reason.DOWNSTREAM_UNAVAILABLE: "Something this service needs is away; try again later.",
     Reason.NOT_FOUND: "There is nothing here.",
+    Reason.ERASED: "This was erased with the key of its namespace, for good.",
     Reason.METHOD: "This method is not allowed here.",
     Reason.TIMEOUT: "The request took too long to arrive.",
     Reason.CONFLICT: "The request contradicts what is already recorded.",

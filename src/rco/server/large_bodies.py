@@ -16,7 +16,7 @@ from rco.bridge.admission import Route
 from rco.bridge.decoding import Decoding, decoding_of
 from rco.bridge.decompression import RATIO_DEFAULT
 from rco.bridge.passing import Kept, LargeVerifier, Passing
-from rco.errors import Overloaded, Reason, Refused, StoreError
+from rco.errors import Forbidden, Overloaded, Reason, Refused, StoreError
 from rco.kit.clock import Clock
 from rco.model.delivery import Delivery, Receipt
 from rco.objects.content import ContentStore, Filling, Meta
@@ -119,9 +119,11 @@ class LargeBodies:
         self.inflight += 1
         try:
             if coding is None and not passing.uncounted:
-                filling = await self._through(contents, meta, body, passing)
+                filling = await self._through(contents, meta, route.settings.namespace, body, passing)
             else:
-                filling = await self._around(contents, meta, body, passing, coding, limit_bytes, ends_s)
+                filling = await self._around(
+                    contents, meta, route.settings.namespace, body, passing, coding, limit_bytes, ends_s
+                )
             try:
                 delivery = passing.delivery(Kept(filling.address, filling.size_bytes, content_type))
                 self._room(delivery)
@@ -131,15 +133,17 @@ class LargeBodies:
         except (StoreError, Overloaded):
             await _pass_by(body)
             raise
+        except Forbidden as problem:
+            raise Refused(Reason.POLICY_BLOCKED, "namespace_key", str(problem)) from None
         finally:
             self.inflight -= 1
         return Upload(filling, delivery, self._told)
 
     async def _through(
-        self, contents: ContentStore, meta: Meta, body: AsyncIterator[bytes], passing: Passing
+        self, contents: ContentStore, meta: Meta, namespace: str, body: AsyncIterator[bytes], passing: Passing
     ) -> Filling:
         """Straight to where it is kept: what makes the delivery unique is known when the last piece has passed."""
-        filling = contents.begin(meta)
+        filling = contents.begin(meta, namespace)
         try:
             async for piece in body:
                 passing.add(piece)
@@ -153,6 +157,7 @@ class LargeBodies:
         self,
         contents: ContentStore,
         meta: Meta,
+        namespace: str,
         body: AsyncIterator[bytes],
         passing: Passing,
         coding: bytes | None,
@@ -175,7 +180,7 @@ class LargeBodies:
                 decoding = Decoding(
                     coding, wire_bytes=spool.size_bytes, limit_bytes=limit_bytes, max_ratio=self._max_ratio
                 )
-            filling = contents.begin(meta)
+            filling = contents.begin(meta, namespace)
             try:
                 async for piece in spool.read():
                     if recounts:
