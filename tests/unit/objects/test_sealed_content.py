@@ -16,7 +16,7 @@ from rco.objects.content import ContentStore, Meta, key_of
 from rco.objects.contract import CHUNK_BYTES
 from rco.objects.contract import read as stored
 from rco.objects.memory import MemoryObjects
-from rco.objects.sealed import MAGIC, OVERHEAD_BYTES, STREAM_BYTES
+from rco.objects.sealed import MAGIC, OVERHEAD_BYTES, STREAM_BYTES, Opening, Sealing
 
 PIECE = CHUNK_BYTES + OVERHEAD_BYTES
 WORD = b"Trillian "
@@ -208,3 +208,26 @@ async def test_a_key_that_is_erased_in_the_middle_ends_it_there() -> None:
 def test_the_form_is_told_from_the_plain_one() -> None:
     assert MAGIC != b"rco-content/1\n"
     assert len(MAGIC) == len(b"rco-content/1\n")
+
+
+async def opened(ring: Ring, stream: bytes, data: bytes) -> bytes:
+    """What the pieces alone say, without the digest behind them."""
+    opening = Opening(ring, stream, "b3:0")
+    pieces = await opening.add(data)
+    return b"".join([*pieces, await opening.end()])
+
+
+async def test_a_stream_that_was_cut_does_not_open_whatever_its_digest_is() -> None:
+    ring, stream = Ring(), os.urandom(STREAM_BYTES)
+    sealer = ring.sealer("acme")
+    assert sealer is not None
+    sealing = Sealing(sealer, stream)
+    data = sealing.add(bytes(4 * CHUNK_BYTES)) + sealing.end()
+    assert await opened(ring, stream, data) == bytes(4 * CHUNK_BYTES)
+    for cut in (PIECE, 2 * PIECE, 3 * PIECE, 3 * PIECE + 1, len(data) - 1, 0):
+        with pytest.raises(EvidenceBroken):
+            await opened(ring, stream, data[:cut])
+    with pytest.raises(EvidenceBroken):
+        await opened(ring, stream, data + data[-PIECE:])
+    with pytest.raises(EvidenceBroken):
+        await opened(ring, os.urandom(STREAM_BYTES), data)
