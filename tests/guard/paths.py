@@ -18,18 +18,22 @@ from tests.guard.count import counting
 from rco.app import Service
 from rco.assembly.content import open_content
 from rco.audit.chain import ChainSealer
+from rco.audit.link import GENESIS
 from rco.capability.keyfile import rotate
 from rco.config import Settings, load
 from rco.kit.clock import SystemClock
 from rco.kit.digest import content_address
 from rco.kit.ids import Ids
 from rco.model.effect import Answer, Attempt, RetryPolicy
+from rco.model.run import SHARDS
 from rco.model.target import CallRequest, Repeat, TargetProbe
 from rco.operations.access import Access
 from rco.server.asgi import Root
 from rco.store import migrate
 from rco.store.collector import Batch
 from rco.store.contract.changes import Changes, Draft
+from rco.store.judge import Held
+from rco.store.postgres.flush import Chain, prepare
 from rco.store.sqlite.commit import Committer
 from rco.store.sqlite.connection import open_writer
 from rco.store.sqlite.options import SqliteOptions
@@ -149,6 +153,32 @@ def journal_row() -> float:
             return _difference(commit, 16, 256)
         finally:
             connection.close()
+
+
+def small_flush() -> float:
+    """A flush of one segment as it is laid out for PostgreSQL, its link of the chain included: what most are that one
+    run alone asks for."""
+    clock = SystemClock()
+    changes = Changes()
+    draft = Draft(Ids(clock).uuid7(), 1)
+    draft.parts += [b"\0\0\0\x64", b"x" * 100]
+    changes.drafts.append(draft)
+    owned = dict.fromkeys(range(SHARDS), 1)
+    with counting() as cost:
+        prepare(
+            Batch(changes, [], []),
+            Held({}, {}, set()),
+            chain=Chain("guard/0", 0, GENESIS),
+            node="guard",
+            boot_id=bytes(16),
+            epoch=1,
+            epochs=owned,
+            since_us={},
+            told=owned,
+            sealer=ChainSealer(),
+            clock=clock,
+        )
+    return cost.cost
 
 
 class _Doorless(Service):
@@ -304,6 +334,7 @@ PATHS: dict[str, Callable[[], float]] = {
     "durable step": durable_step,
     "governed call": governed_call,
     "journal row": journal_row,
+    "small flush": small_flush,
     "webhook": webhook,
     "get": get,
     "put": put,

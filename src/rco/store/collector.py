@@ -22,8 +22,9 @@ from rco.store.contract.writer import Flushed
 
 __all__ = ["Batch", "Chore", "Collector", "Committed", "Listeners"]
 
-LITTLE_ROWS = 128
-"""Of fewer rows a transaction costs more than what is in it."""
+FEW_ROWS, LITTLE_ROWS = 8, 128
+"""Below the one it is single runs that wait, and waiting is all that they would gain. Below the other a transaction
+costs more than what is in it."""
 
 
 def _has_rows(changes: Changes) -> bool:
@@ -227,10 +228,10 @@ class Collector:
 
     @property
     def is_split(self) -> bool:
-        """Whether what just landed and what waited for it are both so small that they had better be one transaction
-        from now on. Two that take turns never meet by themselves: what follows from one is collected while the other
-        is in flight."""
-        return 0 < self._collected < LITTLE_ROWS and self._in_flight_rows < LITTLE_ROWS
+        """Whether what just landed and what waited for it had better be one transaction from now on: neither is large,
+        and more wait than a few. Two that take turns never meet by themselves: what follows from one is collected while
+        the other is in flight."""
+        return FEW_ROWS <= self._collected < LITTLE_ROWS and self._in_flight_rows < LITTLE_ROWS
 
     async def joined(self, batch: Batch, committed: Committed) -> None:
         """``batch`` is committed: call back first, then hand over what waited together with what follows from it. No

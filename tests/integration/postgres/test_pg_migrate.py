@@ -61,5 +61,5 @@ async def test_a_server_that_is_not_there_is_named(make_node: Any) -> None:
     from rco.store.postgres import PostgresOptions
 
     hasty = msgspec.structs.replace(PostgresOptions(), connect_timeout_s=0.2)
-    with pytest.raises(StoreError, match="PostgreSQL could not do it"):
+    with pytest.raises(StoreError, match="PostgreSQL cannot be reached"):
         await make_node("a", hasty, "postgresql://rco@127.0.0.1:1/none").keeper.start()

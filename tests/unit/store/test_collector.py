@@ -41,7 +41,7 @@ class _Wire:
         self.told: list[str] = []
         self.lost: list[str] = []
 
-    def add(self, name: str, then: Callable[[], None] | None = None, records: int = 1) -> None:
+    def add(self, name: str, then: Callable[[], None] | None = None, records: int = 8) -> None:
         changes = self.collector.changes()
         changes.drafts.append(Draft(name.encode(), 0))
         changes.records += records
@@ -78,9 +78,10 @@ async def test_what_follows_goes_with_what_waited() -> None:
 
 
 @pytest.mark.parametrize(
-    ("in_flight", "waiting", "split"), [(1, 0, False), (1, 127, True), (1, 128, False), (128, 1, False)]
+    ("in_flight", "waiting", "split"),
+    [(1, 0, False), (1, 7, False), (1, 8, True), (127, 127, True), (1, 128, False), (128, 8, False)],
 )
-async def test_only_small_ones_are_joined(in_flight: int, waiting: int, split: bool) -> None:
+async def test_neither_a_few_nor_large_ones_are_joined(in_flight: int, waiting: int, split: bool) -> None:
     wire = _Wire()
     wire.add("a", records=in_flight)
     await asyncio.sleep(0)

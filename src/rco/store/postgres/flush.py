@@ -9,17 +9,15 @@ import msgspec
 from rco.kit.clock import Clock
 from rco.model.decision import Decision
 from rco.model.message import HANDED, NOTHING, Message
-from rco.model.run import Mode, RunRow, shard_of
+from rco.model.run import RunRow, shard_of
 from rco.model.version import is_pin
-from rco.store import rows
 from rco.store.collector import Batch
 from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
 from rco.store.pools import Pools
-from rco.store.postgres import attributes, namespaces, payloads, queues, schedules, versions
+from rco.store.postgres import attributes, columns, namespaces, payloads, queues, schedules, versions
 from rco.store.postgres.evidence import leases_decision
-from rco.store.postgres.text import plain_all
 from rco.store.quota import added_to, asked_spaces
 
 __all__ = ["Chain", "Prepared", "ShardsLost", "prepare"]
@@ -109,8 +107,8 @@ def prepare(
         leaves=leaves,
         decisions=decisions,
     )
-    ended = _ended(changes)
-    arguments = (
+    # NULL is sent and read for a fraction of what an empty list costs. To rco_flush both are no rows.
+    arguments: tuple[Any, ...] = (
         node,
         boot_id,
         chain.name,
@@ -123,28 +121,13 @@ def prepare(
         seal.leaves,
         journal.places(),
         seal.decisions,
-        shards,
-        their_epochs,
-        journal.run_ids,
-        journal.seqs,
-        journal.data,
-        *_claims(more),
-        *_keys(changes, more),
-        *_opened(changes, more),
-        *_moved(changes),
-        *_pairs(changes.waiters_gone),
-        *_events(changes, more),
-        *_waiters(changes),
-        *_messages(changes, more, handed),
-        *_pairs(changes.taken),
-        *ended,
-        *_letters(changes, more),
-        [letter_id for letter_id, _ in changes.letters_replayed],
-        [at for _, at in changes.letters_replayed],
+        shards or None,
+        their_epochs or None,
+        journal.run_ids or None,
+        journal.seqs or None,
+        journal.data or None,
+        *columns.of(changes, more, handed),
     )
-    # Most lists of most flushes are empty, and NULL is sent and read for a fraction of what an empty array costs. To
-    # rco_flush both are no rows, but for the runs that ended: a comparison with them must not become NULL.
-    arguments = tuple([None if value == [] and value is not ended[0] else value for value in arguments])
     statement = FLUSH
     if more.schedules:
         statement = FLUSH_WITH_SCHEDULES
@@ -251,17 +234,21 @@ def _fence(changes: Changes, more: Added, epochs: dict[int, int], pools: Pools) 
     that are opened for another to own, whom nobody can have written to."""
     runs = {draft.run_id for draft in changes.drafts}
     for rows_of in (changes.moved, changes.ended, changes.waiters):
-        runs.update([row.run_id for row in rows_of])
+        if rows_of:
+            runs.update([row.run_id for row in rows_of])
     for pairs in (changes.taken, changes.waiters_gone, changes.versions):
-        runs.update([run_id for run_id, _ in pairs])
+        if pairs:
+            runs.update([run_id for run_id, _ in pairs])
     if changes.homes:
         homes = changes.homes
         shards = {homes.get(run_id, run_id[15]) for run_id in runs}
     else:
         shards = {run_id[15] for run_id in runs}
     for opened in (changes.opened, more.opened):
-        shards.update([pools.home(row.run_id, row.version) for row in opened if not _others(row, epochs, pools)])
-    shards.update([shard_of(write.row.schedule_id) for write in more.schedules if write.owned])
+        if opened:
+            shards.update([pools.home(row.run_id, row.version) for row in opened if not _others(row, epochs, pools)])
+    if more.schedules:
+        shards.update([shard_of(write.row.schedule_id) for write in more.schedules if write.owned])
     if changes.queues:
         shards |= queues.fenced(changes.queues)
     lost = shards - epochs.keys()
@@ -278,120 +265,8 @@ def _others(row: RunRow, epochs: dict[int, int], pools: Pools) -> bool:
 
 def _handed(changes: Changes, more: Added, epochs: dict[int, int], pools: Pools, at_us: int) -> list[Message]:
     """For each run that is another node's from this commit on, the message by which that hears of it."""
+    if not (changes.opened or more.opened or changes.versions):
+        return []
     runs = [row.run_id for opened in (changes.opened, more.opened) for row in opened if _others(row, epochs, pools)]
     runs += [run_id for run_id, version in changes.versions if pools.home(run_id, version) not in epochs]
     return [Message(run_id, HANDED, HANDED, HANDED, NOTHING, at_us) for run_id in dict.fromkeys(runs)]
-
-
-def _columns(table: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*table, strict=True)] if table else [[] for _ in range(width)]
-
-
-def _claims(more: Added) -> tuple[list[Any], ...]:
-    if not more.claims:
-        return [], [], []
-    # Two that had expired when they came may have the same digest; the last stands.
-    claims = list({claim.digest: claim for claim in more.claims}.values())
-    return (
-        [claim.digest for claim in claims],
-        plain_all([claim.corr_id for claim in claims]),
-        [claim.expires_us for claim in claims],
-    )
-
-
-def _keys(changes: Changes, more: Added) -> tuple[list[Any], ...]:
-    # A key of a child is free, or it is the same child's from before: either way the first stands.
-    keys = changes.start_keys + more.keys
-    if not keys:
-        return [], [], [], [], []
-    return (
-        plain_all([key.namespace for key in keys]),
-        plain_all([key.key for key in keys]),
-        [key.request for key in keys],
-        [key.run_id for key in keys],
-        [False] * len(changes.start_keys) + [True] * len(more.keys),
-    )
-
-
-def _opened(changes: Changes, more: Added) -> list[list[Any]]:
-    table = [rows.run_values(row) for row in (*changes.opened, *more.opened)]
-    columns = _columns(table, 10)
-    for at in (1, 2, 3, 5, 7):
-        columns[at] = plain_all(columns[at])
-    return columns
-
-
-def _moved(changes: Changes) -> tuple[list[Any], ...]:
-    # Where a run ended up is what counts; it may have moved several times since the last commit.
-    moved = list({moved.run_id: moved for moved in changes.moved}.values())
-    return (
-        [one.run_id for one in moved],
-        [int(one.mode) for one in moved],
-        [one.detail for one in moved],
-        [one.due_us if one.mode is Mode.PARKED else None for one in moved],
-    )
-
-
-def _pairs(pairs: list[tuple[bytes, str]]) -> tuple[list[bytes], list[str]]:
-    return [run_id for run_id, _ in pairs], plain_all([name for _, name in pairs])
-
-
-def _events(changes: Changes, more: Added) -> list[list[Any]]:
-    columns = _columns([rows.event_values(event) for event in (*changes.events, *more.events)], 11)
-    for at in (0, 1, 2, 3, 4, 7, 8, 9):
-        columns[at] = plain_all(columns[at])
-    return columns
-
-
-def _waiters(changes: Changes) -> tuple[list[Any], ...]:
-    # Given up in the batch that began it: it must not stay behind.
-    gone = set(changes.waiters_gone)
-    gone_runs = {ended.run_id for ended in changes.ended}
-    waiters = [
-        waiter
-        for waiter in changes.waiters
-        if waiter.run_id not in gone_runs and (waiter.run_id, waiter.key) not in gone
-    ]
-    return (
-        [waiter.run_id for waiter in waiters],
-        plain_all([waiter.key for waiter in waiters]),
-        plain_all([waiter.namespace for waiter in waiters]),
-        plain_all([waiter.type for waiter in waiters]),
-        plain_all([waiter.subject for waiter in waiters]),
-        [waiter.since_us for waiter in waiters],
-    )
-
-
-def _messages(changes: Changes, more: Added, handed: list[Message]) -> tuple[list[Any], ...]:
-    messages: list[Message] = changes.messages + handed if handed else changes.messages
-    if messages and changes.ended:
-        gone = {ended.run_id for ended in changes.ended}
-        messages = [message for message in messages if message.run_id not in gone]
-    must = [False] * len(messages) + [True] * len(more.messages)
-    messages = messages + more.messages
-    return (
-        [message.run_id for message in messages],
-        plain_all([message.message_id for message in messages]),
-        [message.kind for message in messages],
-        plain_all([message.name for message in messages]),
-        [message.at_us for message in messages],
-        [message.body for message in messages],
-        must,
-    )
-
-
-def _ended(changes: Changes) -> tuple[list[Any], ...]:
-    ended = changes.ended
-    return (
-        [one.run_id for one in ended],
-        [one.closed_us for one in ended],
-        [one.outcome.value for one in ended],
-        [one.detail for one in ended],
-    )
-
-
-def _letters(changes: Changes, more: Added) -> list[list[Any]]:
-    columns = _columns([rows.letter_values(letter) for letter in (*changes.letters, *more.letters)], 7)
-    for at in (1, 2, 3):
-        columns[at] = plain_all(columns[at])
-    return columns
