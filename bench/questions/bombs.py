@@ -39,8 +39,8 @@ async def _ask(round: Round) -> list[Measured]:
     waits: dict[str, list[float]] = {name: [] for name in bombs}
     answers: set[tuple[int, str]] = set()
     async with round.place() as place, Service(round.folder / "node", place) as service:
-        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         await _loaded(service.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         before_mib = used_s = 0.0
         for turn in range(warm + times):
             if turn == warm:

@@ -24,12 +24,16 @@ from rco.capability.grant import holds_seal, sealed
 from rco.capability.keyring import Key, Keyring
 from rco.capability.revoked import Revoked
 from rco.capability.scope import Ask, scopes_text
-from rco.capability.token import Token, minted, proves, shown_id
+from rco.capability.token import Token, minted, parse, proves, shown_id
 from rco.errors import Misuse, Reason, Refused, StoreError
 from rco.kit.clock import MICROS, Clock
+from rco.kit.digest import digest
 from rco.kit.ids import Ids
 
 __all__ = ["Authority", "Proved", "Refusal", "Rights"]
+
+READ_MAX = 1024
+"""Texts of capabilities whose meaning is remembered."""
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -55,6 +59,7 @@ class Authority:
     ) -> None:
         self._ring, self.revoked, self._clock, self._ids = ring, revoked, clock, ids
         self.audience, self._life_max_s = audience, life_max_s
+        self._read: dict[bytes, tuple[Token, bytes, tuple[Read, ...]]] = {}
 
     # -- tokens ----------------------------------------------------------------------------------------------------
 
@@ -74,7 +79,7 @@ class Authority:
         if key is None:
             raise StoreError("no root key mints now.", cure="rco keys rotate adds one.")
         try:
-            standing, known = _standing(namespace, self.audience, self.revoked.epoch(namespace), scopes)
+            standing, known = _usual(namespace, self.audience, self.revoked.epoch(namespace), scopes)
             bound = [fresh("exp", int(now_us / MICROS + ttl_s))]
             if corr_id:
                 bound.append(fresh("corr", corr_id))
@@ -96,15 +101,44 @@ class Authority:
         Raises ``Refused(UNAUTH)`` for what is not ours, was changed or revoked, ``StoreError`` when it is not known
         what was revoked.
         """
+        key = self._key_of(token)
+        if not proves(key.rk, token):
+            raise Refused(Reason.UNAUTH, "cap_tag", "The capability was changed, or never minted here.")
+        return self._standing(key, token)
+
+    def read(self, text: str) -> Proved:
+        """The capability of a text form, as ``proved(parse(text))``, with what both raise.
+
+        One whose tag was found right is neither parsed nor is its tag computed when it comes again under the same key.
+        Everything that may have changed since is asked anew: the key's time, what was revoked, and by its holder all
+        caveats. What was refused is not remembered: a guesser fills nothing. Found by its digest, so that the time of
+        a look says nothing of what others hold.
+        """
+        name = digest(text.encode())
+        held = self._read.get(name)
+        if held is not None:
+            token, rk, known = held
+            key = self._key_of(token)
+            if key.rk == rk:
+                return self._standing(key, token, known)
+        proved = self.proved(parse(text))
+        if len(self._read) >= READ_MAX:
+            self._read.pop(next(iter(self._read)))
+        self._read[name] = proved.token, proved.key.rk, proved.known
+        return proved
+
+    def _key_of(self, token: Token) -> Key:
         key = self._ring().find(token.kid)
         if key is None or not key.accepts(self._clock.now_us()):
             raise Refused(Reason.UNAUTH, "cap_key", "The capability was not minted under a key that is in use.")
-        if not proves(key.rk, token):
-            raise Refused(Reason.UNAUTH, "cap_tag", "The capability was changed, or never minted here.")
+        return key
+
+    def _standing(self, key: Key, token: Token, known: tuple[Read, ...] | None = None) -> Proved:
+        """``token``, whose tag holds under ``key``, unless it was revoked."""
         self.revoked.require_fresh()
         if self.revoked.holds(token.id, token.kid):
             raise Refused(Reason.UNAUTH, "cap_revoked", "The capability was revoked.")
-        return Proved(self, key, token)
+        return Proved(self, key, token, known)
 
     def moment(self, namespace: str) -> Moment:
         """What is known now about ``namespace``, for checking caveats."""
@@ -143,12 +177,12 @@ class Authority:
 class Proved:
     """A token whose tag was proved a moment ago. Not for keeping: it is not looked up again what was revoked."""
 
-    __slots__ = ("_authority", "_caveats", "_key", "_read", "token")
+    __slots__ = ("_authority", "_caveats", "key", "known", "token")
 
     def __init__(self, authority: Authority, key: Key, token: Token, known: tuple[Read, ...] | None = None) -> None:
         """``known``: what its caveats read as, where that is known already."""
-        self._authority, self._key, self.token, self._caveats = authority, key, token, token.caveats
-        self._read = read(token.caveats) if known is None else known
+        self._authority, self.key, self.token, self._caveats = authority, key, token, token.caveats
+        self.known = read(token.caveats) if known is None else known
 
     @property
     def id(self) -> str:
@@ -157,7 +191,7 @@ class Proved:
     @property
     def key_version(self) -> int:
         """The version of the root key that it was minted with."""
-        return self._key.version
+        return self.key.version
 
     @property
     def namespace(self) -> str:
@@ -166,7 +200,7 @@ class Proved:
 
     def check(self, ask: Ask) -> None:
         """Pass when every caveat holds for ``ask``. Raises ``Refused``: ``EXPIRED_TOKEN`` or ``SCOPE_MISMATCH``."""
-        check_read(self._read, ask, self._authority.moment(ask.namespace))
+        check_read(self.known, ask, self._authority.moment(ask.namespace))
 
     def check_life(self) -> None:
         """Pass when it is meant for this service and this time, whatever it is for. Raises as ``check``."""
@@ -185,11 +219,11 @@ class Proved:
         """
         self.check(ask)
         more = tuple(_act(scopes) for scopes in narrowed)
-        return sealed(self._key, self.id, run_id, lasting(self._caveats) + more)
+        return sealed(self.key, self.id, run_id, lasting(self._caveats) + more)
 
 
 @lru_cache(maxsize=1024)
-def _standing(
+def _usual(
     namespace: str, audience: str, epoch: int, scopes: tuple[str, ...]
 ) -> tuple[tuple[bytes, ...], tuple[Read, ...]]:
     """The caveats that come again with each token for the same, and what they read as."""

@@ -61,8 +61,12 @@ class FolderObjects:
 
     async def put(self, key: str, data: bytes) -> None:
         with told(self.place):
-            if problem := await self._puts(_Put(self.path_of(key), self._beside(), data)):
-                raise problem
+            if (problem := await self._puts(_Put(self.path_of(key), self._beside(), data))) is not None:
+                try:
+                    raise problem
+                finally:
+                    # It knows this frame, and so the data.
+                    del problem
 
     async def spool(self) -> Spool:
         return await FileSpool.begin(self._folder / _INCOMING, self.place)
@@ -263,13 +267,13 @@ def _put_all(keeper: FolderObjects, puts: list[_Put]) -> dict[_Put, OSError]:
                 _write(file, put.data)
                 begun.append((put, file))
             except OSError as problem:
-                failed[put] = problem
+                failed[put] = problem.with_traceback(None)
         for put, file in begun:
             try:
                 os.fsync(file)
                 keeper.move(put.beside, put.target)
             except OSError as problem:
-                failed[put] = problem
+                failed[put] = problem.with_traceback(None)
         folders: dict[Path, list[_Put]] = {}
         for put, _ in begun:
             if put not in failed:
@@ -278,7 +282,7 @@ def _put_all(keeper: FolderObjects, puts: list[_Put]) -> dict[_Put, OSError]:
             try:
                 _sync_folder(folder)
             except OSError as problem:
-                failed |= dict.fromkeys(moved, problem)
+                failed |= dict.fromkeys(moved, problem.with_traceback(None))
         for put in failed:
             with contextlib.suppress(OSError):
                 put.beside.unlink(missing_ok=True)

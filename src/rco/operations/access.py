@@ -12,7 +12,7 @@ import hmac
 import msgspec
 
 from rco.capability.authority import Authority, Proved
-from rco.capability.token import TEXT_PREFIX, parse, shown_id
+from rco.capability.token import TEXT_PREFIX, shown_id
 from rco.errors import Forbidden, Reason, Refused
 from rco.kit.clock import Clock
 from rco.kit.digest import digest, keyed_digest
@@ -115,7 +115,7 @@ class Access:
             raise Refused(Reason.UNAUTH, "token_missing", "A bearer token is needed.")
         scheme, _, token = authorization.partition(" ")
         if self._authority is not None and scheme.lower() == "bearer" and token.startswith(TEXT_PREFIX):
-            proved = self._authority.proved(parse(token))
+            proved = self._authority.read(token)
             shown = shown_id(proved.id)
             return Bearer(
                 principal_id=f"capability:{shown}",

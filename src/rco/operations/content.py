@@ -6,7 +6,7 @@ import msgspec
 
 from rco.capability.authority import Proved
 from rco.capability.scope import Ask
-from rco.capability.token import TEXT_PREFIX, parse, shown_id
+from rco.capability.token import TEXT_PREFIX, shown_id
 from rco.errors import Reason, Refused
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
@@ -51,7 +51,7 @@ def may_put(desk: Desk, authorization: str | None, corr_id: str) -> PutRight:
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.startswith(TEXT_PREFIX):
         raise Refused(Reason.UNAUTH, "cap_missing")
-    right = PutRight(desk.clearance.authority.proved(parse(token)), corr_id)
+    right = PutRight(desk.clearance.authority.read(token), corr_id)
     try:
         right.check("")
     except Refused as refused:

@@ -109,10 +109,14 @@ class PayloadStore:
             return Reference(name, digest(body), len(data), json)
         if self._told is not None:
             self._told.failed(problem)
-        raise ObjectsAway(
-            f"a payload of {len(data)} bytes could not be put into the object store: {problem}",
-            cure="Nothing was accepted. Send it again when objects answers.",
-        ) from problem
+        try:
+            raise ObjectsAway(
+                f"a payload of {len(data)} bytes could not be put into the object store: {problem}",
+                cure="Nothing was accepted. Send it again when objects answers.",
+            ) from problem
+        finally:
+            # It knows this frame, and so the payload: the two would stay until the collector looks, which is seldom.
+            del problem
 
     async def _put(self, key: str, body: bytes) -> None:
         await self.objects.put(key, body)
@@ -149,7 +153,10 @@ class PayloadStore:
             return body
         if self._told is not None:
             self._told.failed(problem)
-        raise ObjectsAway(f"a payload cannot be read: {problem}", cure="Look at objects.") from problem
+        try:
+            raise ObjectsAway(f"a payload cannot be read: {problem}", cure="Look at objects.") from problem
+        finally:
+            del problem
 
     async def _get(self, reference: Reference) -> bytes:
         body = bytearray()

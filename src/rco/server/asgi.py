@@ -25,7 +25,8 @@ class Root:
     """One ASGI 3 application (https://asgi.readthedocs.io).
 
     ``/webhooks/...`` goes to the ingress, the health paths to health, and each prefix of ``mounts`` (such as ``/v1``)
-    to the application behind it, which finds the request's correlation id in ``scope["corr_id"]``. Everything else is
+    to the application behind it, which finds the request's correlation id in ``scope["corr_id"]`` and its head, which
+    holds, in ``scope["head"]``. Everything else is
     404 in the envelope. Every answer carries ``X-Corr-ID``. Any part may be left out: its paths are then 404.
     """
 
@@ -88,7 +89,7 @@ class Root:
         if mounted is None:
             await send_refusal(send, Refused(Reason.NOT_FOUND, "path"), corr_id)
             return Reason.NOT_FOUND.status
-        scope["corr_id"] = corr_id
+        scope["corr_id"], scope["head"] = corr_id, head
         stamped = _Stamped(send, corr_id)
         await mounted(scope, receive, stamped)
         return stamped.status

@@ -34,10 +34,12 @@ from rco.operations.access import Access
 from rco.operations.content import PUT_ORIGIN, PutRight, may_put, record_put
 from rco.operations.desk import Desk
 from rco.server.byte_range import Unsatisfiable, asked_range, matches
+from rco.server.deadlines import Deadlines
 from rco.server.envelope import CORR_ID, refusal_of, send_json, send_refusal
-from rco.server.framing import Head, Receive, Scope, Send, read_head
+from rco.server.framing import Head, Receive, Scope, Send
 from rco.server.pieces import cut, pieces
 from rco.telemetry import signals
+from rco.telemetry.metrics import Counter, Metrics
 
 __all__ = ["ContentApp"]
 
@@ -92,8 +94,9 @@ class ContentApp:
     ) -> None:
         self._store, self._desk, self._access, self._clock = store, desk, access, clock
         self._options, self._json_limit_bytes = options, json_limit_bytes
-        self._read_timeout_s, self._admit, self._sentinel = read_timeout_s, admit, sentinel
+        self._reading, self._admit, self._sentinel = Deadlines(read_timeout_s), admit, sentinel
         self._inflight = 0
+        self._cells: dict[tuple[str, str], _Cells] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises only what ``send`` raises, cancellation, and, where content turns out broken after
@@ -104,8 +107,9 @@ class ContentApp:
         desk = self._desk()
         answer = _Answer(send)
         excused = False
-        if route:
-            desk.metrics.gauge(signals.INTEROP_INFLIGHT, route=_ROUTES[route]).add(1)
+        cells = self._cells_of(desk.metrics, route, method) if route else None
+        if cells is not None:
+            cells.inflight.add(1)
         try:
             if route == PUT:
                 await self._put(desk, scope, receive, answer, method, corr_id)
@@ -113,25 +117,34 @@ class ContentApp:
                 await self._get(desk, scope, answer, method, path[len(GET) :], corr_id)
             else:
                 raise Refused(Reason.NOT_FOUND, "path")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever went wrong, the caller gets one of the known answers)
             refused = _refusal(error)
-            excused = refused.reason is Reason.BACKPRESSURE
-            self._tell(desk, refused, route, corr_id, error)
-            if answer.begun:
-                raise
-            allow = b"" if refused.reason is not Reason.METHOD else b"POST" if route == PUT else b"GET, HEAD"
-            await send_refusal(answer, refused, corr_id, allow=allow, close=route == PUT)
+            try:
+                excused = refused.reason is Reason.BACKPRESSURE
+                self._tell(desk, refused, route, corr_id, error)
+                if answer.begun:
+                    raise
+                allow = b"" if refused.reason is not Reason.METHOD else b"POST" if route == PUT else b"GET, HEAD"
+                await send_refusal(answer, refused, corr_id, allow=allow, close=route == PUT)
+            finally:
+                # It knows this frame: the two would stay until the collector looks, which is seldom.
+                del refused
         finally:
-            if route:
-                named, known = _ROUTES[route], method if method in ("GET", "HEAD", "POST") else "other"
-                metrics = desk.metrics
-                metrics.gauge(signals.INTEROP_INFLIGHT, route=named).add(-1)
-                metrics.counter(signals.INTEROP_REQUESTS, route=named, method=known, status=str(answer.status)).add()
+            if cells is not None:
+                cells.inflight.add(-1)
+                cells.answered(answer.status).add()
                 ended = self._clock.monotonic()
-                metrics.histogram(signals.INTEROP_LATENCY, route=named, method=known).observe(ended - began)
+                cells.latency.observe(ended - began)
                 # As with webhooks: not what senders did wrong, and not our own brownout.
                 if route == PUT and answer.begun and not excused and not 400 <= answer.status < 500:
                     self._sentinel.answered(ended, answer.status >= 500)
+
+    def _cells_of(self, metrics: Metrics, route: str, method: str) -> _Cells:
+        known = method if method in ("GET", "HEAD", "POST") else "other"
+        cells = self._cells.get((route, known))
+        if cells is None:
+            cells = self._cells[route, known] = _Cells(metrics, _ROUTES[route], known)
+        return cells
 
     # -- in --------------------------------------------------------------------------------------------------------
 
@@ -143,7 +156,7 @@ class ContentApp:
             raise Refused(Reason.BACKPRESSURE, "put_inflight", retry_after_s=1.0)
         self._inflight += 1
         try:
-            head = read_head(scope["headers"])
+            head: Head = scope["head"]
             right = may_put(desk, _one(scope, b"authorization"), corr_id)
             kind = (head.content_type or b"").partition(b";")[0].strip().lower()
             if head.content_encoding not in (None, b"identity"):
@@ -207,7 +220,7 @@ class ContentApp:
             head,
             limit_bytes,
             clock=self._clock,
-            piece_timeout_s=self._read_timeout_s,
+            deadlines=self._reading,
             whole_timeout_s=self._options.put_timeout_s,
         )
 
@@ -307,6 +320,26 @@ class ContentApp:
             corr_id=corr_id,
             **fields,
         )
+
+
+class _Cells:
+    """The numbers of one route and method, found once."""
+
+    __slots__ = ("_answered", "_labels", "_metrics", "inflight", "latency")
+
+    def __init__(self, metrics: Metrics, route: str, method: str) -> None:
+        self._metrics, self._labels = metrics, {"route": route, "method": method}
+        self._answered: dict[int, Counter] = {}
+        self.inflight = metrics.gauge(signals.INTEROP_INFLIGHT, route=route)
+        self.latency = metrics.histogram(signals.INTEROP_LATENCY, **self._labels)
+
+    def answered(self, status: int) -> Counter:
+        """That of the requests which got this answer."""
+        cell = self._answered.get(status)
+        if cell is None:
+            cell = self._metrics.counter(signals.INTEROP_REQUESTS, **self._labels, status=str(status))
+            self._answered[status] = cell
+        return cell
 
 
 class _Answer:

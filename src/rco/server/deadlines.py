@@ -14,10 +14,10 @@ __all__ = ["Deadlines"]
 class Deadlines:
     """Cancels each task that is inside for longer than ``timeout_s``. Belongs to one loop."""
 
-    __slots__ = ("_due", "_rung", "_timeout_s", "_timer")
+    __slots__ = ("_due", "_rung", "_timer", "timeout_s")
 
     def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         # The same limit for all, so they are due in the order in which they came in.
         self._due: dict[asyncio.Task[Any], float] = {}
         self._rung: set[asyncio.Task[Any]] = set()
@@ -29,7 +29,7 @@ class Deadlines:
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a deadline is for a task")
-        due = self._due[task] = loop.time() + self._timeout_s
+        due = self._due[task] = loop.time() + self.timeout_s
         if self._timer is None:
             self._timer = loop.call_at(due, self._ring)
         return task

@@ -216,14 +216,18 @@ class Ingress:
             refused = refusal_of(error)
             status = refused.status
             excused = refused.reason is Reason.BACKPRESSURE
-            self._refuse(refused, route, corr_id, method, body, error, began)
-            await send_refusal(
-                send,
-                refused,
-                corr_id,
-                allow=b"POST" if refused.reason is Reason.METHOD else b"",
-                close=head.fault is not None or refused.detail in ("body_cut", "body_length"),
-            )
+            try:
+                self._refuse(refused, route, corr_id, method, body, error, began)
+                await send_refusal(
+                    send,
+                    refused,
+                    corr_id,
+                    allow=b"POST" if refused.reason is Reason.METHOD else b"",
+                    close=head.fault is not None or refused.detail in ("body_cut", "body_length"),
+                )
+            finally:
+                # It knows this frame, and so the body. The two would stay until the collector looks, which is seldom.
+                del refused
         self._count(method, status)
         ended = self._clock.monotonic()
         self._latency.observe(ended - began)

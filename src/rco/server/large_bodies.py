@@ -22,6 +22,7 @@ from rco.model.delivery import Delivery, Receipt
 from rco.objects.content import ContentStore, Filling, Meta
 from rco.objects.contract import CHUNK_BYTES
 from rco.objects.options import ContentOptions
+from rco.server.deadlines import Deadlines
 from rco.server.framing import UNKNOWN_LENGTH, Head, Receive
 from rco.server.pieces import Begun, resumed
 
@@ -74,7 +75,7 @@ class LargeBodies:
         max_ratio: float = RATIO_DEFAULT,
     ) -> None:
         self._contents, self._clock, self._options = contents, clock, options
-        self._read_timeout_s, self._room, self._told = read_timeout_s, room, told
+        self._reading, self._room, self._told = Deadlines(read_timeout_s), room, told
         self._max_ratio = max_ratio
         self.inflight = 0
 
@@ -113,7 +114,7 @@ class LargeBodies:
             head,
             limit_bytes,
             clock=self._clock,
-            piece_timeout_s=self._read_timeout_s,
+            deadlines=self._reading,
             ends_s=ends_s,
         )
         self.inflight += 1
