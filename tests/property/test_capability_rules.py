@@ -33,6 +33,8 @@ scopes = st.one_of(
     names.map("run:cancel:{}".format),
     names.map("webhook:accept:{}".format),
     names.map("call:{}".format),
+    names.map("publish:{}".format),
+    st.tuples(names, names).map(lambda it: f"publish:{it[0]}:{it[1]}"),
     st.tuples(names, st.sampled_from(["*", "GET", "GET,POST"])).map(lambda it: f"call:{it[0]}:{it[1]}"),
     st.tuples(names, st.sampled_from(["*", "POST"]), paths, st.sampled_from(["", "/**"])).map(
         lambda it: f"call:{it[0]}:{it[1]}:{it[2]}{it[3]}"
@@ -53,6 +55,12 @@ asks = st.one_of(
         name=st.sampled_from(["payments", "stock"]),
         method=st.sampled_from(["GET", "POST"]),
         segments=segments.map(tuple),
+    ),
+    st.builds(
+        Ask,
+        kind=st.just("publish"),
+        name=st.sampled_from(["payments", "stock"]),
+        topic=st.sampled_from(["fulfil", "pay"]),
     ),
     st.just(Ask(kind="write:put")),
 )

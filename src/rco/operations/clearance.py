@@ -48,6 +48,10 @@ class Cleared(Protocol):
         """The grant of the run that ``subscription`` starts. Raises ``Forbidden`` when it may not start it."""
         ...
 
+    def publish(self, subscription: Subscription) -> None:
+        """Raises ``Forbidden`` when the event may not be sent where ``subscription`` sends it."""
+        ...
+
 
 class Clearance(Protocol):
     """Gives rights. Behind it stands the policy, or nothing where capabilities are not enforced."""
@@ -84,6 +88,9 @@ class Open:
 
     def start(self, subscription: Subscription) -> GrantFor | None:  # noqa: ARG002
         return None
+
+    def publish(self, subscription: Subscription) -> None:
+        """Whatever matches is sent."""
 
     def event(self, event: Event, b3: str = "") -> Cleared:  # noqa: ARG002
         return self
@@ -240,6 +247,30 @@ class _OfEvent:
             )
         # What the rules give to this subscription, and of that what a run does: the start is behind it.
         return lambda run_id: self._proved.grant(ask, run_id, _calls(scopes))
+
+    def publish(self, subscription: Subscription) -> None:
+        to, event = subscription.publish, self._event
+        assert to is not None
+        ask = Ask(
+            kind="publish",
+            name=to.broker,
+            topic=to.topic,
+            namespace=event.namespace,
+            corr_id=event.corr_id,
+            b3=self._b3,
+        )
+        scopes = self._granting.policy.scopes((self._origin,), subscription.name)
+        if not covers(parse_scopes(scopes_text(scopes)), ask):
+            raise Forbidden(
+                f"no rule grants {ask.action} to {self._origin}.",
+                cure="Add it to grants in the configuration, then replay the letter.",
+            )
+        try:
+            self._proved.check(ask)
+        except Refused as refused:
+            raise Forbidden(
+                f"the capability of the event does not allow {ask.action}: {refused.detail}.", cure="Replay the letter."
+            ) from None
 
 
 @lru_cache(maxsize=1024)

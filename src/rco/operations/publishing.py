@@ -20,7 +20,7 @@ from rco.router.table import publish_key
 from rco.store.contract.reader import EventReader
 from rco.store.contract.writer import Seal
 
-__all__ = ["Published", "publishing"]
+__all__ = ["Published", "not_publishing", "publishing"]
 
 _decode = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _encode = msgspec.json.Encoder().encode
@@ -47,6 +47,23 @@ def publishing(event: Event, subscription: Subscription, now_us: int) -> Decisio
         event=event.id,
         corr_id=event.corr_id,
         facts=facts,
+    )
+
+
+def not_publishing(event: Event, subscription: Subscription, now_us: int) -> Decision:
+    """The decision that it does not: no rule lets it. What the subscription would have sent is a dead letter."""
+    publish = subscription.publish
+    assert publish is not None
+    return Decision(
+        verb=Verb.REFUSE,
+        at_us=now_us,
+        allow=False,
+        actor=f"subscription:{subscription.name}",
+        subject=subscription.name,
+        event=event.id,
+        corr_id=event.corr_id,
+        reason="publish_not_granted",
+        facts={"broker": publish.broker, "topic": publish.topic, "namespace": event.namespace, "source": event.source},
     )
 
 

@@ -20,7 +20,7 @@ from rco.model.payload import Reference
 from rco.operations.clearance import Cleared
 from rco.operations.delivery_asks import add_deliveries
 from rco.operations.desk import Desk
-from rco.operations.publishing import publishing
+from rco.operations.publishing import not_publishing, publishing
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
 from rco.telemetry import signals
 from rco.webhooks.book import letter_label
@@ -154,6 +154,14 @@ def asks_for(
     started = Started([], [(one.name, cause) for one, cause in matches.failed if only in (None, one.name)])
     for subscription in matches.publishes:
         if only in (None, subscription.name):
+            try:
+                cleared = cleared or desk.clearance.event(event)
+                cleared.publish(subscription)
+            except RcoError as problem:
+                started.failed.append((subscription.name, str(problem)))
+                if isinstance(problem, Forbidden):
+                    started.decisions.append(not_publishing(event, subscription, desk.clock.now_us()))
+                continue
             started.decisions.append(publishing(event, subscription, desk.clock.now_us()))
             desk.metrics.counter(signals.EVENT_MATCHES, subscription=subscription.name).add()
     if desk.webhooks is not None and desk.webhooks.book.any:
