@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from rco.errors import StoreError
 from rco.kit.lifecycle import stop_task
 from rco.objects.contract import Objects
 
@@ -22,7 +21,7 @@ class Collector:
         self,
         objects: Objects,
         told: Callable[[int], None],
-        trouble: Callable[[StoreError], None],
+        trouble: Callable[[BaseException], None],
         *,
         every_s: float = EVERY_S,
     ) -> None:
@@ -40,7 +39,7 @@ class Collector:
         while True:
             try:
                 count = await self._objects.collect()
-            except StoreError as problem:
+            except Exception as problem:  # noqa: BLE001 - whatever it is, this goes on
                 self._trouble(problem)
             else:
                 if count:

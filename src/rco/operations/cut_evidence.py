@@ -81,6 +81,7 @@ class EvidenceCut:
         keep_us = options.keep_us(options.evidence)
         if keep_us is None:
             return
+        broken: EvidenceBroken | None = None
         for chain in await desk.reader.chains():
             if chain in self._retaining.whole_chains:
                 continue
@@ -88,13 +89,20 @@ class EvidenceCut:
             told_n = await self._told(desk, chain)
             at, prev = await desk.reader.cursor(cut_mark(chain)), b""
             while head is not None and at + LINKS < head.n and at + LINKS <= told_n:
-                segment = await _segment(desk, chain, at, prev)
+                try:
+                    segment = await _segment(desk, chain, at, prev)
+                except EvidenceBroken as problem:
+                    # What is wrong with one chain is no reason to keep the others for ever.
+                    broken = broken or problem
+                    break
                 if segment.until_us > now_us - keep_us:
                     break
                 if not await self._retaining.may_cut(chain, segment.first_n, segment.last_n):
                     break
                 at, prev = segment.last_n, segment.hash
                 yield segment
+        if broken is not None:
+            raise broken
 
     async def _told(self, desk: Desk, chain: str) -> int:
         """Up to which link every feed has told it."""

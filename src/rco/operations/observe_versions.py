@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from rco.errors import RcoError
 from rco.kit.lifecycle import stop_task
 from rco.operations.desk import Desk
 from rco.telemetry import signals
@@ -42,7 +41,7 @@ class VersionWatch:
         while True:
             try:
                 await self.look(desk)
-            except RcoError as problem:
+            except Exception as problem:  # noqa: BLE001 - whatever it is, this goes on
                 desk.log.warning("versions.not_counted", error=problem)
             await asyncio.sleep(EVERY_S)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rco.errors import Conflict, NotFound, RcoError
+from rco.errors import Conflict, NotFound
 from rco.kit.clock import iso
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
@@ -40,7 +40,7 @@ class PayloadGc:
             if desk.engine.owns(0):
                 try:
                     await self.run(desk, "node")
-                except RcoError as problem:
+                except Exception as problem:  # noqa: BLE001 - whatever it is, this goes on
                     desk.log.warning("payloads.gc_failed", error=problem)
             await asyncio.sleep(self.options.gc_every_s)
 

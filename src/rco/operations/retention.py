@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from rco.errors import Conflict, RcoError
+from rco.errors import Conflict
 from rco.kit.clock import iso
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
@@ -53,7 +53,7 @@ class Retention:
             if self.options.classes and desk.engine.owns(0):
                 try:
                     await self.run(desk, "node")
-                except RcoError as problem:
+                except Exception as problem:  # noqa: BLE001 - whatever it is, this goes on
                     desk.log.warning("retention.failed", error=problem)
 
     async def preview(self, desk: Desk) -> RetentionView:
