@@ -49,10 +49,13 @@ class Transit:
     ) -> None:
         """A new version mints ``lead_s`` after it was made (the first one at once); the one before it is accepted
         ``overlap_s`` longer."""
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-            raise ConfigInvalid(f"vault.address {address!r} is not an address", cure="Write e.g. https://vault:8200.")
-        self._https, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        try:
+            parts = urlsplit(address)
+            self._https, self._host, self._port = parts.scheme == "https", parts.hostname or "", parts.port
+        except ValueError:
+            parts, self._host = urlsplit(""), ""
+        if parts.scheme not in ("http", "https") or not self._host or "@" in address or parts.path not in ("", "/"):
+            raise ConfigInvalid("vault.address is not an address", cure="Write e.g. https://vault:8200.")
         self._base, self._key, self._token = f"/v1/{quote(mount)}", quote(key, safe=""), token
         self._lead_us, self._overlap_us = round(lead_s * MICROS), round(overlap_s * MICROS)
         self._tls = tls

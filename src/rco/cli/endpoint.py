@@ -20,6 +20,7 @@ _Flag = Annotated[bool, Parameter(negative="")]
 @app.command
 def create(
     url: str,
+    /,
     *,
     types: list[str],
     signing: Literal["v1", "v1a"] = "v1",
@@ -93,7 +94,7 @@ def show(endpoint: str, *, link: Link = LINK) -> None:
 def set_(
     endpoint: str,
     *,
-    url: str | None = None,
+    to: str | None = None,
     types: list[str] | None = None,
     order_by: str | None = None,
     rate: float | None = None,
@@ -107,7 +108,7 @@ def set_(
     ----------
     endpoint
         Its ID.
-    url
+    to
         Where to send from now on, also what waits.
     types
         Patterns of event types, instead of those it has.
@@ -125,7 +126,7 @@ def set_(
     from rco.model.wire_endpoints import PatchEndpoint
 
     body = PatchEndpoint(
-        url=UNSET if url is None else url,
+        url=UNSET if to is None else to,
         types=UNSET if types is None else types,
         order_by=UNSET if order_by is None else order_by or None,
         rate_per_s=UNSET if rate is None else rate or None,

@@ -32,9 +32,11 @@ from rco.model.target import Credential, Rule, Target, TargetProbe
 from rco.objects import options as objects
 from rco.operations.policy import rule_problem
 from rco.payloads import options as payloads
+from rco.router.pattern import well_formed
 from rco.scheduler.given import input_of
 from rco.scheduler.ticks import Calendars, Ticks
 from rco.server import tls
+from rco.store.address import is_postgres
 from rco.store.options import faults
 from rco.webhooks import options as webhooks
 
@@ -114,6 +116,10 @@ def check_settings(settings: Settings, report: Report) -> None:
         report(name, message, cure)
     for name, message, cure in objects.faults(settings.objects, settings.content, enforce=settings.capability.enforce):
         report(name, message, cure)
+    try:
+        is_postgres(settings.store.path.removeprefix("file:"))
+    except ConfigInvalid as problem:
+        report("store.path", _bare(problem), problem.cure)
     shared = settings.store.path.startswith(("postgres:", "postgresql:", "env:", "file:/"))
     for name, message, cure in payloads.faults(settings.payloads, place=settings.objects.place, shared=shared):
         report(name, message, cure)
@@ -385,6 +391,11 @@ def _subscription(subscription: Subscription, key: str, report: Report) -> None:
     for field in ("name", "type", "source"):
         if not getattr(subscription, field):
             report(f"{key}.{field}", "is empty", "")
+        elif field != "name":
+            try:
+                well_formed(getattr(subscription, field), field)
+            except ConfigInvalid as problem:
+                report(f"{key}.{field}", _bare(problem), problem.cure)
     for field in ("where", "key", "fair_key"):
         _expression(getattr(subscription, field), f"{key}.{field}", report)
 

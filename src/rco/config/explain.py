@@ -10,6 +10,7 @@ import msgspec
 from rco.config.bind import REFERENCE, SECRET_FIELDS, file_key
 from rco.config.load import Loaded
 from rco.config.settings import Settings
+from rco.store.address import without_password
 
 __all__ = ["MASK", "Change", "Explained", "diff", "explain"]
 
@@ -92,6 +93,8 @@ def _walk(value: Any, key: str, field: str, found: dict[str, Any], masked: bool)
 def _shown(value: Any, field: str) -> Any:
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, str) and "://" in value:
+        value = without_password(value)
     if field in SECRET_FIELDS:
         texts = value if isinstance(value, (list, tuple)) else [value]
         shown = [text if isinstance(text, str) and REFERENCE.fullmatch(text) else MASK for text in texts]

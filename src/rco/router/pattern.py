@@ -26,6 +26,6 @@ def well_formed(pattern: str, what: str) -> None:
     """Raises ``ConfigInvalid`` when the pattern is empty or has a ``*`` that is not its end."""
     if not pattern or "*" in pattern[:-1]:
         raise ConfigInvalid(
-            f"the pattern {pattern!r} of {what}",
+            f"the pattern {pattern!r} of {what} {'has a * before its end' if pattern else 'is empty'}",
             cure="Write the whole text, or its beginning followed by one *, as in order.* or * alone.",
         )

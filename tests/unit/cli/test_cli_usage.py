@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
 from rco.cli.exits import MEANING, Exit, exit_of
+from rco.cli.reach import LINK
 from rco.cli.reference import reference
 from rco.cli.tree import make_app
 from rco.errors import (
@@ -50,6 +54,27 @@ def test_the_front_page_lists_every_command_and_loads_no_parser(arguments: list[
     app = make_app()
     assert {name for name in app if not name.startswith("-")} <= set(shown)
     assert max(len(line) for line in done.stdout.splitlines()) <= 100
+
+
+def _commands(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], App]]:
+    for name in app:
+        if not name.startswith("-"):
+            yield from _commands(app[name], (*path, name))
+    if app.default_command is not None:
+        yield path, app
+
+
+def test_every_command_that_asks_a_service_takes_its_address_and_no_name_means_two_things() -> None:
+    asking = 0
+    for path, command in _commands(make_app()):
+        given = command.assemble_argument_collection()
+        names = [name for one in given for name in one.names if name.startswith("--")]
+        assert len(names) == len(set(names)), path
+        assert command.default_command is not None
+        if any(one.default is LINK for one in signature(command.default_command).parameters.values()):
+            asking += 1
+            assert [one.keys for one in given if "--url" in one.names] == [("url",)], path
+    assert asking > 50
 
 
 @pytest.mark.parametrize("name", GROUPS)

@@ -102,6 +102,8 @@ CASES: list[tuple[str, int, str, str]] = [
         "subscriptions[1].name",
         "'a' is taken",
     ),
+    ("subscriptions:\n  - {name: a, workflow: w, type: a*b}\n", 2, "subscriptions[0].type", "before its end"),
+    ("store: {path: 'mysql://u@h/d'}\n", 1, "store.path", "no store of the kind mysql"),
     ("subscriptions:\n  - name: a\n    workflow: w\n    type: t\n    where: .a |\n", 5, "subscriptions[0].where", "jq"),
     (
         PROVIDER + "    secrets: [{secret_id: a, ref: env:A}]\n    subject: env.HOME\n",

@@ -106,6 +106,16 @@ def test_explain_and_diff_show_references_but_no_fixed_answers(tmp_path: Path) -
     assert changes == {"targets.pay.fallback.body": ("***", "***"), "targets.pay.timeout": (3.0, 4.0)}
 
 
+def test_no_password_of_an_address_is_shown(tmp_path: Path) -> None:
+    hidden = [
+        load(write(tmp_path, f"store: {{path: '{where}'}}\n"), {})
+        for where in ("postgresql://u:hush@h/d", "postgresql://h/d?user=u&password=hush")
+    ]
+    assert "hush" not in str([explain(one) for one in hidden])
+    assert "hush" not in str(diff(hidden[0].settings, hidden[1].settings))
+    assert {one.key: one.value for one in explain(hidden[0])}["store.path"] == "postgresql://u@h/d"
+
+
 def test_what_came_and_went_is_said_once(tmp_path: Path) -> None:
     one = load(write(tmp_path, "app: a.b\n"), {}).settings
     two = load(write(tmp_path, "subscriptions: [{name: s, workflow: w, type: t}]\n"), {}).settings
