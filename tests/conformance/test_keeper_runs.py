@@ -257,6 +257,10 @@ async def test_events_and_letters_are_paged_newest_first(keeper, desk):
     await desk.commit(keeper.writer, lambda c: c.letters.extend(letters))
     await desk.commit(keeper.writer, lambda c: c.letters_replayed.append((letters[1].letter_id, 77)))
     assert await reader.letters("default", False, 10) == [letters[2], letters[0]]
+    assert await reader.letters("default", False, 1) == [letters[2]]
+    assert await reader.letters("default", False, 10, letters[2].letter_id) == [letters[0]]
+    assert await reader.letters("default", False, 10, letters[0].letter_id) == []
+    assert await reader.letters("default", True, 10, letters[1].letter_id) == []
     (replayed,) = await reader.letters("default", True, 10)
     assert (replayed.letter_id, replayed.replayed_us, replayed.event) == (letters[1].letter_id, 77, events[1])
     assert await reader.letter(desk.id()) is None

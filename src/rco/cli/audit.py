@@ -120,18 +120,16 @@ def verify(
 
 
 @app.command
-def recent(*, limit: int = 50, json: _Flag = False, link: Link = LINK) -> None:
+def recent(*, limit: int = 50, link: Link = LINK) -> None:
     """The newest decisions in the memory of a node, and how its sinks fare. Needs memory among audit.sinks.
 
     Parameters
     ----------
     limit
         So many at most.
-    json
-        JSON, for machines.
     """
     found = ask(link, lambda client: client.recent_audit(limit=limit))
-    if json:
+    if link.json:
         print_json(found)
         return
     rows = [

@@ -6,8 +6,9 @@ from cyclopts import App
 
 from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
+from rco.model.wire_events import EventView
 
-__all__ = ["app"]
+__all__ = ["app", "print_event"]
 
 app = App(name="events", help="Look at accepted events, and replay them.")
 
@@ -44,12 +45,17 @@ def show(event_id: str, *, link: Link = LINK) -> None:
     event_id
         Id of the event.
     """
-    import msgspec
-
     event = ask(link, lambda client: client.event(event_id))
     if link.json:
         print_json(event)
-        return
+    else:
+        print_event(event)
+
+
+def print_event(event: EventView) -> None:
+    """Its attributes and its data."""
+    import msgspec
+
     for name in ("id", "type", "source", "subject", "time", "received_at", "origin", "corr_id"):
         value = getattr(event, name)
         if value:

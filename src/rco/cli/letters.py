@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from rco.cli.output import moment, print_answer, print_json, print_table
+from rco.cli.events import print_event
+from rco.cli.output import moment, print_answer, print_json, print_table, print_text
 from rco.cli.reach import LINK, Link, ask
 
 __all__ = ["app"]
@@ -15,17 +16,25 @@ app = App(name="letters", help="Look at dead letters, and replay them.")
 
 
 @app.command(name="list")
-def list_(*, replayed: Annotated[bool, Parameter(negative="")] = False, limit: int = 50, link: Link = LINK) -> None:
+def list_(
+    *,
+    replayed: Annotated[bool, Parameter(negative="")] = False,
+    after: str | None = None,
+    limit: int = 50,
+    link: Link = LINK,
+) -> None:
     """List dead letters, newest first.
 
     Parameters
     ----------
     replayed
         Those that were sent again, instead of those that wait.
+    after
+        Go on behind this letter: the next of the page before.
     limit
         How many, at most 500.
     """
-    page = ask(link, lambda client: client.letters(replayed=replayed, limit=limit))
+    page = ask(link, lambda client: client.letters(replayed=replayed, after=after, limit=limit))
     if link.json:
         print_json(page)
         return
@@ -33,6 +42,29 @@ def list_(*, replayed: Annotated[bool, Parameter(negative="")] = False, limit: i
         (letter.id, letter.subscription, letter.event.type, moment(letter.at), letter.cause) for letter in page.items
     ]
     print_table(("ID", "Subscription", "Event", "At", "Cause"), rows, nothing="No dead letters.")
+    if page.next is not None:
+        print_text(f"More: --after {page.next}", "dim")
+
+
+@app.command
+def show(letter_id: str, *, link: Link = LINK) -> None:
+    """Show one dead letter: why it was not taken, and its event with the data.
+
+    Parameters
+    ----------
+    letter_id
+        Id of the letter.
+    """
+    letter = ask(link, lambda client: client.letter(letter_id))
+    if link.json:
+        print_json(letter)
+        return
+    for name in ("id", "subscription", "cause", "at", "replayed_at"):
+        value = getattr(letter, name)
+        if value:
+            print_text(f"{name:<12} {value}")
+    print_text("")
+    print_event(letter.event)
 
 
 @app.command

@@ -48,7 +48,7 @@ from rco.model.wire_capabilities import (
     RevocationView,
     RevokeAsk,
 )
-from rco.model.wire_events import EventPage, EventView, LetterPage, Replayed
+from rco.model.wire_events import EventPage, EventView, LetterDetail, LetterPage, Replayed
 from rco.model.wire_targets import CloseAsk, ClosureView, OpenAsk, Opened, TargetPage, TargetView
 from rco.model.wire_versions import MoveRuns, MoveView, VersionPage
 
@@ -262,10 +262,14 @@ class Client:
         asked = {"topic": topic, "since": f"{since_s:g}", "after": after, "wait": f"{wait_s:g}", "limit": "500"}
         return await self._get("/v1/tail", TailPage, asked, timeout_s=wait_s + self._timeout_s)
 
-    async def letters(self, *, replayed: bool = False, limit: int = 50) -> LetterPage:
-        """Dead letters, newest first."""
-        asked = {"replayed": "true" if replayed else "false", "limit": str(limit)}
+    async def letters(self, *, replayed: bool = False, after: str | None = None, limit: int = 50) -> LetterPage:
+        """One page of dead letters, newest first."""
+        asked = {"replayed": "true" if replayed else "false", "after": after, "limit": str(limit)}
         return await self._get("/v1/dead-letters", LetterPage, asked)
+
+    async def letter(self, letter_id: str) -> LetterDetail:
+        """One dead letter with its event's data."""
+        return await self._get(f"/v1/dead-letters/{_part(letter_id)}", LetterDetail)
 
     async def replay_letter(self, letter_id: str) -> Replayed:
         """Give a dead letter's event to its subscription again."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from rco.model.body import View
 
-__all__ = ["EventBrief", "EventPage", "EventView", "LetterPage", "LetterView", "Replayed"]
+__all__ = ["EventBrief", "EventPage", "EventView", "LetterDetail", "LetterPage", "LetterView", "Replayed"]
 
 
 class EventBrief(View, frozen=True, kw_only=True):
@@ -50,6 +50,13 @@ class LetterPage(View, frozen=True, kw_only=True):
     """Dead letters, newest first."""
 
     items: list[LetterView]
+    next: str | None = None
+
+
+class LetterDetail(LetterView, frozen=True, kw_only=True):
+    """One dead letter with its event's data."""
+
+    event: EventView
 
 
 class Replayed(View, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from rco.model.event import Event
 from rco.model.principal import Principal, Role
 from rco.operations.access import require
 from rco.operations.desk import Desk
+from rco.operations.inspect_letters import find_letter
 from rco.operations.receive import admission_of, begin_opened, keep_data, openings
 from rco.store.contract.changes import Admitted, Claim
 from rco.telemetry import signals
@@ -37,9 +38,7 @@ async def redeliver_letter(desk: Desk, principal: Principal, letter_id: bytes) -
     A letter is replayed once; ``Conflict`` when it was, or when its cause is still there. Raises ``NotFound``.
     """
     require(principal, Role.OPERATOR)
-    letter = await desk.reader.letter(letter_id)
-    if letter is None or letter.event.namespace != principal.namespace:
-        raise NotFound(f"no dead letter {id_text(letter_id)}.", cure="See `rco letters list`.")
+    letter = await find_letter(desk, principal, letter_id)
     if letter.replayed_us is not None:
         raise Conflict(f"dead letter {id_text(letter_id)} was already replayed.", cure="Nothing is left to do.")
     return await _redeliver(desk, principal, letter.event, letter_id, letter.subscription)

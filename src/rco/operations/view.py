@@ -16,9 +16,19 @@ from rco.model.payload import BY_REFERENCE, Reference, is_reference
 from rco.model.run import Mode, RunRow
 from rco.model.version import named
 from rco.model.wire import RunBrief, State
-from rco.model.wire_events import EventBrief, EventView, LetterView
+from rco.model.wire_events import EventBrief, EventView, LetterDetail, LetterView
 
-__all__ = ["MODES_OF", "event_brief", "event_data", "event_view", "letter_view", "run_brief", "run_detail", "state_of"]
+__all__ = [
+    "MODES_OF",
+    "event_brief",
+    "event_data",
+    "event_view",
+    "letter_detail",
+    "letter_view",
+    "run_brief",
+    "run_detail",
+    "state_of",
+]
 
 _MODES: dict[Mode, State] = {
     Mode.HOT: "running",
@@ -106,11 +116,19 @@ def event_data(event: Event) -> Any:
 
 def letter_view(letter: DeadLetter) -> LetterView:
     """A dead letter, its event without data."""
-    return LetterView(
-        id=id_text(letter.letter_id),
-        subscription=letter.subscription,
-        cause=letter.cause,
-        at=iso(letter.at_us),
-        event=event_brief(letter.event),
-        replayed_at=iso(letter.replayed_us) if letter.replayed_us is not None else None,
-    )
+    return LetterView(event=event_brief(letter.event), **_letter(letter))
+
+
+def letter_detail(letter: DeadLetter) -> LetterDetail:
+    """A dead letter, its event with data."""
+    return LetterDetail(event=event_view(letter.event), **_letter(letter))
+
+
+def _letter(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": id_text(letter.letter_id),
+        "subscription": letter.subscription,
+        "cause": letter.cause,
+        "at": iso(letter.at_us),
+        "replayed_at": iso(letter.replayed_us) if letter.replayed_us is not None else None,
+    }

@@ -202,12 +202,14 @@ class ModelReader:
     async def letter(self, letter_id: bytes) -> DeadLetter | None:
         return await self.ask(lambda tables: tables.letters.get(letter_id))
 
-    async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
+    async def letters(self, namespace: str, replayed: bool, limit: int, after: bytes | None = None) -> list[DeadLetter]:
         def read(tables: Tables) -> list[DeadLetter]:
             found = [
                 letter
                 for letter in tables.letters.values()
-                if letter.event.namespace == namespace and (letter.replayed_us is not None) is replayed
+                if letter.event.namespace == namespace
+                and (letter.replayed_us is not None) is replayed
+                and (after is None or letter.letter_id < after)
             ]
             found.sort(key=lambda letter: letter.letter_id, reverse=True)
             return found[: _bounded(limit)]

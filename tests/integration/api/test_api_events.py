@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rco.errors import Conflict, Forbidden, Refused
+from rco.errors import Conflict, Forbidden, NotFound, Refused
 
 EVENT = "shop/1 ?%2F#\u00e9"
 """An id that holds everything that a path must not mistake for something else."""
@@ -51,6 +51,15 @@ async def test_what_a_subscription_could_not_take_is_a_letter_with_its_cause(ser
     assert [(letter.subscription, letter.event.id) for letter in letters] == [("odd", EVENT)]
     assert letters[0].cause
     assert letters[0].replayed_at is None
+    shown = await served.operator.letter(letters[0].id)
+    assert (shown.cause, shown.event.id, shown.event.data is not None) == (letters[0].cause, EVENT, True)
+    with pytest.raises(Forbidden):
+        await served.viewer.letter(letters[0].id)
+    with pytest.raises(NotFound, match="no dead letter"):
+        await served.operator.letter("01980000-0000-7000-8000-000000000000")
+    page = await served.viewer.letters(limit=1)
+    assert (len(page.items), page.next) == (1, None)
+    assert (await served.viewer.letters(after=letters[0].id)).items == []
     # Its cause is still there, so it stays a letter.
     with pytest.raises(Conflict, match="still not deliverable"):
         await served.operator.replay_letter(letters[0].id)

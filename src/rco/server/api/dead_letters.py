@@ -1,4 +1,4 @@
-"""/v1/dead-letters: list, replay."""
+"""/v1/dead-letters: list, show, replay."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from rco.model.wire_events import LetterPage, Replayed
-from rco.operations.inspect_letters import PAGE_MAX, list_letters
+from rco.model.wire_events import LetterDetail, LetterPage, Replayed
+from rco.operations.inspect_letters import PAGE_MAX, list_letters, show_letter
 from rco.operations.redeliver import redeliver_letter
 from rco.server.api.asked import ERRORS, Ask, asked, identity
 
@@ -19,11 +19,21 @@ __all__ = ["ROUTES"]
 async def letters(
     request: Ask,
     replayed: FromQuery[bool] = False,
+    after: Annotated[str | None, QueryParameter(max_length=40)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = 50,
 ) -> LetterPage:
-    """Events that a subscription could not take, newest first. ``replayed``: those that were sent again instead."""
+    """Events that a subscription could not take, newest first; ``after`` is the ``next`` of the page before.
+    ``replayed``: those that were sent again instead."""
     desk, principal, _, _ = asked(request)
-    return await list_letters(desk, principal, replayed=replayed, limit=limit)
+    behind = None if after is None else identity(after, "after")
+    return await list_letters(desk, principal, replayed=replayed, after=behind, limit=limit)
+
+
+@get("/v1/dead-letters/{letter_id:str}", tags=["dead letters"], operation_id="showDeadLetter", responses=ERRORS)
+async def letter(request: Ask, letter_id: FromPath[str]) -> LetterDetail:
+    """One dead letter with its event's data. Needs the operator's role."""
+    desk, principal, _, _ = asked(request)
+    return await show_letter(desk, principal, identity(letter_id, "letter_id"))
 
 
 @post(
@@ -39,4 +49,4 @@ async def replay(request: Ask, letter_id: FromPath[str]) -> Replayed:
     return Replayed(opened=await redeliver_letter(desk, principal, identity(letter_id, "letter_id")))
 
 
-ROUTES = [letters, replay]
+ROUTES = [letters, letter, replay]

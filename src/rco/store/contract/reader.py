@@ -165,7 +165,10 @@ class EventReader(Protocol):
 class LetterReader(Protocol):
     async def letter(self, letter_id: bytes) -> DeadLetter | None: ...
 
-    async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]: ...
+    async def letters(self, namespace: str, replayed: bool, limit: int, after: bytes | None = None) -> list[DeadLetter]:
+        """Dead letters, newest first: those that wait, or those that were sent again. ``after`` is the id of the last
+        one of the page before."""
+        ...
 
 
 class AuditReader(Protocol):

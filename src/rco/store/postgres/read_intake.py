@@ -32,10 +32,10 @@ def events(namespace: str, type: str | None, after: EventMark | None, limit: int
     )
 
 
-def letters(namespace: str, replayed: bool, limit: int) -> tuple[str, list[Any]]:
-    which = "NOT NULL" if replayed else "NULL"
+def letters(namespace: str, replayed: bool, limit: int, after: bytes | None = None) -> tuple[str, list[Any]]:
+    which, behind = "NOT NULL" if replayed else "NULL", "" if after is None else " AND letter_id < $3"
     sql = (
-        f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE namespace = $1 AND replayed_us IS {which}"
+        f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE namespace = $1 AND replayed_us IS {which}{behind}"
         " ORDER BY letter_id DESC LIMIT $2"
     )
-    return sql, [plain(namespace), limit]
+    return sql, [plain(namespace), limit, *(() if after is None else (after,))]

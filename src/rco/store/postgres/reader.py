@@ -191,8 +191,8 @@ class PostgresReader:
         found = await self._ask(read_intake.LETTER, letter_id)
         return rows.letter(found[0]) if found else None
 
-    async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
-        sql, values = read_intake.letters(namespace, replayed, self._bounded(limit))
+    async def letters(self, namespace: str, replayed: bool, limit: int, after: bytes | None = None) -> list[DeadLetter]:
+        sql, values = read_intake.letters(namespace, replayed, self._bounded(limit), after)
         return [rows.letter(row) for row in await self._ask(sql, *values)]
 
     async def schedule(self, schedule_id: bytes) -> ScheduleRow | None:

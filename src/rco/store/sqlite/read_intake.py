@@ -43,11 +43,13 @@ def letter(connection: sqlite3.Connection, letter_id: bytes) -> DeadLetter | Non
     return None if found is None else rows.letter(found)
 
 
-def letters(connection: sqlite3.Connection, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
-    which = "NOT NULL" if replayed else "NULL"
+def letters(
+    connection: sqlite3.Connection, namespace: str, replayed: bool, limit: int, after: bytes | None = None
+) -> list[DeadLetter]:
+    which, behind = "NOT NULL" if replayed else "NULL", "" if after is None else " AND letter_id < ?"
     found = connection.execute(
-        f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE namespace = ? AND replayed_us IS {which}"
+        f"SELECT {rows.LETTER_COLUMNS} FROM dead_letter WHERE namespace = ? AND replayed_us IS {which}{behind}"
         " ORDER BY letter_id DESC LIMIT ?",
-        (namespace, limit),
+        (namespace, *(() if after is None else (after,)), limit),
     )
     return [rows.letter(row) for row in found]

@@ -215,9 +215,9 @@ class SqliteReader:
     async def letter(self, letter_id: bytes) -> DeadLetter | None:
         return await self._ask(lambda connection: read_intake.letter(connection, letter_id))
 
-    async def letters(self, namespace: str, replayed: bool, limit: int) -> list[DeadLetter]:
+    async def letters(self, namespace: str, replayed: bool, limit: int, after: bytes | None = None) -> list[DeadLetter]:
         limit = self._bounded(limit)
-        return await self._ask(lambda connection: read_intake.letters(connection, namespace, replayed, limit))
+        return await self._ask(lambda connection: read_intake.letters(connection, namespace, replayed, limit, after))
 
     async def schedule(self, schedule_id: bytes) -> ScheduleRow | None:
         return await self._ask(lambda connection: schedules.by_id(connection, schedule_id))
