@@ -16,6 +16,7 @@ from rco.errors import CodeChanged, Misuse
 from rco.kit.canonical import canonical_json
 from rco.kit.clock import MICROS
 from rco.kit.ids import id_text
+from rco.kit.places import place_of
 from rco.model.decision import Decision, Verb
 from rco.model.effect import Answer, Attempt, EffectFailed
 from rco.model.journal import Kind, Record, encode_body
@@ -129,7 +130,7 @@ class Effects:
         except Misuse as problem:
             self._lost(live, op, EffectFailed(str(problem), kind="Misuse", code="step_failed", retryable=False))
         except Exception as problem:  # noqa: BLE001 - an author's step may raise anything; it becomes data
-            self._lost(live, op, EffectFailed(str(problem), kind=type(problem).__name__))
+            self._lost(live, op, EffectFailed(str(problem), kind=type(problem).__name__, where=place_of(problem)))
         else:
             self._done(live, op, answer)
 
@@ -224,7 +225,7 @@ class Effects:
                 self._end(live, op, [1, value, tried], problem.decisions)
                 return
         self.failed += 1
-        data = {"code": problem.code, "kind": problem.kind, "message": problem.message[:MESSAGE_LIMIT]}
+        data = _told(problem)
         if problem.data is not None:
             data["data"] = problem.data
         self._end(live, op, [0, data, tried], problem.decisions)
@@ -248,7 +249,7 @@ class Effects:
                 facts={"step": op.key, "attempt": tried, "delay_ms": int(delay_s * 1000)},
             )
         )
-        body = [tried, due_us, {"code": problem.code, "kind": problem.kind, "message": problem.message[:MESSAGE_LIMIT]}]
+        body = [tried, due_us, _told(problem)]
         op.written = False
         owner.append(live, Record(Kind.STEP_RETRY, op.key, now, op.fp, body))
         self._wait_for_retry(live, op)
@@ -341,3 +342,11 @@ def _wait(live: Live, op: Effect[Any]) -> None:
 def _being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _told(problem: EffectFailed) -> dict[str, Any]:
+    """What the journal keeps of a failed attempt, but for its data."""
+    told: dict[str, Any] = {"code": problem.code, "kind": problem.kind, "message": problem.message[:MESSAGE_LIMIT]}
+    if problem.where:
+        told["where"] = problem.where
+    return told

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from rco.engine.operation import Fork, Mark, Operation
 from rco.errors import Cancelled, CodeChanged, Evicted, Misuse
+from rco.kit.places import place_of
 from rco.model.journal import Kind, Record
 from rco.model.run import Outcome
 
@@ -363,6 +364,8 @@ class Machine:
             cause = {"kind": type(error).__name__, "message": str(error) or type(error).__name__, "code": _code(error)}
             if isinstance(error, Cancelled):
                 cause["message"] = "cancelled"
+            elif where := place_of(error):
+                cause["where"] = where
             if not self.undo:
                 self.verdict = (outcome, cause)
                 return

@@ -54,6 +54,7 @@ class EffectFailed(Exception):
     was lost). ``retry_after_s``: the other side asked to wait. ``waits``: nothing was tried, as a limit or a switch
     lets nothing through now; it is asked again later, and no attempt is used up. ``code`` is the code of the error
     that the workflow meets when no attempt is left (``step_failed``, ``call_failed``, ``call_refused``, ``timed_out``).
+    ``where`` is the place in the author's code, for people.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class EffectFailed(Exception):
         waits: bool = False,
         data: Any = None,
         decisions: tuple[Decision, ...] = (),
+        where: str = "",
     ) -> None:
+        self.where = where
         self.message, self.kind, self.code, self.data = message, kind, code, data
         self.retryable, self.ambiguous, self.retry_after_s = retryable, ambiguous, retry_after_s
         self.waits = waits

@@ -155,7 +155,8 @@ def timeline(records: Iterable[Record]) -> list[TimelineEntry]:
 def _error(value: Any) -> str:
     if isinstance(value, dict):
         # An error's data may be the body of an answer; kind and message are made by us.
-        return f"{value.get('kind', '')}: {value.get('message', '')}".strip(": ")
+        told = f"{value.get('kind', '')}: {value.get('message', '')}".strip(": ")
+        return f"{told} ({value['where']})" if value.get("where") else told
     return str(value) if isinstance(value, str) else ""
 
 
