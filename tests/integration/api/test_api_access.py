@@ -160,6 +160,20 @@ async def test_a_malformed_query_names_the_field(shared, path: str, said: str) -
 
 
 @looking
+@pytest.mark.parametrize("path", [b"/v1/runs/%20\xc3\xa9", b"/v1/runs/%ff", b"/v1/events/%\xff", b"/v1/runs?%ff=%zz"])
+async def test_a_path_of_any_bytes_is_refused_like_others(shared, path: bytes) -> None:
+    host, port = shared.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+    finally:
+        writer.close()
+    status = int(answer.split(b" ", 2)[1])
+    assert status == 400 or (status == 401 and b'"reason":"UNAUTH"' in answer)
+
+
+@looking
 async def test_limits_methods_and_media_types(shared) -> None:
     json_type = {"Content-Type": "application/json"}
     large = b'{"workflow": "greet", "input": "' + b"x" * (1 << 20) + b'"}'

@@ -19,7 +19,9 @@ def test_the_main_commands(service, rco, tmp_path: Path) -> None:
     said = rco("run", "start", "fail", "--wait", "20s")
     assert said.status == Exit.FAILED
     assert "no luck" in said.out
-    assert "(app.py:" in said.out
+    assert '"where":"app.py:' in said.out
+    failed = said.out.split()[0]
+    assert "ValueError: no luck (app.py:" in rco("run", "show", failed).out
 
     first = json.loads(rco("run", "start", "ask", "--key", "k", "--input", "-", "--json", input='{"a": 1}').out)
     again = json.loads(rco("run", "start", "ask", "--key", "k", "--input", '{"a": 1}', "--json").out)

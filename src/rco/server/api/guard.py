@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
@@ -54,7 +54,7 @@ class Guard:
         raw = scope.get("raw_path")
         if raw and b"%" in raw:
             # An event's id may hold a slash. Decoded as a whole, the path would have one segment more.
-            scope["path"] = "/".join(quote(unquote(part), safe=_KEPT) for part in raw.decode("ascii").split("/"))
+            scope["path"] = "/".join(quote(unquote_to_bytes(part), safe=_KEPT) for part in raw.split(b"/"))
         corr_id = str(scope.get("corr_id") or "") or headers.get(b"x-corr-id", "")
         if not well_formed_corr_id(corr_id):
             corr_id = self._desk().ids.ulid()
