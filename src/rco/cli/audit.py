@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -16,6 +13,7 @@ from cyclopts import App, Parameter
 from rco.cli.exits import Exit
 from rco.cli.output import print_json, print_table
 from rco.cli.reach import LINK, Link, ask
+from rco.cli.whole import whole_file
 from rco.client import Client
 from rco.errors import NotFound
 from rco.kit.clock import iso
@@ -67,17 +65,9 @@ def export(
     if out is None:
         header = ask(link, lambda client: pull(client, sys.stdout.buffer))
     else:
-        # Beside the file and renamed at the end: a broken-off export never looks like a whole one.
-        handle, beside = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                header = ask(link, lambda client: pull(client, file))
-                os.fsync(file.fileno())
-            Path(beside).replace(out)
-        except BaseException:
-            with suppress(OSError):
-                Path(beside).unlink()
-            raise
+        # A broken-off export must never look like a whole one.
+        with whole_file(out) as file:
+            header = ask(link, lambda client: pull(client, file))
     said = msgspec.json.decode(header)
     sys.stderr.write(f"links {said.get('first')} to {said.get('last')}, head {said.get('head')}\n")
 

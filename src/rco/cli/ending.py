@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,6 +12,18 @@ from rco.cli.exits import Exit, exit_of
 from rco.errors import RcoError
 
 __all__ = ["failed", "one_line", "status_of", "told"]
+
+_CURES = {
+    errno.ENOENT: "Check the path: its folder must be there.",
+    errno.ENOTDIR: "Check the path: a part of it is a file.",
+    errno.EISDIR: "Name a file.",
+    errno.EACCES: "Give this user the right to it, or choose another place.",
+    errno.EPERM: "Give this user the right to it, or choose another place.",
+    errno.EROFS: "Choose a place that can be written.",
+    errno.ENOSPC: "Free some space, or choose another place.",
+    errno.EDQUOT: "Free some space, or choose another place.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n).",
+}
 
 
 def status_of(work: Callable[[], object]) -> int:
@@ -30,7 +43,7 @@ def status_of(work: Callable[[], object]) -> int:
         return failed(error, told(error), exit_of(error))
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-        return failed(error, f"{one_line(what)}.", Exit.FAILED)
+        return failed(error, f"{one_line(what)}. {_CURES.get(error.errno or 0, '')}".rstrip(), Exit.FAILED)
     except Exception as error:  # noqa: BLE001 - the last door: a bug must not look like a traceback to a script
         return failed(error, f"internal error ({type(error).__name__}). Set RCO_DEBUG=1 to see where.", Exit.FAILED)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +11,7 @@ from cyclopts import Parameter
 from rco.cli.output import print_answer
 from rco.cli.place import find_place
 from rco.cli.shelf import open_shelf
+from rco.cli.whole import whole_file
 from rco.errors import ConfigInvalid
 
 __all__ = ["export"]
@@ -74,17 +72,8 @@ def export(
             counts=counts,
             fetch=fetch if inline else None,
         )
-        # Beside the file and renamed at the end: a broken-off export never looks like a whole one.
-        handle, beside = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside).replace(out)
-        except BaseException:
-            with suppress(OSError):
-                Path(beside).unlink()
-            raise
+        # A broken-off export must never look like a whole one.
+        with whole_file(out) as file:
+            file.writelines(lines)
     print_answer(counts, f"{out}: {counts.runs} runs, {counts.records} records, {counts.links} links", json=json)
     sys.stdout.flush()

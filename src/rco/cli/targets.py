@@ -124,7 +124,7 @@ def open_(name: str, *, reason: str = "", namespace: str = "", credential: _Flag
 
 
 def _closed(target: TargetView) -> str:
-    return ", ".join(sorted({one.why for one in target.closed}))
+    return ", ".join(sorted({f"{one.why}: {one.reason}" if one.reason else one.why for one in target.closed}))
 
 
 def _row(limits: LimitView) -> tuple[object, ...]:

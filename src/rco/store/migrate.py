@@ -130,7 +130,10 @@ def _transaction(connection: sqlite3.Connection, version: str) -> Iterator[None]
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise StoreError(f"Migration {version} could not be run: {error}.") from error
+        raise StoreError(
+            f"Migration {version} could not be run: {error}.",
+            cure="Nothing of it was done. Mend that, and run rco migrate again.",
+        ) from error
 
 
 @contextmanager

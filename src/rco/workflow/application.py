@@ -106,7 +106,8 @@ def _digest(module: ModuleType, folder: Path) -> str:
 def _load_file(path: Path, tag: str) -> ModuleType:
     path = path.resolve()
     if not path.is_file():
-        raise ConfigInvalid("no such file.", cure="Name the application's file, e.g. rco dev app.py.", file=str(path))
+        what = "is a folder." if path.is_dir() else "no such file."
+        raise ConfigInvalid(what, cure="Name the application's file, e.g. rco dev app.py.", file=str(path))
     folder = str(path.parent)
     forget(folder)
     if folder in sys.path:

@@ -121,6 +121,9 @@ async def _with(dsn: str, work: Callable[[Connection], Awaitable[T]]) -> T:
     except Exception as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"The migration could not be run: {state_of(error)} {error}.") from error
+        raise StoreError(
+            f"The migration could not be run: {state_of(error)} {error}.",
+            cure="Nothing of it was done. Mend that, and run rco migrate again.",
+        ) from error
     finally:
         await connection.close()

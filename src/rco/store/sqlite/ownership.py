@@ -28,14 +28,18 @@ class FileLock:
         try:
             file = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"The lock {self.path} cannot be made: {error.strerror}.") from error
+            raise StoreError(
+                f"The lock {self.path} cannot be made: {error.strerror}.",
+                cure="Put the database where this user may write: store.path, or data_dir.",
+            ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(file, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            holder = os.pread(file, 32, 0).decode("ascii", "replace").strip()
             os.close(file)
+            by = f"process {holder}" if holder else "another process"
             raise StoreLocked(
-                f"The database {self.path.with_suffix('')} is in use by process {holder}.",
+                f"The database {self.path.with_suffix('')} is in use by {by}.",
                 cure="Stop that process, or give this one a database of its own.",
             ) from error
         os.ftruncate(file, 0)
