@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -26,14 +27,17 @@ from rco.telemetry import signals
 
 __all__ = ["Relaying", "say_goodbye"]
 
+GOODBYE_S = 2.0
+
 
 async def say_goodbye(desk: Desk) -> None:
     """Make the shutdown a decision, which whoever is told of decisions still hears. Where the store takes nothing any
-    more it is left out."""
+    more, or is away, it is left out: a stop must not wait for as long as that takes."""
     said = Decision(verb=Verb.NODE, at_us=desk.clock.now_us(), actor="node", reason="stopping")
     try:
-        await desk.engine.submit(0, admission_of(None, [], [], None, [said], []), lambda _: None)
-    except StoreError:
+        async with asyncio.timeout(GOODBYE_S):
+            await desk.engine.submit(0, admission_of(None, [], [], None, [said], []), lambda _: None)
+    except (StoreError, TimeoutError):
         return
 
 
