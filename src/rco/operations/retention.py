@@ -25,6 +25,8 @@ __all__ = ["Retention", "run_retention", "show_retention"]
 
 PAGE = 200
 """Of runs in one commit. A run may have many segments, and other commits wait meanwhile."""
+BY_WEEK = "by week"
+"""Instead of a class: all runs of a week of the journal, whatever class each was of."""
 SLICE = 500
 """Of events and letters in one commit."""
 
@@ -86,6 +88,7 @@ class Retention:
         async with self._at_work:
             options, now_us = self.options, desk.clock.now_us()
             counts: dict[tuple[str, str], int] = {}
+            await self._drop_weeks(desk, now_us, actor, counts)
             page: list[RunRow] = []
             async for row in self._over(now_us):
                 page.append(row)
@@ -136,6 +139,19 @@ class Retention:
                 return
             after = behind
 
+    async def _drop_weeks(self, desk: Desk, now_us: int, actor: str, counts: dict[tuple[str, str], int]) -> None:
+        """What goes without its rows being looked for one by one, where the keeper can."""
+        shortest_us = self.options.shortest_us
+        if shortest_us is None:
+            return
+        record = _record(desk, actor, "runs", BY_WEEK)
+        for removed in await self._retaining.drop_weeks(
+            now_us - shortest_us, lambda row: self.options.is_over(row, now_us), record
+        ):
+            if removed.runs:
+                counts["runs", BY_WEEK] = counts.get(("runs", BY_WEEK), 0) + removed.runs
+                desk.metrics.counter(signals.RETENTION_DROPPED, kind="runs").add(removed.runs)
+
     async def _drop_runs(self, desk: Desk, page: list[RunRow], actor: str, counts: dict[tuple[str, str], int]) -> None:
         by_class: dict[str, list[bytes]] = {}
         for row in page:
@@ -156,7 +172,7 @@ class Retention:
 def _record(desk: Desk, actor: str, kind: str, name: str) -> Record:
     def record(removed: Removed) -> Decision:
         facts: dict[str, str | int | bool] = {"class": name}
-        if removed.runs:
+        if removed.runs or removed.segments:
             # What may be missing by right, for who verifies: see rco.verify.trims.
             facts |= {
                 "from_us": removed.from_us,
@@ -168,7 +184,7 @@ def _record(desk: Desk, actor: str, kind: str, name: str) -> Record:
         else:
             facts["count"] = removed.events + removed.letters + removed.revocations
         return Decision(
-            verb=Verb.TRIM if removed.runs else Verb.RETAIN,
+            verb=Verb.TRIM if removed.runs or removed.segments else Verb.RETAIN,
             at_us=desk.clock.now_us(),
             actor=actor,
             subject=kind,

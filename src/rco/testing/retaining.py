@@ -61,6 +61,11 @@ class ModelRetaining:
 
         return await self._within(drop, record)
 
+    async def drop_weeks(self, before_us: int, over: Callable[[RunRow], bool], record: Record) -> list[Removed]:
+        """The journal is in one piece here."""
+        del before_us, over, record
+        return []
+
     async def count_events(self, before_us: int) -> tuple[int, int | None]:
         def read(tables: Tables) -> tuple[int, int | None]:
             found = _free(tables, before_us)

@@ -55,6 +55,12 @@ class Retaining(Protocol):
         the last one, so that nobody waits for long: ask again until nothing is removed."""
         ...
 
+    async def drop_weeks(self, before_us: int, over: Callable[[RunRow], bool], record: Record) -> list[Removed]:
+        """Remove spans of the journal whole, where the keeper has such, with the runs that closed in them: those that
+        ended before ``before_us``, in which no run is open and every closed one is ``over`` and need not stay. Each is
+        a commit of its own. Nothing where there are no spans: ``drop_runs`` removes what is left."""
+        ...
+
     async def count_events(self, before_us: int) -> tuple[int, int | None]:
         """How many events may go of those received before ``before_us``, and when the first of them was received. One
         that an open run could still look back for may not: any since the oldest open run of its namespace began."""

@@ -4,38 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from rco.model.run import RunRow, fork_prefix
+import msgspec
+
+from rco.model.run import RunRow
 from rco.store import rows
 from rco.store.contract.retaining import BORN_US, Record, Removed, cut_mark
 from rco.store.contract.writer import Sealer
 from rco.store.postgres.connection import Connection
+from rco.store.postgres.dropping import STAYS, drop_runs, drop_weeks, forked
 from rco.store.postgres.operate import CHAIN, seal_by_hand, with_connection
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.read_evidence import SPANS, places
 
 __all__ = ["PostgresRetaining"]
 
-_STAYS = (
-    "EXISTS (SELECT 1 FROM unread AS u WHERE u.run_id = c.run_id)"
-    " OR EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = c.parent)"
-    " OR c.run_id IN (SELECT parent FROM run WHERE parent IS NOT NULL)"
-)
 _CLOSED = (
-    f"SELECT * FROM ({rows.CLOSED_RUNS}) AS c WHERE c.run_id > $1 AND c.run_id < $2 AND NOT ({_STAYS})"
+    f"SELECT * FROM ({rows.CLOSED_RUNS}) AS c WHERE c.run_id > $1 AND c.run_id < $2 AND NOT ({STAYS})"
     " ORDER BY c.run_id LIMIT $3"
 )
-_THESE = (
-    f"SELECT * FROM ({rows.CLOSED_RUNS}) AS c WHERE c.run_id = ANY ($1::bytea[]) AND NOT ({_STAYS}) ORDER BY c.run_id"
-)
-_FORKED = (
-    "SELECT EXISTS (SELECT 1 FROM start_key AS k WHERE k.namespace = $1 AND k.key ~>=~ $2 AND k.key ~<~ $3"
-    " AND k.key LIKE 'fork:%' AND (EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = k.run_id)"
-    " OR EXISTS (SELECT 1 FROM closed_run AS c WHERE c.run_id = k.run_id)))"
-)
-_JOURNAL = (
-    "WITH gone AS (DELETE FROM journal WHERE run_id = ANY ($1::bytea[]) RETURNING chain, n)"
-    " SELECT chain, count(*), max(n) FROM gone GROUP BY chain ORDER BY chain"
-)
+_ANSWER_S = 3600.0
+"""Counting a week takes long, and holds up nobody."""
 _FREE = "received_us < least($1::bigint, (SELECT min(opened_us) FROM run AS r WHERE r.namespace = event.namespace))"
 _LETTERS = "replayed_us < $1::bigint"
 _OLDEST = "SELECT run_id FROM {} ORDER BY run_id LIMIT 1"
@@ -67,36 +55,22 @@ class PostgresRetaining:
 
         async def work(connection: Connection) -> tuple[list[RunRow], bytes | None]:
             page = [rows.run(tuple(row)) for row in await connection.fetch(_CLOSED, after, end, limit)]
-            fit = [row for row in page if not await _forked(connection, row)]
+            kept = await forked(connection, page)
+            fit = [row for row in page if row.run_id not in kept]
             return fit, page[-1].run_id if len(page) == limit else None
 
         return await with_connection(self._dsn, self._options, work)
 
     async def drop_runs(self, run_ids: list[bytes], record: Record) -> Removed:
-        async def drop(connection: Connection) -> Removed:
-            found = [rows.run(tuple(row)) for row in await connection.fetch(_THESE, run_ids)]
-            going = [row for row in found if not await _forked(connection, row)]
-            if not going:
-                return Removed()
-            ids = [row.run_id for row in going]
-            held = [(row[0], row[1], row[2]) for row in await connection.fetch(_JOURNAL, ids)]
-            await connection.execute("DELETE FROM closed_run WHERE run_id = ANY ($1::bytea[])", ids)
-            for row in going:
-                await connection.execute(
-                    "DELETE FROM start_key WHERE namespace = $1 AND run_id = $3 AND (key = $2 OR key LIKE 'fork:%')",
-                    row.namespace,
-                    row.key or "",
-                    row.run_id,
-                )
-            return Removed(
-                runs=len(ids),
-                segments=sum(count for _, count, _ in held),
-                chains=tuple(held),
-                from_us=int.from_bytes(min(ids)[:6], "big") * 1000,
-                until_us=(int.from_bytes(max(ids)[:6], "big") + 1) * 1000,
-            )
+        return await self._within(lambda connection: drop_runs(connection, run_ids), record)
 
-        return await self._within(drop, record)
+    async def drop_weeks(self, before_us: int, over: Callable[[RunRow], bool], record: Record) -> list[Removed]:
+        patient = msgspec.structs.replace(self._options, answer_timeout_s=_ANSWER_S)
+
+        async def work(connection: Connection) -> list[Removed]:
+            return await drop_weeks(connection, self._sealer, before_us, over, record)
+
+        return await with_connection(self._dsn, patient, work)
 
     async def count_events(self, before_us: int) -> tuple[int, int | None]:
         return await self._count(f"SELECT count(*), min(received_us) FROM event WHERE {_FREE}", before_us)
@@ -196,11 +170,6 @@ async def _born_us(connection: Connection) -> int:
     found = [await connection.fetchval(_OLDEST.format(table)) for table in ("run", "closed_run")]
     oldest = min((one for one in found if one is not None), default=b"\xff" * 6)
     return int.from_bytes(oldest[:6], "big") * 1000 - BORN_US
-
-
-async def _forked(connection: Connection, row: RunRow) -> bool:
-    prefix = fork_prefix(row.run_id)
-    return bool(await connection.fetchval(_FORKED, row.namespace, prefix, prefix[:-1] + ";"))
 
 
 def _deleted(tag: str) -> int:

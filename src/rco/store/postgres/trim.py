@@ -11,6 +11,7 @@ from rco.kit.clock import iso
 from rco.model.decision import Decision, Verb
 from rco.store.contract.writer import Sealer
 from rco.store.postgres.connection import Connection, state_of
+from rco.store.postgres.dropping import COUNT_IN, HELD, LOCK_FOR
 from rco.store.postgres.operate import seal_by_hand, with_connection
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.partitions import bounds_of, weeks_before
@@ -18,8 +19,6 @@ from rco.store.postgres.partitions import bounds_of, weeks_before
 __all__ = ["Week", "trim"]
 
 _OPEN_IN = "SELECT count(*) FROM run WHERE run_id >= $1 AND run_id < $2"
-_CLOSED_IN = "SELECT count(*) FROM closed_run WHERE run_id >= $1 AND run_id < $2"
-_HELD = "SELECT chain, count(*), max(n) FROM {} GROUP BY chain ORDER BY chain"
 # What a trim that was broken off left behind, too: a run always has a journal, until its week is dropped.
 _CLOSED = (
     "DELETE FROM closed_run WHERE run_id IN (SELECT run_id FROM closed_run AS c WHERE run_id < $1"
@@ -33,7 +32,6 @@ _NODES = (
     "DELETE FROM node AS n WHERE alive_until < now() AND started_us < $1"
     " AND NOT EXISTS (SELECT 1 FROM lease AS l WHERE l.owner = n.name)"
 )
-_LOCK_FOR = "SET LOCAL lock_timeout = '2s'"
 _PAGE = 5000
 _ANSWER_S = 3600.0
 
@@ -89,7 +87,7 @@ async def _week(connection: Connection, name: str) -> Week:
         name=name,
         first=_time(first),
         end=_time(end),
-        runs=await connection.fetchval(_CLOSED_IN, first, end),
+        runs=await connection.fetchval(COUNT_IN, first, end),
         segments=await connection.fetchval(f"SELECT count(*) FROM {name}"),
         open=await connection.fetchval(_OPEN_IN, first, end),
         dropped=False,
@@ -99,7 +97,7 @@ async def _week(connection: Connection, name: str) -> Week:
 async def _drop(connection: Connection, sealer: Sealer, week: Week, actor: str, at_us: int) -> Week:
     first, end = bounds_of(week.name)
     # Nobody writes to a week without open runs, so this needs no lock, however long it takes.
-    held = [list(row) for row in await connection.fetch(_HELD.format(week.name))]
+    held = [list(row) for row in await connection.fetch(HELD.format(week.name))]
     decision = Decision(
         verb=Verb.TRIM,
         at_us=at_us,
@@ -116,7 +114,7 @@ async def _drop(connection: Connection, sealer: Sealer, week: Week, actor: str, 
     )
     try:
         async with connection.transaction():
-            await connection.execute(_LOCK_FOR)
+            await connection.execute(LOCK_FOR)
             await seal_by_hand(connection, sealer, decision)
             await connection.execute(f"DROP TABLE {week.name}")
             # A run that was opened with an old identity since the look would have been in it.
