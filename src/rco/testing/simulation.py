@@ -136,8 +136,9 @@ class World:
         gc.disable()
         try:
             until_s = self.plan.troubled_s + LIVE_WITHIN_S + self.plan.linger_s
-            self.loop.run_until(lambda: self.fate.calm and self._ended(), until_s)
-            if not self._ended():
+            fate, clients = self.fate, self.clients
+            self.loop.run_until(lambda: fate.calm and clients.finished, until_s)
+            if not clients.finished:
                 stuck = "it did not end in time"
         except Exhausted as problem:
             stuck = str(problem)
@@ -168,9 +169,6 @@ class World:
 
     def _calm(self) -> None:
         self.clients.calm = True
-
-    def _ended(self) -> bool:
-        return self.clients.finished
 
 
 def simulate(seed: int, *, plan: Plan | None = None, keep_trace: bool = False) -> Verdict:
