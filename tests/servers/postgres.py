@@ -12,12 +12,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+from tests.servers.mould import restored, taken
 
 from rco.measure.ports import free_port
 from rco.store.postgres import migrate
@@ -81,6 +82,9 @@ class PostgresServer:
         self.start()
         self.query("postgres", "CREATE DATABASE rco_template")
         apart(migrate.up(self.dsn("rco_template")))
+        self._mould = apart(self._with("rco_template", taken))
+        self._made: set[str] = set()
+        self._free: list[str] = []
 
     def _run(self, name: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -124,6 +128,8 @@ class PostgresServer:
     def put_back(self) -> None:
         """Put the copy in the place of everything there is, while it is stopped."""
         self._replace(self.folder / "copy", self._data)
+        # What was clean since is not, or not there.
+        self._free.clear()
 
     def _replace(self, source: Path, place: Path) -> None:
         assert self._process is None or self._process.poll() is not None, "stop it first"
@@ -142,32 +148,42 @@ class PostgresServer:
     def query(self, database: str, sql: str, *values: Any) -> list[Any]:
         """The rows of one statement, on a connection of its own."""
 
-        async def ask() -> list[Any]:
-            connection = await asyncpg.connect(self.dsn(database))
-            try:
-                return list(await connection.fetch(sql, *values))
-            finally:
-                await connection.close()
+        async def ask(connection: asyncpg.Connection) -> list[Any]:
+            return list(await connection.fetch(sql, *values))
 
-        return apart(ask())
+        return apart(self._with(database, ask))
+
+    async def _with(self, database: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        connection = await asyncpg.connect(self.dsn(database))
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
 
     def run_script(self, database: str, script: str) -> None:
         """Several statements in one transaction."""
-
-        async def run() -> None:
-            connection = await asyncpg.connect(self.dsn(database))
-            try:
-                await connection.execute(script)
-            finally:
-                await connection.close()
-
-        apart(run())
+        apart(self._with(database, lambda connection: connection.execute(script)))
 
     def database(self) -> str:
-        """A new database with the schema in it."""
+        """A database with the schema in it and nothing more: a new one, or one that was given back as it was."""
+        if self._free:
+            return self._free.pop()
         name = f"t{next(self._numbers)}"
         self.query("postgres", f"CREATE DATABASE {name} TEMPLATE rco_template")
+        self._made.add(name)
         return name
 
     def drop(self, name: str) -> None:
+        """Whoever is connected to it is thrown out, and nothing that it holds is seen again."""
+        if name in self._made and name not in self._free and self._restored(name):
+            self._free.append(name)
+            return
+        self._made.discard(name)
         self.query("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _restored(self, name: str) -> bool:
+        try:
+            return apart(self._with(name, lambda connection: restored(connection, self._mould)))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            # Whatever was done to it: it is not what it was.
+            return False
