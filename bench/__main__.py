@@ -8,7 +8,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections import Counter
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> int:
     given.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=given.folder)).resolve()
     machine = {**facts(folder), "load_before": load()}
-    took_s: Counter[str] = Counter()
+    took_s: dict[str, float] = {}
+    began_s = time.monotonic()
     try:
         with console.status("measuring") as status, contextlib.ExitStack() as stack:
             server = ""
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> int:
                 scale=given.scale,
                 folder=folder,
                 server=server,
-                took=lambda name, seconds: took_s.update({name: round(seconds)}),
+                took=lambda name, seconds: took_s.update({name: took_s.get(name, 0.0) + seconds}),
                 tell=lambda number, name, store: status.update(
                     f"round {number + 1} of {given.rounds}: {name}, {store}"
                 ),
@@ -75,7 +76,8 @@ def main(arguments: list[str]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     machine["load_after"] = load()
     machine["scale"] = given.scale
-    machine["took_s"] = dict(took_s.most_common())
+    machine["took_s"] = {name: round(took_s[name], 1) for name in sorted(took_s, key=lambda one: -took_s[one])}
+    machine["took_all_s"] = round(time.monotonic() - began_s, 1)
     figures: list[Figure] = [
         summed_up(
             line,

@@ -12,13 +12,17 @@ import uvloop
 
 from bench.question import Question, Round
 
-__all__ = ["main"]
+__all__ = ["answer", "main"]
+
+
+def answer(name: str, folder: str, scale: float, store: str, server: str) -> bytes:
+    """The figures of one round, as JSON."""
+    question: Question = import_module(f"bench.questions.{name}").QUESTION
+    return msgspec.json.encode(uvloop.run(question.ask(Round(Path(folder), scale, store, server))))
 
 
 def main(name: str, folder: str, scale: str, store: str = "sqlite", server: str = "") -> None:
-    question: Question = import_module(f"bench.questions.{name}").QUESTION
-    measured = uvloop.run(question.ask(Round(Path(folder), float(scale), store, server)))
-    sys.stdout.write(msgspec.json.encode(measured).decode() + "\n")
+    sys.stdout.write(answer(name, folder, float(scale), store, server).decode() + "\n")
 
 
 if __name__ == "__main__":

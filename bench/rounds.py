@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,11 +10,12 @@ from pathlib import Path
 import msgspec
 
 from bench.figure import Measured
+from bench.forks import Failed, forked
+from bench.one import answer
 from bench.questions import EVERY, question
 
 __all__ = ["BenchFailed", "Found", "pairs", "rounds_of", "with_raw"]
 
-_ROOT = Path(__file__).parent.parent
 LIMIT_S = 180
 Found = dict[tuple[str, str], list[Measured]]
 """Every round of a line, by its name and its store."""
@@ -72,20 +70,13 @@ def one_round(
 ) -> list[Measured]:
     """One round in a process of its own; a larger one may take longer. Raises ``BenchFailed``."""
     folder.mkdir(parents=True)
+    limit_s *= max(1.0, scale)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.one", name, str(folder), str(scale), store, server],
-            cwd=_ROOT,
-            env={**os.environ, "PYTHONHASHSEED": "0"},
-            capture_output=True,
-            text=True,
-            timeout=limit_s * max(1.0, scale),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BenchFailed(f"{name} on {store} took longer than {limit_s * max(1.0, scale):g} s") from None
+        said = forked(answer, (name, str(folder), scale, store, server), folder / "said", limit_s)
+        return msgspec.json.decode(said, type=list[Measured])
+    except TimeoutError:
+        raise BenchFailed(f"{name} on {store} took longer than {limit_s:g} s") from None
+    except Failed as failed:
+        raise BenchFailed(f"{name} on {store} failed: {failed}") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if done.returncode:
-        raise BenchFailed(f"{name} on {store} failed: {done.stderr.strip()[-2000:]}")
-    return msgspec.json.decode(done.stdout, type=list[Measured])

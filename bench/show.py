@@ -26,11 +26,14 @@ def as_json(figures: Sequence[Figure]) -> bytes:
 def show(console: Console, figures: Sequence[Figure], machine: dict[str, Any]) -> None:
     """Print the machine, the table, and a verdict that names what was not reached."""
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    took_s: dict[str, float] = machine.get("took_s") or {}
+    longest = ", ".join(f"{name} {seconds:.0f}" for name, seconds in list(took_s.items())[:8])
     console.print(
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
         f"{machine['file_system']}\nPython {machine['python']}, SQLite {machine['sqlite']}, {packages}\n"
         f"rco {machine['rco']} at {machine['commit']}; load average before {machine['load_before']:.2f}, "
-        f"after {machine['load_after']:.2f}",
+        f"after {machine['load_after']:.2f}"
+        + (f"\nIt took {machine['took_all_s']:.0f} s, the longest of it: {longest}." if took_s else ""),
         highlight=False,
     )
     table = Table(box=None, pad_edge=False)
@@ -67,10 +70,6 @@ def _verdict(figures: Sequence[Figure], machine: dict[str, Any]) -> str:
     missed = [f"{one.question} ({_SHORT.get(one.store, one.store)})" for one in figures if one.reached is False]
     asked = [one for one in figures if one.reached is not None]
     lines = [f"reached {len(asked) - len(missed)} of {len(asked)}" + (f"; not: {', '.join(missed)}" if missed else "")]
-    took_s = machine.get("took_s") or {}
-    if took_s:
-        longest = ", ".join(f"{name} {seconds}" for name, seconds in list(took_s.items())[:8])
-        lines.append(f"It took {sum(took_s.values())} s, the longest of it: {longest}.")
     busiest = max(machine["load_before"], machine["load_after"])
     if busiest > machine["cores"] + 1.5:
         lines.append(

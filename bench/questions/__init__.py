@@ -28,7 +28,6 @@ NAMES = (
     "idle",
     "limits",
     "open_runs",
-    "parked",
     "control",
     "start",
 )

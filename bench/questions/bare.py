@@ -8,7 +8,7 @@ from rco.measure.asks import bare_rows
 
 __all__ = ["QUESTION"]
 
-_ROWS = {1: 4_000, 100: 60_000, 1000: 100_000}
+_ROWS = {1: 2_000, 100: 40_000, 1000: 60_000}
 
 
 async def _ask(round: Round) -> list[Measured]:

@@ -24,7 +24,7 @@ AT_A_TIME, CALLS = 64, 10
 
 
 async def _ask(round: Round) -> list[Measured]:
-    runs = round.count(512, least=2)
+    runs = round.count(384, least=2)
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.floor"),
         stdin=asyncio.subprocess.PIPE,

@@ -1,4 +1,5 @@
-"""Ten thousand parked runs: rehearsed, moved to another version, cancelled, and retried at once and at a rate."""
+"""Ten thousand parked runs, each started by a webhook and asleep: what they take of the whole service's memory; then
+rehearsed, moved to another version, cancelled, and retried at once and at a rate."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from bench.service import LIMITS, Service, send
 from rco.client import Client
 from rco.kit.clock import SystemClock, iso
 from rco.measure.rig import durability
+from rco.measure.usage import resident_mib
 from rco.model.wire import RunSelection, State
 from rco.model.wire_bulk import BulkAsk, BulkView
 from rco.model.wire_versions import MoveRuns, MoveView
@@ -29,6 +31,7 @@ _RATE = 500.0
 async def _ask(round: Round) -> list[Measured]:
     count = round.count(10_000, least=64)
     async with round.place() as place, Service(round.folder / "node", place, versions=("v1", "v2")) as service:
+        empty = resident_mib(service.pid)
         # A part of them is enough to see whether a rate is kept.
         few, between_us = count // 4, 0
         for prefix, part in (("few", few), ("rest", count - few)):
@@ -36,6 +39,9 @@ async def _ask(round: Round) -> list[Measured]:
             assert load.statuses == {202: part}, load.statuses
             between_us = between_us or SystemClock().now_us()
         await service.until(_PARKED, count)
+        # One request more: what the last flush held is let go by then.
+        await service.count("run")
+        full = resident_mib(service.pid)
         rehearsed_s = await _rehearse(place.where)
         token = (round.folder / "node" / "data" / "admin.token").read_text().strip()
         async with Client(f"http://127.0.0.1:{service.port}", token) as client:
@@ -50,8 +56,11 @@ async def _ask(round: Round) -> list[Measured]:
             paced_s = await _bulk(client, BulkAsk(action="retry", where=earlier, rate_per_s=_RATE), few)
         told = durability(place)
     settings = {**told, "limits": LIMITS, "runs": count}
+    memory = {**told, "limits": LIMITS, "parked": count, "versions": 2, "empty_mib": float(f"{empty:.1f}")}
     off = abs(few / paced_s / _RATE - 1) * 100
     return [
+        Measured(name="parked-memory", value=full, settings=memory),
+        Measured(name="parked-memory-each", value=(full - empty) * 1024 / count, settings=memory),
         Measured(name="rehearsed-parked", value=rehearsed_s, settings=settings),
         Measured(name="verified-preview", value=tried_s, settings=settings),
         Measured(name="verified-move", value=moved_s, settings=settings),
@@ -106,6 +115,13 @@ async def _bulk(client: Client, ask: BulkAsk, count: int) -> float:
 
 QUESTION = Question(
     asked=(
+        Asked(
+            name="parked-memory",
+            text="resident memory of the service, 10 000 runs parked",
+            unit="MiB",
+            reach=Reach(150, at_most=True),
+        ),
+        Asked(name="parked-memory-each", text="… above that of the empty service, for each", unit="KiB"),
         Asked(
             name="rehearsed-parked",
             text="`rco replay` of 10 000 parked runs",

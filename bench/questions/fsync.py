@@ -10,7 +10,7 @@ __all__ = ["QUESTION"]
 
 
 async def _ask(round: Round) -> list[Measured]:
-    rate = flushes_per_s(round.folder, round.count(5_000, least=20))
+    rate = flushes_per_s(round.folder, round.count(2_000, least=20))
     return [Measured(name="fsync", value=rate, settings={"block_bytes": BLOCK_BYTES, "pattern": "append"})]
 
 

@@ -18,7 +18,7 @@ CONNECTIONS = 64
 
 
 async def _ask(round: Round) -> list[Measured]:
-    count = round.count(20_000, least=64)
+    count = round.count(12_000, least=64)
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.floor"),
         stdin=asyncio.subprocess.PIPE,

@@ -17,6 +17,7 @@ import msgspec
 
 from bench.counted import Counted
 from bench.figure import Asked, Measured, Reach
+from bench.owners import SHARDS, until_owned
 from bench.question import Question, Round
 from bench.service import Service, send
 
@@ -58,7 +59,7 @@ async def _ask(round: Round) -> list[Measured]:
             Service(round.folder / "three", place, more=more) as three,
         ):
             # Runs belong to the node that took them.
-            await asyncio.sleep(6.0)
+            await until_owned(place, lambda owners: len(owners) == 3 and min(owners.values()) > SHARDS // 6)
             for number, node in enumerate((one, two, three)):
                 load = await send(node.port, type="invoice.counted", prefix=f"c{number}-", connections=8, count=RUNS)
                 assert load.statuses == {202: RUNS}, load.statuses

@@ -11,7 +11,7 @@ __all__ = ["QUESTION"]
 
 async def _ask(round: Round) -> list[Measured]:
     async with round.place() as place:
-        waits = await one_step_runs(place, round.count(1_000, least=10))
+        waits = await one_step_runs(place, round.count(700, least=10))
     return [
         Measured(
             name=f"one-step-p{rank}",

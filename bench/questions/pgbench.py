@@ -12,7 +12,7 @@ from bench.question import Question, Round
 
 __all__ = ["QUESTION"]
 
-_CLIENTS = {1: 5_000, 64: 400}
+_CLIENTS = {1: 2_500, 64: 200}
 """Transactions of each."""
 _SCRIPT = "INSERT INTO pgbench_row (data) VALUES (repeat('x', 200));\n"
 _TPS = re.compile(rb"^tps = ([0-9.]+)", re.MULTILINE)

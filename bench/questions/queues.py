@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import Any
 
 from bench.figure import Asked, Measured, Reach, percentile
@@ -25,7 +26,7 @@ from rco.workflow import Context, workflow
 
 __all__ = ["QUESTION"]
 
-AT_A_TIME = 1_000
+AT_A_TIME, BATCHES_AT_ONCE = 1_000, 4
 BETWEEN_S = 0.02
 STEP_S = 0.05
 """What each run of the backlog takes."""
@@ -59,8 +60,14 @@ async def _ask(round: Round) -> list[Measured]:
             clock=SystemClock(),
             queues={"q": Queue(concurrency=round.count(100, 10))},
         )
+        under_way: deque[asyncio.Future[None]] = deque()
         for first in range(0, count, AT_A_TIME):
-            await _wait(rig, [f"k{number % keys}" for number in range(first, min(first + AT_A_TIME, count))])
+            batch = [f"k{number % keys}" for number in range(first, min(first + AT_A_TIME, count))]
+            # One is made while another is written.
+            under_way.append(asyncio.ensure_future(_wait(rig, batch)))
+            if len(under_way) >= BATCHES_AT_ONCE:
+                await under_way.popleft()
+        await asyncio.gather(*under_way)
         given = [0]
         dispatcher.on_granted.append(lambda *_: given.__setitem__(0, given[0] + 1))
         began_s = time.perf_counter()

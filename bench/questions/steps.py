@@ -9,7 +9,7 @@ from rco.measure.asks import durable_steps
 __all__ = ["QUESTION"]
 
 STEPS = 10
-_RUNS = {1: 200, 100: 3_000, 1000: 3_000}
+_RUNS = {1: 120, 100: 2_000, 1000: 2_000}
 
 
 async def _ask(round: Round) -> list[Measured]:

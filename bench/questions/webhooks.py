@@ -16,7 +16,7 @@ _DONE = "closed_run WHERE outcome = 'completed'"
 
 
 async def _ask(round: Round) -> list[Measured]:
-    count, few, warm = round.count(9_000, least=64), round.count(500, least=10), round.count(1_000, least=10)
+    count, few, warm = round.count(5_000, least=64), round.count(300, least=10), round.count(1_000, least=10)
     async with round.place() as place, Service(round.folder / "node", place) as service:
         await send(service.port, type="invoice.paid", prefix="warm", connections=CONNECTIONS, count=warm)
         await service.until(_DONE, warm)

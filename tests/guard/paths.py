@@ -21,12 +21,13 @@ from rco.audit.chain import ChainSealer
 from rco.audit.link import GENESIS
 from rco.capability.keyfile import rotate
 from rco.config import Settings, load
+from rco.egress.client import Egress
 from rco.kit.clock import SystemClock
 from rco.kit.digest import content_address
 from rco.kit.ids import Ids
 from rco.model.effect import Answer, Attempt, RetryPolicy
 from rco.model.run import SHARDS
-from rco.model.target import CallRequest, Repeat, TargetProbe
+from rco.model.target import CallRequest, Repeat, Rule, Target, TargetProbe
 from rco.operations.access import Access
 from rco.server.asgi import Root
 from rco.store import migrate
@@ -37,6 +38,7 @@ from rco.store.postgres.flush import Chain, prepare
 from rco.store.sqlite.commit import Committer
 from rco.store.sqlite.connection import open_writer
 from rco.store.sqlite.options import SqliteOptions
+from rco.telemetry.metrics import Metrics
 from rco.testing import Environment
 from rco.workflow import Context, Workflow, workflow
 from rco.workflow.versions import load_versions
@@ -124,8 +126,49 @@ def durable_step() -> float:
 
 
 def governed_call() -> float:
-    """One more call of a run, as far as the engine and the authors' API carry it; its wire is in ``egress``."""
+    """One more call of a run, as far as the engine and the authors' API carry it; then comes the wire."""
     return _difference(lambda count: _run(calls, count, calls=Yes()), 20, 120)
+
+
+def call_on_the_wire() -> float:
+    """One more attempt of a governed call, from the asking to its answer: rules, limits, breaker, request, answer,
+    redaction, decision, metrics. What the client library and the server do is not counted."""
+    return asyncio.run(_attempts(10, 50))
+
+
+async def _attempts(warm: int, count: int) -> float:
+    server = await asyncio.start_server(_agree, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    target = Target(
+        name="desk",
+        base_url=f"http://127.0.0.1:{port}",
+        allow=[Rule(["POST"], "/effects")],
+        allow_private=["127.0.0.0/8"],
+    )
+    egress = Egress(
+        [target], clock=SystemClock(), ids=Ids(SystemClock()), resolve_secret=str, metrics=Metrics(process=False)
+    )
+    request = CallRequest(target="desk", method="POST", path="/effects", json={"number": 7})
+    await egress.start()
+    try:
+        for number in range(warm):
+            await egress.attempt(request, Attempt(bytes(16), f"call#{number}", 1, "corr-12345678"))
+        with counting() as cost:
+            for number in range(count):
+                await egress.attempt(request, Attempt(bytes(16), f"call#{number}", 1, "corr-12345678"))
+        return cost.cost / count
+    finally:
+        await egress.stop()
+        server.close()
+
+
+async def _agree(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
+            writer.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{"ok":true}')
+    writer.close()
 
 
 def journal_row() -> float:
@@ -333,6 +376,7 @@ async def _answer(root: Root, method: str, path: str, headers: dict[str, str], d
 PATHS: dict[str, Callable[[], float]] = {
     "durable step": durable_step,
     "governed call": governed_call,
+    "call on the wire": call_on_the_wire,
     "journal row": journal_row,
     "small flush": small_flush,
     "webhook": webhook,

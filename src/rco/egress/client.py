@@ -189,9 +189,9 @@ class Egress:
             else:
                 plan = planned
                 if permit is None:
-                    verdict = await self._admitted(lane, planned, attempt.namespace, None)
+                    verdict = await self._admitted(lane, planned, attempt.namespace, None, begun)
                 else:
-                    verdict = await self._permitted(lane, planned, request, attempt, permit)
+                    verdict = await self._permitted(lane, planned, request, attempt, permit, begun)
         except BaseException:
             lane.outcomes["cancelled"] += 1
             raise
@@ -272,12 +272,12 @@ class Egress:
             return refused(error.reason, f"{lane.target.name}: {error}")
 
     async def _permitted(
-        self, lane: Lane, plan: Plan, request: CallRequest, attempt: Attempt, permit: Permit
+        self, lane: Lane, plan: Plan, request: CallRequest, attempt: Attempt, permit: Permit, begun: float
     ) -> Verdict:
         leave = Leave(permit, lane.target.name, plan.method, request.path, attempt)
-        return leave.refused(plan.what) or await self._admitted(lane, plan, attempt.namespace, leave)
+        return leave.refused(plan.what) or await self._admitted(lane, plan, attempt.namespace, leave, begun)
 
-    async def _admitted(self, lane: Lane, plan: Plan, namespace: str, leave: Leave | None) -> Verdict:
+    async def _admitted(self, lane: Lane, plan: Plan, namespace: str, leave: Leave | None, begun: float) -> Verdict:
         """Switches, breaker, limits and the sending, under one deadline; the breaker hears what became of it."""
         gates = self.gates
         if gates is not None and gates.any_switched:
@@ -295,11 +295,10 @@ class Egress:
             async with asyncio.timeout(plan.timeout_s) as deadline:
                 if ticket.probe and gates is not None and not await gates.may_probe(lane, ticket, plan.timeout_s):
                     return shut(Shut("breaker_open", min(1.0, lane.target.breaker.open_s)), plan.what)
-                until = self._clock.monotonic() + plan.timeout_s
                 while True:
                     if not passage.slip_in():
                         lane.meters.limited(_WHAT_LIMITS[passage.held_back().reason])
-                        why = await passage.enter(until, namespace)
+                        why = await passage.enter(begun + plan.timeout_s, namespace)
                         if why is not None:
                             if why.reason == "budget_spent":
                                 lane.meters.limited("budget")

@@ -8,6 +8,7 @@ request is its head and its body, written in one piece.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientConnectionError, ClientRequest, ClientTimeout, TCPConnector
@@ -17,6 +18,7 @@ from yarl import URL
 if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ConnectionKey
     from multidict import CIMultiDictProxy
 
 __all__ = ["Reply", "Wire"]
@@ -24,6 +26,7 @@ __all__ = ["Reply", "Wire"]
 _HEADER_LINE_BYTES = 8190
 _HEADER_COUNT = 100
 _NO_TIMEOUT = ClientTimeout(total=None, sock_connect=None)
+_between, _colon = "\r\n".join, ": ".join
 _NO_CONTENT = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods whose request says nothing about the length of a body that it does not have."""
 
@@ -60,6 +63,14 @@ class Reply:
             connection.close()
 
 
+class _Asking(ClientRequest):
+    """What the connector wants to know of a request: where it goes. The same for all."""
+
+    @cached_property
+    def connection_key(self) -> ConnectionKey:
+        return super().connection_key
+
+
 class Wire:
     """Belongs to one event loop."""
 
@@ -70,9 +81,8 @@ class Wire:
         open at most."""
         where = URL(url, encoded=True)
         self._connector, self._kept_most = connector, kept_most
-        # What the connector wants to know of a request: where it goes.
-        self._asking = ClientRequest("GET", where)
-        self._head = f" HTTP/1.1\r\nHost: {where.host_port_subcomponent}\r\n"
+        self._asking = _Asking("GET", where)
+        self._head = f" HTTP/1.1\r\nHost: {where.host_port_subcomponent}"
 
     async def close(self) -> None:
         """Close every connection, those in use too. May be called twice."""
@@ -130,16 +140,15 @@ class Wire:
         raise ClientConnectionError("no connection that can be used")
 
     def _written(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        head = method + " " + path + self._head
-        for name, value in headers.items():
-            head += name + ": " + value + "\r\n"
         lines = len(headers) + 2
+        ends = "\r\n"
         if body is not None:
-            head += f"Content-Length: {len(body)}\r\n"
+            ends = f"\r\nContent-Length: {len(body)}\r\n"
             lines += 1
         elif method not in _NO_CONTENT:
-            head += "Content-Length: 0\r\n"
+            ends = "\r\nContent-Length: 0\r\n"
             lines += 1
+        head = _between((method + " " + path + self._head, *map(_colon, headers.items()))) + ends
         # Each line was checked where it came from. A line more than were meant would be a request of somebody else's.
         if head.count("\n") != lines or head.count("\r") != lines or "\0" in head or " " in path:
             raise ValueError("a header's value or the path holds a line break, a zero or a blank")
