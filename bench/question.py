@@ -44,7 +44,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """``ask`` runs one round, in a process of its own, on a uvloop loop.
 
     ``raw``: a limit of the machine rather than a figure of ours. ``stores``: where the rows can go; ``("-",)`` for
-    nowhere. ``rounds_max``: for what takes long and hardly varies.
+    nowhere. ``rounds_max``: for what takes long and hardly varies. ``alongside``: another question, on the same store,
+    in whose time it is asked when both are; for what only waits beside what mostly waits.
     """
 
     asked: tuple[Asked, ...]
@@ -52,3 +53,4 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     raw: bool = False
     stores: tuple[str, ...] = ("sqlite",)
     rounds_max: int = 99
+    alongside: str = ""

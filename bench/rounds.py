@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -55,13 +56,21 @@ def rounds_of(
     """
     found: Found = {}
     for number in range(rounds):
-        for name, store in asked:
-            if number < question(name).rounds_max:
-                tell(number, name, store)
-                began_s = time.perf_counter()
-                for measured in one_round(name, store, folder / f"{name}-{number}", scale, server):
+        due = [(name, store) for name, store in asked if number < question(name).rounds_max]
+        for name, store in due:
+            if (question(name).alongside, store) in due:
+                continue
+            together = [name, *(one for one, where in due if where == store and question(one).alongside == name)]
+            tell(number, ", ".join(together), store)
+            began_s = time.perf_counter()
+            with ThreadPoolExecutor(len(together)) as threads:
+                rounds_now = [
+                    threads.submit(one_round, one, store, folder / f"{one}-{number}", scale, server) for one in together
+                ]
+            for each in rounds_now:
+                for measured in each.result():
                     found.setdefault((measured.name, store), []).append(measured)
-                took(name, time.perf_counter() - began_s)
+            took(name, time.perf_counter() - began_s)
     return found
 
 

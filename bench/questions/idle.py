@@ -66,4 +66,5 @@ QUESTION = Question(
     ask=_ask,
     stores=("postgresql",),
     rounds_max=1,
+    alongside="takeover",
 )

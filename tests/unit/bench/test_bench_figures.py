@@ -6,9 +6,10 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from bench import rounds as running
 from bench.figure import Asked, Measured, Reach, summed_up
 from bench.machine import file_system
-from bench.rounds import pairs, with_raw
+from bench.rounds import pairs, rounds_of, with_raw
 from bench.show import show
 from rich.console import Console
 
@@ -105,3 +106,26 @@ def test_the_table_says_what_was_not_reached_and_what_disturbed_it() -> None:
 
 def test_the_file_system_is_that_of_the_folder() -> None:
     assert file_system(Path("/proc")) == "proc"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [(["takeover", "idle", "start"], ["takeover, idle", "start"]), (["idle"], ["idle"])]
+)
+def test_what_only_waits_is_asked_while_another_waits(
+    names: list[str], told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_round(name: str, *_: object) -> list[Measured]:
+        return rounds(len(name)) if name != "idle" else [Measured(name="idle", value=1.0)]
+
+    monkeypatch.setattr(running, "one_round", one_round)
+    heard: list[str] = []
+    found = rounds_of(
+        pairs(names, ["postgresql"]),
+        rounds=1,
+        scale=1.0,
+        folder=tmp_path,
+        server="",
+        tell=lambda _, name, __: heard.append(name),
+    )
+    assert heard == told
+    assert [one.value for one in found["idle", "postgresql"]] == [1.0]
