@@ -172,10 +172,14 @@ class OutboxReader:
     async def _drain(self) -> bool:
         """Read every lane that nobody else reads. Whether there may be more right now."""
         seen: set[int] = set()
-        more = await asyncio.gather(
-            *(self._worker(seen, first) for first in (True, *(False,) * (self._outbox.workers - 1)))
-        )
-        return any(more)
+        firsts = (True, *(False,) * (self._outbox.workers - 1))
+        try:
+            async with asyncio.TaskGroup() as group:
+                # One that fails ends the others: none goes on reading beside those of the next round, or after a stop.
+                workers = [group.create_task(self._worker(seen, first)) for first in firsts]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return any(worker.result() for worker in workers)
 
     async def _worker(self, seen: set[int], first: bool) -> bool:
         more = False
