@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from rco.config import Explained, Loaded
     from rco.errors import ConfigInvalid
 
-__all__ = ["app"]
+__all__ = ["USUAL", "app"]
 
 app = App(name="config", help="Check a configuration, and explain where each value comes from.")
-_USUAL = (DEFAULT_FILE, Path("svc-interop.toml"), Path("/etc/ron/svc-interop.toml"))
+USUAL = (DEFAULT_FILE, Path("svc-interop.toml"), Path("/etc/ron/svc-interop.toml"))
 _Flag = Annotated[bool, Parameter(negative="")]
 
 
@@ -72,7 +72,7 @@ def explain(file: Path | None = None, *, all: _Flag = False, json: _Flag = False
     """
     from rco.config import load, load_interop
 
-    path = file or next((one for one in _USUAL if one.is_file()), None)
+    path = file or next((one for one in USUAL if one.is_file()), None)
     toml = path is not None and path.suffix == ".toml"
     shown = _explained((load_interop if toml else load)(path, os.environ), toml)
     if json:
@@ -82,7 +82,7 @@ def explain(file: Path | None = None, *, all: _Flag = False, json: _Flag = False
 
 
 def _found(file: Path | None) -> Path:
-    return file or next((one for one in _USUAL if one.is_file()), DEFAULT_FILE)
+    return file or next((one for one in USUAL if one.is_file()), DEFAULT_FILE)
 
 
 def _checked(path: Path) -> tuple[list[ConfigInvalid], list[Explained]]:

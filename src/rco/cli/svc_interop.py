@@ -60,6 +60,7 @@ def run(
     log_level
         debug, info, warning or error.
     """
+    from rco.cli.config import USUAL
     from rco.cli.serve import run_service
     from rco.config import Loaded, load_interop
 
@@ -71,6 +72,11 @@ def run(
         "burst_rps": burst_rps,
         "log_level": log_level,
     }
+
+    for place in USUAL if config is None else ():
+        if place.suffix == ".toml" and place.exists():
+            # Whoever checked it would think that it is in effect.
+            sys.stderr.write(f"rco: {place} is there and is not read. Give --config {place} if it should be.\n")
 
     def read() -> Loaded:
         return load_interop(config, os.environ, flags)

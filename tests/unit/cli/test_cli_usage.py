@@ -77,6 +77,12 @@ def test_every_command_that_asks_a_service_takes_its_address_and_no_name_means_t
     assert asking > 50
 
 
+def test_a_word_too_many_is_named(rco) -> None:
+    said = rco("version", "now", "then")
+    assert (said.status, said.out) == (Exit.USAGE, "")
+    assert said.err == "rco: 'now' 'then' means nothing here. See rco --help.\n"
+
+
 @pytest.mark.parametrize("name", GROUPS)
 def test_every_group_has_help(rco, name: str) -> None:
     said = rco(name, "--help")
