@@ -44,6 +44,7 @@ from rco.model.run import Mode, Outcome
 from rco.model.target import Repeat
 from rco.operations.erasure import Erasure
 from rco.operations.retention import Retention
+from rco.payloads.sweeping import Sweeper, Swept
 from rco.queues.line import Line
 from rco.scheduler import commit
 from rco.scheduler import decide as deciding
@@ -52,6 +53,7 @@ from rco.scheduler.commit import Commit
 from rco.scheduler.scheduler import Scheduler
 from rco.scheduler.ticks import Ticks
 from rco.store.contract.changes import Changes
+from rco.store.contract.payloads import UserKind
 from rco.store.contract.retaining import Removed
 from rco.store.pools import Pools
 from rco.testing import retaining, table_attributes, tables
@@ -601,7 +603,7 @@ def refer_before_keeping(patch: pytest.MonkeyPatch) -> None:
     async def keep(self: ShelfDoor, namespace: str, data: bytes, *, json: bool = False) -> Reference:
         del namespace
         name = self._random.randbytes(NAME_BYTES)
-        asyncio.get_running_loop().call_later(0.2, self._shelf.held.setdefault, name, data)
+        asyncio.get_running_loop().call_later(0.2, self._shelf.put, name, data)
         return Reference(name, digest(data), len(data), json)
 
     patch.setattr(ShelfDoor, "keep", keep)
@@ -636,6 +638,44 @@ def start_without_a_word(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Commit, "send", silent)
 
 
+def collect_without_grace(patch: pytest.MonkeyPatch) -> None:
+    """What nothing refers to yet goes at the first look."""
+    look = Sweeper.look
+
+    async def at_once(self: Sweeper, now_us: int, grace_s: float, *, preview: bool = False) -> Any:
+        del grace_s
+        return await look(self, now_us, -1000.0, preview=preview)
+
+    patch.setattr(Sweeper, "look", at_once)
+
+
+def collect_what_closed_runs_use(patch: pytest.MonkeyPatch) -> None:
+    """A run that has closed counts as gone."""
+    used = ModelReader.payloads_used
+
+    async def of_open(self: ModelReader, names: list[bytes]) -> set[bytes]:
+        held = await used(self, names)
+        tables = self._database.tables
+        return held & {one.name for one in tables.payloads if one.kind is UserKind.RUN and one.who in tables.runs}
+
+    patch.setattr(ModelReader, "payloads_used", of_open)
+
+
+def collect_nothing(patch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any, **__: Any) -> Swept:
+        return Swept()
+
+    patch.setattr(Sweeper, "look", nothing)
+
+
+SWEPT = {
+    "collect_every_s": 2.0,
+    "pools": (),
+    "payload_over_bytes": 1,
+    "payload_away": 0.1,
+    "payload_s": 0.02,
+    "versions": False,
+}
 LARGE = {"payload_over_bytes": 1, "payload_away": 0.1, "payload_s": 0.02, "versions": False}
 
 
@@ -817,6 +857,9 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (refer_before_keeping, "payloads", {"nodes": 1, "crashes": 4, **LARGE}),
     (say_nothing_of_uses, "payloads", LARGE),
     (take_over_without_a_word, "payloads", LARGE),
+    (collect_without_grace, "payloads", SWEPT),
+    (collect_what_closed_runs_use, "payloads", SWEPT),
+    (collect_nothing, "payloads", {**SWEPT, "payload_away": 0.5, "crashes": 4}),
     (start_without_a_word, "payloads", {"schedules": 3, **LARGE}),
     (
         begin_whatever_was_found,

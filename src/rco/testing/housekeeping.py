@@ -7,17 +7,18 @@ from typing import Any, cast
 
 from rco.engine.engine import Engine
 from rco.kit.clock import Clock
+from rco.model.decision import Decision
 from rco.model.retention import RetentionOptions
 from rco.operations.desk import Desk
 from rco.operations.retention import Retention
 from rco.telemetry.metrics import Metrics
 from rco.testing.store import ModelKeeper
 
-__all__ = ["Housekeeping"]
+__all__ = ["Housekeeping", "ModelDesk"]
 
 
-class _Desk:
-    """Of an operation's desk what the duty asks for."""
+class ModelDesk:
+    """Of an operation's desk what a duty asks for."""
 
     spaces = None
 
@@ -27,6 +28,9 @@ class _Desk:
         self.metrics = Metrics(process=False)
         self.log = self
 
+    def note(self, decision: Decision) -> None:
+        self.writer.note(decision)
+
     def warning(self, event: str, **fields: Any) -> None:
         """As a log; a node that cannot do it now does it later."""
         self._told(f"{event}: {fields}")
@@ -35,16 +39,9 @@ class _Desk:
 class Housekeeping:
     """One node's duty."""
 
-    def __init__(
-        self,
-        options: RetentionOptions,
-        engine: Engine,
-        keeper: ModelKeeper,
-        clock: Clock,
-        told: Callable[[str], None],
-    ) -> None:
+    def __init__(self, options: RetentionOptions, keeper: ModelKeeper, desk: ModelDesk) -> None:
         self._retention = Retention(keeper.retaining, options)
-        self._desk = _Desk(engine, keeper, clock, told)
+        self._desk = desk
 
     def begin(self) -> None:
         self._retention.begin(cast("Desk", self._desk))

@@ -21,7 +21,8 @@ from rco.scheduler.options import SchedulerOptions
 from rco.scheduler.scheduler import Scheduler
 from rco.store.contract.reader import Reader
 from rco.testing.clocks import DriftingClock
-from rco.testing.housekeeping import Housekeeping
+from rco.testing.collecting import Collecting
+from rco.testing.housekeeping import Housekeeping, ModelDesk
 from rco.testing.limited import Limited
 from rco.testing.loop import Actor, InPlace, VirtualLoop
 from rco.testing.plan import Plan
@@ -79,6 +80,7 @@ class Node:
         self.keeper: ModelKeeper | None = None
         self.limited: Limited | None = None
         self.housekeeping: Housekeeping | None = None
+        self.collecting: Collecting | None = None
         self.secrecy: Secrecy | None = None
         self.broken: list[BaseException] = []
         """What ended its lives, where it could write no more."""
@@ -192,9 +194,13 @@ class Node:
             await self.scheduler.start()
         if self.secrecy is not None:
             await self.secrecy.watch(engine, self.scheduler)
+        desk = ModelDesk(engine, keeper, self.clock, self._told)
         if plan.retention is not None:
-            self.housekeeping = Housekeeping(plan.retention, engine, keeper, self.clock, self._told)
+            self.housekeeping = Housekeeping(plan.retention, keeper, desk)
             self.housekeeping.begin()
+        if plan.collect_every_s and payloads is not None:
+            self.collecting = Collecting(plan, keeper, payloads, desk)
+            self.collecting.begin()
         self.engine = engine
         self._told(f"{self.alias} is up")
 
@@ -213,7 +219,7 @@ class Node:
         self._ended()
 
     def _ended(self) -> None:
-        self.engine = self.scheduler = self.dispatcher = self.housekeeping = self.secrecy = None
+        self.engine = self.scheduler = self.dispatcher = self.housekeeping = self.secrecy = self.collecting = None
         self._network.detach(self.alias)
         self._network.cut.discard(self.alias)
         if self._plan.nodes == 1:
@@ -222,14 +228,15 @@ class Node:
     def stop(self) -> None:
         """Stop it as an operator would: drain, hand over, end."""
         engine, keeper, scheduler, dispatcher = self.engine, self.keeper, self.scheduler, self.dispatcher
-        limited, housekeeping, secrecy = self.limited, self.housekeeping, self.secrecy
+        limited, secrecy = self.limited, self.secrecy
+        duties = [one for one in (self.housekeeping, self.collecting) if one is not None]
         if engine is None or keeper is None or limited is None:
             return
         self.engine = None
 
         async def down() -> None:
-            if housekeeping is not None:
-                await housekeeping.stop()
+            for duty in duties:
+                await duty.stop()
             if dispatcher is not None:
                 await dispatcher.stop()
             if scheduler is not None:

@@ -94,6 +94,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How often it is away while there is trouble."""
     payload_s: float = 0.0
     """How long a way to it takes at most."""
+    collect_every_s: float = 0.0
+    """How often objects that nothing refers to are looked for; 0: they stay."""
     fork: float = 0.0
     """How often a run is forked at some step."""
     retention: RetentionOptions | None = None
@@ -109,6 +111,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return 2 * (self.skew_s + self.clock_jumps * self.jump_s + self.drift * 1000)
 
     @property
+    def collect_grace_s(self) -> float:
+        """Longer than it takes anybody to commit what it has put or read, whatever comes in between: what holds up a
+        node, its way to the database, a lock; and as far as a clock may be off that measures it."""
+        held_up_s = self.pauses * self.pause_s[1] + self.partitions * self.partition_s[1]
+        return 5.0 + self.clocks_differ_s + held_up_s + 6 * self.patience_s + 4 * self.lock_wait_s + 8 * self.payload_s
+
+    @property
     def scarce(self) -> bool:
         """Whether calls may have to wait for a limit."""
         return self.limit_rate is not None or self.limit_concurrency < 64 or self.limit_budget < 1_000
@@ -121,10 +130,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def linger_s(self) -> float:
         """How long a world goes on when all has come to rest, so that what is over its time goes."""
-        if self.retention is None:
-            return 0.0
-        longest_s = max(one.keep_s or 0.0 for one in self.retention.classes.values())
-        return longest_s + self.clocks_differ_s + SWEPT_WITHIN_S
+        linger_s = 0.0
+        if self.retention is not None:
+            longest_s = max(one.keep_s or 0.0 for one in self.retention.classes.values())
+            linger_s = longest_s + self.clocks_differ_s + SWEPT_WITHIN_S
+        if self.collect_every_s:
+            linger_s += self.collect_grace_s + self.clocks_differ_s + 4 * self.collect_every_s + SWEPT_WITHIN_S
+        return linger_s
 
 
 def _sometimes(random: Random, chance: float, most: float) -> float:
@@ -161,6 +173,7 @@ def _payloads(random: Random) -> dict[str, Any]:
         "payload_over_bytes": random.choice((1, 12, 24)),
         "payload_away": random.choice((0.0, 0.1, 0.5)),
         "payload_s": random.choice((0.001, 0.02, 0.5)),
+        "collect_every_s": random.choice((0.0, 2.0, 5.0)),
     }
 
 
@@ -262,7 +275,8 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
     if drawn.fail_overs:
         # What was lost in a fail-over is asked for again, by keys that may have gone with their runs by then. And a
         # database that lost an erasure has not erased. Of several chains only one is watched for it in the model.
-        drawn = msgspec.structs.replace(drawn, retention=None, erasure=False, lanes=1)
+        # And what was collected does not come back with the runs that a fail-over brings back.
+        drawn = msgspec.structs.replace(drawn, retention=None, erasure=False, lanes=1, collect_every_s=0.0)
     if drawn.versions and count > 1:
         pools = _pools(Random(f"pools {seed}"), count)  # noqa: S311 - likewise
         drawn = msgspec.structs.replace(drawn, pools=pools)

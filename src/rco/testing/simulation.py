@@ -30,6 +30,7 @@ from rco.testing.plan import Plan, draw
 from rco.testing.schedules import schedules_of
 from rco.testing.secrecy import at_rest, key_of
 from rco.testing.shelf import Shelf
+from rco.testing.table_payloads import used
 from rco.testing.tenant import Tenant
 from rco.testing.upstream import Upstream
 from rco.testing.wire import Network
@@ -69,7 +70,10 @@ class World:
         world = self.loop.world
         self.trace: list[str] = []
         self.database = ModelDatabase(ChainSealer(), lambda: world.now_s)
-        self.shelf = Shelf()
+        self.shelf = Shelf(world)
+        self.collected: list[str] = []
+        """Objects that were removed although something referred to them."""
+        self.shelf.on_removed = self._removed
         self._begin_schedules(plan)
         if plan.erasure:
             self.database.tables.namespace_keys.append(key_of(plan))
@@ -105,8 +109,8 @@ class World:
         self.database.on_lease.append(lambda node, what, count: self.told(f"{node} {what} {count} shards"))
 
     def _begin_schedules(self, plan: Plan) -> None:
-        tables, held = self.database.tables, self.shelf.held
-        rows = schedules_of(plan, lambda reference, data: held.setdefault(reference.name, data))
+        tables = self.database.tables
+        rows = schedules_of(plan, lambda reference, data: self.shelf.put(reference.name, data))
         tables.schedules = {row.schedule_id: row for row in rows}
         for row in rows:
             if row.payload is not None:
@@ -115,6 +119,11 @@ class World:
     def told(self, text: str) -> None:
         """Keep a line of what happened."""
         self.trace.append(f"{self.loop.world.now_s:.6f} {text}")
+
+    def _removed(self, name: bytes) -> None:
+        self.told(f"{self.loop.current().name} removes payload {name.hex()}")
+        if used(self.database.tables, [name]):
+            self.collected.append(name.hex())
 
     def _witness(self, attempt: Attempt) -> tuple[int, str, bool, str]:
         tables = self.database.tables
@@ -162,6 +171,7 @@ class World:
             noticeable=any(node.alias in self.fate.knowing and not node.actor.dead for node in self.nodes),
             ended_s=self.loop.world.now_s,
             shelf=self.shelf,
+            collected=self.collected,
             broken=[problem for node in self.nodes for problem in node.broken],
             erased_s=None if self.tenant is None else self.tenant.erased_s,
             looks=[] if self.tenant is None else self.tenant.looks,

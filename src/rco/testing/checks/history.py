@@ -13,6 +13,7 @@ from rco.model.journal import Kind, Record, decode_segment
 from rco.model.run import RunRow
 from rco.payloads.segments import packed_value, references_of, with_payloads
 from rco.testing.clients import Asked
+from rco.testing.clocks import WorldTime
 from rco.testing.plan import Plan
 from rco.testing.secrecy import NAMESPACE
 from rco.testing.shelf import Shelf
@@ -85,6 +86,7 @@ class History:
         noticeable: bool,
         ended_s: float,
         shelf: Shelf | None = None,
+        collected: Sequence[str] = (),
         broken: Sequence[BaseException] = (),
         erased_s: float | None = None,
         looks: Sequence[Looked] = (),
@@ -92,7 +94,9 @@ class History:
         self.plan, self.tables, self.log = plan, tables, log
         self.sent, self.done = sent, done
         self.rewinds, self.problems, self.stuck, self.ended_s = rewinds, problems, stuck, ended_s
-        self.shelf = shelf or Shelf()
+        self.shelf = shelf or Shelf(WorldTime())
+        self.collected = collected
+        """Objects that were removed although something referred to them."""
         self.broken = broken
         """What ended nodes that could write no more."""
         self.erased_s, self.looks = erased_s, looks
@@ -123,11 +127,8 @@ class History:
 
     def _whole(self, data: bytes) -> bytes:
         """With what it refers to, as far as that is there."""
-        values = {
-            one.name: packed_value(one, self.shelf.held[one.name])
-            for one in references_of(data)
-            if one.name in self.shelf.held
-        }
+        known = self.shelf.removed | self.shelf.held
+        values = {one.name: packed_value(one, known[one.name]) for one in references_of(data) if one.name in known}
         return with_payloads(data, values) if values else data
 
     def decisions(self) -> Iterator[dict[str, Any]]:
