@@ -360,17 +360,6 @@ def move_what_was_tried_before(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Moving, "_write", blind)
 
 
-def move_once_more_for_an_old_asking(patch: pytest.MonkeyPatch) -> None:
-    """Nobody asks whether this very request has moved the run already."""
-    rehearsed = Moving.rehearsed
-
-    async def forgetful(self: Any, row: Any, to: str) -> Any:
-        fit, count = await rehearsed(self, row, to)
-        return msgspec.structs.replace(fit, moves=()), count
-
-    patch.setattr(Moving, "rehearsed", forgetful)
-
-
 def hear_what_comes_before_what_came(patch: pytest.MonkeyPatch) -> None:
     """A run counts as up to date when its inbox was read, whatever came while it was read."""
 
@@ -823,11 +812,6 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     # Code that a run does not fit blocks it, so that it never ends.
     (move_untried, "live", {"versions": True, "move": 1.0}),
     (move_what_was_tried_before, "versions", {"versions": True, "move": 1.0, "read_s": (0.05, 0.5)}),
-    (
-        move_once_more_for_an_old_asking,
-        "versions",
-        {"versions": True, "move": 1.0, "payload_over_bytes": 1, "payload_away": 0.1, "payload_s": 0.5},
-    ),
     (drive_by_the_current_code, "versions", {"versions": True, "nodes": 1, "crashes": 4}),
     (move_the_row_alone, "versions", {"versions": True, "move": 1.0}),
     (write_under_any_lease, "places", APART),
