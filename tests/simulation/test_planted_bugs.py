@@ -58,6 +58,7 @@ from rco.store.contract.retaining import Removed
 from rco.store.pools import Pools
 from rco.testing import retaining, table_attributes, tables
 from rco.testing.database import ModelDatabase
+from rco.testing.leases import LeaseOptions
 from rco.testing.plan import draw
 from rco.testing.retaining import ModelRetaining
 from rco.testing.shelf import ShelfDoor
@@ -456,6 +457,11 @@ def forget_the_permits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ModelReader, "queue_running", nothing)
 
 
+def give_turns_without_the_fence(patch: pytest.MonkeyPatch) -> None:
+    """A turn counts also from who has lost the queue."""
+    patch.setattr(tables, "granting_shards", lambda _: set())
+
+
 def limit_all_but_no_key(patch: pytest.MonkeyPatch) -> None:
     own = Line.next
 
@@ -548,6 +554,23 @@ def trust_what_is_heard(patch: pytest.MonkeyPatch) -> None:
 
 CROWDED = {"queue": Queue(concurrency=1), "runs": 40, "start_within_s": 2.0}
 IN_ORDER = {"queue": Queue(per_key_concurrency=1, ordered=True), "runs": 40, "start_within_s": 2.0}
+# A node stands still while its commits wait for a lock, for longer than its lease; turns are committed by themselves.
+HELD_UP = {
+    "nodes": 3,
+    "pauses": 3,
+    "pause_s": (8.0, 16.0),
+    "lanes": 3,
+    "lock_wait": 0.5,
+    "lock_wait_s": 6.0,
+    "leases": LeaseOptions(ttl_s=2.0, beat_s=0.5, margin_s=0.25, poll_s=0.2),
+    "versions": False,
+    "pools": (),
+    "pause": 0.0,
+    "payload_over_bytes": 0,
+    "erasure": False,
+    "retention": None,
+    **CROWDED,
+}
 NARROW = {"queue": Queue(concurrency=3, per_key_concurrency=1), "runs": 40, "start_within_s": 2.0}
 
 
@@ -824,6 +847,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (early_ticks, "ticks", {"schedules": 3}),
     (nobody_is_in_the_way, "ticks", {"schedules": 3}),
     (forget_the_permits, "limits", {"nodes": 3, "crashes": 3, **CROWDED}),
+    (give_turns_without_the_fence, "limits", HELD_UP),
     (limit_all_but_no_key, "limits", {"nodes": 1, **NARROW}),
     (begin_without_a_turn, "turns", {"nodes": 1, "pause": 0.8, **CROWDED}),
     (stay_with_one_key, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
