@@ -16,8 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.peers.contract import Answer, Counts, Engine, Place
-from bench.peers.processes import end, spawn, tree_cpu_s, until
-from rco.measure.ports import free_port
+from bench.peers.processes import end, free_port, spawn, tree_cpu_s, until
 
 __all__ = ["STEPS", "SUITES", "ask", "recovery", "webhooks"]
 

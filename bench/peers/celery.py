@@ -13,8 +13,7 @@ from typing import Any
 
 from bench.peers.contract import Counts, Engine, Peer, Place
 from bench.peers.environments import debian, venv
-from bench.peers.processes import end, spawn, until
-from rco.measure.ports import free_port
+from bench.peers.processes import end, free_port, spawn, until
 
 __all__ = ["PEERS", "engine"]
 

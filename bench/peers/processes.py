@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["end", "spawn", "tree", "tree_cpu_s", "until"]
+__all__ = ["end", "free_port", "spawn", "tree", "tree_cpu_s", "until"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -79,6 +80,11 @@ def end(process: subprocess.Popen[bytes] | None, by: int = signal.SIGKILL) -> No
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
 
 
 async def until(
