@@ -165,7 +165,7 @@ def _be_born(birth: Birth, tell: int) -> None:
 
 
 def main() -> None:
-    """Fork until standard input ends; then every node that lives is killed."""
+    """Fork until an empty line or the end of standard input; then every node that lives is killed."""
     assert len(os.listdir("/proc/self/task")) == 1, "a thread would not survive the fork"  # noqa: PTH208
     # What every node would load and look through by itself: the collector of a child would write to each page of it.
     for name in LOADED_BY_EACH:
@@ -192,6 +192,9 @@ def main() -> None:
             if not data:
                 break
             *lines, rest = (rest + data).split(b"\n")
+            # The end of a pipe is seen when the last that holds it lets go, and others fork as well.
+            if b"" in lines:
+                break
             for line in lines:
                 pid = os.fork()
                 if pid == 0:
@@ -211,6 +214,8 @@ def main() -> None:
                 os.write(tell, f"born {pid}\n".encode())
     for pid in alive:
         os.kill(pid, signal.SIGKILL)
+    # There is nothing to tidy, and nothing that was loaded may hold this up.
+    os._exit(0)
 
 
 def _bury(alive: set[int], tell: int) -> None:

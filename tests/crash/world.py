@@ -129,6 +129,7 @@ class Zygote:
         """No more births; what lives is killed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self._process.stdin.write(b"\n")
         self._process.stdin.close()
         self._process.wait()
         self._thread.join()
