@@ -17,45 +17,32 @@ from rco.bridge.admission import Route, Turnstile
 from rco.bridge.brownout import RETRY_AFTER_S, BrownoutSettings, Sentinel
 from rco.bridge.contract import Answered, Errand, Handshake, Reply
 from rco.bridge.decompression import DecompressionLimits, Expand, coding_of, expander
-from rco.errors import Reason, Refused, StoreError
-from rco.kit.bucket import TokenBucket
+from rco.errors import Reason, Refused
 from rco.kit.clock import MICROS, Clock
-from rco.kit.digest import content_address
 from rco.kit.ids import Ids
 from rco.kit.latency import latency_bucket
-from rco.model.decision import Decision, Verb
+from rco.model.decision import Decision
 from rco.model.delivery import Delivery, Receipt
 from rco.server.beyond import settle
 from rco.server.caller import CallerOf
 from rco.server.deadlines import Deadlines
 from rco.server.envelope import refusal_of, send_json, send_plain, send_refusal
 from rco.server.framing import UNKNOWN_LENGTH, Head, Receive, Scope, Send, read_head
+from rco.server.ingress_tally import ROUTE, Tally
 from rco.server.large_bodies import HELD_BYTES, LargeBodies, Upload
 from rco.server.pieces import Begun
 from rco.telemetry.logs import Log
-from rco.telemetry.metrics import Counter, Metrics
+from rco.telemetry.metrics import Metrics
 from rco.telemetry.signals import (
-    INTEROP_AUTH_FAILURES,
-    INTEROP_BUSY,
     INTEROP_INFLIGHT,
     INTEROP_LATENCY,
-    INTEROP_QUOTA,
-    INTEROP_REJECTED,
-    INTEROP_REQUESTS,
-    INTEROP_SECRET_MATCHED,
-    INTEROP_VERIFY,
 )
 
-__all__ = ["PREFIX", "ROUTE", "Ingress"]
+__all__ = ["PREFIX", "Ingress"]
 
 PREFIX = "/webhooks/"
-ROUTE = "/webhooks/{provider}"
 READ_TIMEOUT_S = 5.0
 HANDLER_TIMEOUT_S = 5.0
-LOG_RATE_PER_S = 10.0
-LOG_BURST = 50
-_UNKNOWN = "unknown"
-_OTHER_METHOD = "other"
 # A delivery was made for this request a moment ago and nobody else has it yet; a copy would cost five times as much.
 _stamp = msgspec.structs.force_setattr
 
@@ -87,7 +74,6 @@ class Ingress:
 
     __slots__ = (
         "_accept",
-        "_auth_failures",
         "_caller_of",
         "_clock",
         "_draining",
@@ -95,18 +81,12 @@ class Ingress:
         "_ids",
         "_large",
         "_latency",
-        "_log",
-        "_log_bucket",
-        "_matched",
         "_max_ratio",
-        "_metrics",
         "_note",
         "_reading",
-        "_requests",
         "_sentinel",
-        "_silenced",
+        "_tally",
         "_turnstile",
-        "_verified",
     )
 
     def __init__(
@@ -127,19 +107,14 @@ class Ingress:
         large: LargeBodies | None = None,
     ) -> None:
         self._turnstile, self._accept, self._note = turnstile, receive, note
-        self._clock, self._ids, self._metrics, self._log = clock, ids, metrics, log
+        self._clock, self._ids = clock, ids
+        self._tally = Tally(note, clock, metrics, log)
         self._reading, self._handling = Deadlines(read_timeout_s), Deadlines(handler_timeout_s)
         self._max_ratio = (decompression or DecompressionLimits()).max_ratio
         self._caller_of = caller_of or CallerOf()
         self._sentinel = sentinel or Sentinel(BrownoutSettings(), clock.monotonic())
         self._large = large
         self._draining = False
-        self._log_bucket = TokenBucket(LOG_RATE_PER_S, LOG_BURST, clock)
-        self._silenced = 0
-        self._verified: dict[tuple[str, str], Counter] = {}
-        self._matched: dict[tuple[str, str], Counter] = {}
-        self._requests: dict[tuple[str, int], Counter] = {}
-        self._auth_failures = metrics.counter(INTEROP_AUTH_FAILURES)
         self._latency = metrics.histogram(INTEROP_LATENCY, route=ROUTE, method="POST")
         metrics.gauge(INTEROP_INFLIGHT, route=ROUTE).watch(lambda: turnstile.inflight)
 
@@ -217,7 +192,7 @@ class Ingress:
             status = refused.status
             excused = refused.reason is Reason.BACKPRESSURE
             try:
-                self._refuse(refused, route, corr_id, method, body, error, began)
+                self._tally.refused(refused, route, corr_id, method, body, error, began)
                 await send_refusal(
                     send,
                     refused,
@@ -228,7 +203,7 @@ class Ingress:
             finally:
                 # It knows this frame, and so the body. The two would stay until the collector looks, which is seldom.
                 del refused
-        self._count(method, status)
+        self._tally.answered(method, status)
         ended = self._clock.monotonic()
         self._latency.observe(ended - began)
         # What senders did wrong says nothing of how we are, and our own brownout would keep itself alive.
@@ -291,10 +266,10 @@ class Ingress:
         try:
             found = verifier.verify(headers, body, self._clock.now_us(), corr_id, expand)
         except Refused as refused:
-            self._count_verified(route.name, refused.detail)
+            self._tally.verified(route.name, refused.detail)
             raise
         if type(found) is Delivery:
-            self._count_matched(route.name, found.secret_id)
+            self._tally.matched(route.name, found.secret_id)
         return found
 
     async def _pass_large(
@@ -316,9 +291,9 @@ class Ingress:
         try:
             upload = await self._large.receive(receive, head, headers, route, corr_id, begun)
         except Refused as refused:
-            self._count_verified(route.name, refused.detail)
+            self._tally.verified(route.name, refused.detail)
             raise
-        self._count_matched(route.name, upload.delivery.secret_id)
+        self._tally.matched(route.name, upload.delivery.secret_id)
         return upload
 
     async def _beyond(
@@ -336,15 +311,15 @@ class Ingress:
             _stamp(found.delivery, "latency", latency_bucket(took_s))
             return await found.accept(self._accept), None
         if isinstance(found, Errand):
-            self._count_verified(route.name, "errand")
+            self._tally.verified(route.name, "errand")
             await found.run()
             found = self._verify(route, headers, body, corr_id, expand)
         if isinstance(found, Answered):
-            self._count_matched(route.name, found.delivery.secret_id)
+            self._tally.matched(route.name, found.delivery.secret_id)
             took_s = (self._clock.now_us() - found.delivery.event.received_us) / MICROS
             _stamp(found.delivery, "latency", latency_bucket(took_s))
         elif isinstance(found, Handshake):
-            self._count_verified(route.name, "handshake")
+            self._tally.verified(route.name, "handshake")
         return await settle(
             found,
             accept=self._accept,
@@ -393,91 +368,6 @@ class Ingress:
         if length not in (UNKNOWN_LENGTH, size_bytes):
             raise Refused(Reason.MALFORMED, "body_length")
         return b"".join(chunks)
-
-    def _refuse(
-        self,
-        refused: Refused,
-        route: Route | None,
-        corr_id: str,
-        method: str,
-        body: bytes,
-        error: Exception,
-        began: float,
-    ) -> None:
-        """One decision, one count, and, within its rate, one line."""
-        reason, provider = refused.reason, _UNKNOWN if route is None else route.name
-        b3 = content_address(body) if body else ""
-        self._note(
-            Decision(
-                verb=Verb.REFUSE,
-                at_us=self._clock.now_us(),
-                allow=False,
-                subject=provider,
-                corr_id=corr_id,
-                reason=refused.detail,
-                b3=b3,
-                facts={
-                    "reason": reason.word,
-                    "status": refused.status,
-                    "latency_bucket": latency_bucket(self._clock.monotonic() - began),
-                },
-            )
-        )
-        metrics = self._metrics
-        metrics.counter(INTEROP_REJECTED, reason=reason.word).add()
-        if reason is Reason.UNAUTH:
-            self._auth_failures.add()
-        elif reason is Reason.RATE_LIMIT:
-            metrics.counter(INTEROP_QUOTA, scope=refused.detail).add()
-        elif reason is Reason.BACKPRESSURE:
-            metrics.counter(INTEROP_BUSY, endpoint=ROUTE).add()
-        internal = reason is Reason.INTERNAL
-        if self._log_bucket.take() and not internal:
-            self._silenced += 1
-            return
-        silenced, self._silenced = self._silenced, 0
-        write = self._log.error if internal else self._log.warning
-        fields = {"error": error} if internal or isinstance(error, StoreError) else {}
-        write(
-            "webhook.refused",
-            route=ROUTE,
-            method=method if method == "POST" else _OTHER_METHOD,
-            code=refused.status,
-            status=refused.status,
-            reason=reason.word,
-            detail=refused.detail,
-            provider=provider,
-            corr_id=corr_id,
-            request_id=corr_id,
-            b3_hash=b3,
-            size_bytes=len(body),
-            dropped=silenced,
-            **fields,
-        )
-
-    def _count(self, method: str, status: int) -> None:
-        key = (method, status) if method == "POST" else (_OTHER_METHOD, status)
-        counter = self._requests.get(key)
-        if counter is None:
-            counter = self._metrics.counter(INTEROP_REQUESTS, route=ROUTE, method=key[0], status=str(status))
-            self._requests[key] = counter
-        counter.add()
-
-    def _count_matched(self, provider: str, secret_id: str) -> None:
-        """A verified event, and which secret it was verified with."""
-        counter = self._matched.get((provider, secret_id))
-        if counter is None:
-            counter = self._metrics.counter(INTEROP_SECRET_MATCHED, provider=provider, secret_id=secret_id)
-            self._matched[provider, secret_id] = counter
-        counter.add()
-        self._count_verified(provider, "ok")
-
-    def _count_verified(self, provider: str, result: str) -> None:
-        counter = self._verified.get((provider, result))
-        if counter is None:
-            counter = self._metrics.counter(INTEROP_VERIFY, provider=provider, result=result)
-            self._verified[provider, result] = counter
-        counter.add()
 
 
 class _Held:
