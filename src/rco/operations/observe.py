@@ -87,21 +87,32 @@ class Observer:
         self._catch_up(self._engine.stats())
 
     def _catch_up(self, now: EngineStats) -> None:
+        # Most of these stand still in most commits, and a look costs less than an addition.
         last, self._last = self._last, now
-        self._steps_ok.add(now.steps_ok - last.steps_ok)
-        self._steps_failed.add(now.steps_failed - last.steps_failed)
-        self._in_doubt.add(now.in_doubt - last.in_doubt)
-        self._retries.add(now.retries - last.retries)
-        self._taken.add(now.messages_taken - last.messages_taken)
-        self._replayed.add(now.replayed - last.replayed)
-        self._blocked.add(now.blocked - last.blocked)
-        self._refused.add(now.refused - last.refused)
-        self._reads_failed.add(now.reads_failed - last.reads_failed)
+        if now.steps_ok != last.steps_ok:
+            self._steps_ok.add(now.steps_ok - last.steps_ok)
+        if now.steps_failed != last.steps_failed:
+            self._steps_failed.add(now.steps_failed - last.steps_failed)
+        if now.in_doubt != last.in_doubt:
+            self._in_doubt.add(now.in_doubt - last.in_doubt)
+        if now.retries != last.retries:
+            self._retries.add(now.retries - last.retries)
+        if now.messages_taken != last.messages_taken:
+            self._taken.add(now.messages_taken - last.messages_taken)
+        if now.replayed != last.replayed:
+            self._replayed.add(now.replayed - last.replayed)
+        if now.blocked != last.blocked:
+            self._blocked.add(now.blocked - last.blocked)
+        if now.refused != last.refused:
+            self._refused.add(now.refused - last.refused)
+        if now.reads_failed != last.reads_failed:
+            self._reads_failed.add(now.reads_failed - last.reads_failed)
         dropped = self._writer.notes_dropped
-        self._dropped.add(dropped - self._dropped_before)
-        self._queue_dropped.add(dropped - self._dropped_before)
-        self._dropped_before = dropped
-        if self._log is not None:
+        if dropped != self._dropped_before:
+            self._dropped.add(dropped - self._dropped_before)
+            self._queue_dropped.add(dropped - self._dropped_before)
+            self._dropped_before = dropped
+        if self._log is not None and self._log.lines_lost != self._lines_lost_before:
             self._lines_lost.add(self._log.lines_lost - self._lines_lost_before)
             self._lines_lost_before = self._log.lines_lost
 
