@@ -18,7 +18,7 @@ from rco.assembly.changing import require_changeable
 from rco.assembly.code import Reach, load_code, open_threads, queues_declared, queues_of, retention_of, table_of
 from rco.assembly.content import Contents, large_bodies, open_content
 from rco.assembly.databases import open_databases, start_cleaners, start_outboxes
-from rco.assembly.doors import certificate_of, control_api, graph, open_listeners
+from rco.assembly.doors import certificate_of, control_api, graph, open_listeners, revocations_ended
 from rco.assembly.ground import Stops, lay_ground
 from rco.assembly.notes import Notes
 from rco.assembly.objects import ObjectsOnce, collector, open_payloads
@@ -53,6 +53,7 @@ from rco.payloads.fetching import fetching
 from rco.scheduler.quota import Quota
 from rco.scheduler.rules import rules_of
 from rco.server.health import Health
+from rco.server.list_watch import ListWatch
 from rco.server.serving import Listener
 from rco.store.contract.keeper import Keeper
 from rco.store.contract.news import Topic
@@ -254,6 +255,7 @@ class Service:
                 "brownout_bridge": lambda: not sentinel.active,
                 "not_draining": lambda: not self._ingress.draining,
                 **({} if content is None else {"objects_reachable": content.reached}),
+                **({} if not settings.tls.enabled else {"client_revocations_current": lambda: self._lists.current}),
             },
             version={"version": __version__, "service": "rco"},
         )
@@ -269,6 +271,9 @@ class Service:
         for app in late.values():
             await app.start()
         self._listener = listeners[0]
+        self._lists = ListWatch(listeners[0], ground.clock, lambda: revocations_ended(ground))
+        await self._lists.start()
+        ground.stops.append(self._lists.stop)
         self.url, self.metrics_url = (one.url for one in listeners)
 
     # -- changes ---------------------------------------------------------------------------------------------------

@@ -70,6 +70,27 @@ class Authority:
         )
         return Issued(builder.sign(self._key, hashes.SHA256()), key)
 
+    def revoked(self, *taken_back: Issued, days: float = 1, begun: float = -1, more: Any = None) -> bytes:
+        """A revocation list in PEM: begun ``begun`` days from now, the next one due ``days`` from now."""
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.issued.certificate.subject)
+            .last_update(now + timedelta(days=begun))
+            .next_update(now + timedelta(days=days))
+            .add_extension(x509.CRLNumber(1), critical=False)
+        )
+        if more is not None:
+            builder = builder.add_extension(more, critical=True)
+        for one in taken_back:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(one.certificate.serial_number)
+                .revocation_date(now - timedelta(hours=1))
+                .build()
+            )
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
 
 def pem_of(key: Any, form: PrivateFormat = PrivateFormat.PKCS8) -> bytes:
     """A private key as it is written."""

@@ -26,7 +26,7 @@ from rco.server.serving import Listener
 from rco.server.tls import Served, read_certificate
 from rco.telemetry import signals
 
-__all__ = ["certificate_of", "control_api", "graph", "open_listeners"]
+__all__ = ["certificate_of", "control_api", "graph", "open_listeners", "revocations_ended"]
 
 
 def certificate_of(ground: Ground, settings: Settings) -> Served | None:
@@ -36,7 +36,16 @@ def certificate_of(ground: Ground, settings: Settings) -> Served | None:
         return None
     served = read_certificate(settings.tls, ground.secrets, ground.clock.now_us())
     ground.metrics.gauge(signals.TLS_NOT_AFTER).set(served.not_after_us / MICROS)
+    ground.metrics.gauge(signals.TLS_REVOCATIONS_UNTIL).set(served.revoked_until_us / MICROS)
     return served
+
+
+def revocations_ended(ground: Ground) -> None:
+    """Say that no client is let in any more."""
+    ground.log.error(
+        "tls.revocations_expired",
+        detail="a list of tls.client_revocations has expired: every client is refused until a newer one is there",
+    )
 
 
 def control_api(

@@ -17,7 +17,12 @@ Digests = dict[Path, bytes]
 def files_of(config: Path | None, settings: Settings) -> list[Path]:
     """The configuration and the files that its providers' secrets and the listener's certificate stand in."""
     refs = [secret.ref for provider in settings.providers.values() for secret in provider.secrets]
-    refs += [settings.tls.certificate, settings.tls.private_key, settings.tls.client_ca]
+    refs += [
+        settings.tls.certificate,
+        settings.tls.private_key,
+        settings.tls.client_ca,
+        settings.tls.client_revocations,
+    ]
     secrets = [Path(ref.removeprefix("file:")) for ref in refs if ref.startswith("file:")]
     return [*([] if config is None else [config]), *secrets]
 

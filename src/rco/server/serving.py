@@ -57,7 +57,9 @@ class Listener:
         self._http1 = HTTP1Settings(
             header_read_timeout=max(1, round(header_timeout_s * 1000)), max_buffer_size=max(8192, buffer_bytes)
         )
-        self._tls = tls
+        self.tls = tls
+        """What is served now."""
+        self._renewing = asyncio.Lock()
         self._socket: socket.socket | None = None
         self._serving: _Serving | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -80,7 +82,7 @@ class Listener:
     @property
     def url(self) -> str:
         """Where it answers, once started."""
-        return f"{'http' if self._tls is None else 'https'}://{self._host}:{self._port}"
+        return f"{'http' if self.tls is None else 'https'}://{self._host}:{self._port}"
 
     async def start(self) -> None:
         """Listen. Returns when the port answers. Raises ``ConfigInvalid`` when the address cannot be had; then
@@ -90,21 +92,26 @@ class Listener:
         self._port = listening.getsockname()[1]
         self._socket = listening
         try:
-            self._serving = await self._begin(listening, self._tls)
+            self._serving = await self._begin(listening, self.tls)
         except BaseException:
             await self.stop()
             raise
 
-    async def renew(self, tls: Served) -> None:
+    async def renew(self, tls: Served, *, instead_of: Served | None = None) -> None:
         """Serve ``tls`` from now on: new connections get it, those that are there end in their own time, and none is
         refused meanwhile. Raises what keeps it from being served; then everything is as it was. Only with TLS, and
-        while it listens."""
+        while it listens. ``instead_of``: only if that is what is served."""
+        async with self._renewing:
+            if instead_of is None or instead_of is self.tls:
+                await self._renew(tls)
+
+    async def _renew(self, tls: Served) -> None:
         before, listening = self._serving, self._socket
-        if before is None or listening is None or self._tls is None:
+        if before is None or listening is None or self.tls is None:
             raise RuntimeError("there is no listener with TLS to renew")
-        if tls.mark == self._tls.mark:
+        if tls.mark == self.tls.mark:
             return
-        self._serving, self._tls = await self._begin(listening, tls), tls
+        self._serving, self.tls = await self._begin(listening, tls), tls
         before.deafen()
         retiring = asyncio.create_task(self._retire(before), name="rco-retiring-listener")
         self._retiring.add(retiring)
@@ -229,7 +236,7 @@ class _Server(Server):
             # What granian would make of its own arguments, but for looking at the files a second time.
             proto = SSLProtocols.tls13 if tls.min_version == "1.3" else SSLProtocols.tls12
             asked = tls.client_ca is not None
-            self.ssl_ctx = (True, tls.chain, tls.key, None, str(proto), tls.client_ca, [], asked)  # type: ignore[assignment]
+            self.ssl_ctx = (True, tls.chain, tls.key, None, str(proto), tls.client_ca, tls.revoked, asked)  # type: ignore[assignment]
 
     def _init_shared_socket(self) -> None:
         # granian closes the descriptor it is given, so it is given one of its own.
@@ -241,10 +248,11 @@ class _Server(Server):
 class _TlsFiles:
     """Where the server finds what it is to serve, while it starts."""
 
-    __slots__ = ("chain", "client_ca", "key", "min_version")
+    __slots__ = ("chain", "client_ca", "key", "min_version", "revoked")
 
-    def __init__(self, chain: str, key: str, client_ca: str | None, min_version: str) -> None:
+    def __init__(self, chain: str, key: str, client_ca: str | None, revoked: list[str], min_version: str) -> None:
         self.chain, self.key, self.client_ca, self.min_version = chain, key, client_ca, min_version
+        self.revoked = revoked
 
 
 @contextlib.contextmanager
@@ -264,7 +272,8 @@ def _as_files(tls: Served | None) -> Iterator[_TlsFiles | None]:
             return f"/proc/self/fd/{handle}"
 
         client_ca = put(tls.client_ca) if tls.client_ca else None
-        yield _TlsFiles(put(tls.chain), put(tls.private_key), client_ca, tls.min_version)
+        revoked = [put(tls.revoked)] if tls.revoked else []
+        yield _TlsFiles(put(tls.chain), put(tls.private_key), client_ca, revoked, tls.min_version)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -26,14 +27,15 @@ from cryptography.hazmat.primitives.serialization import (
 from rco.errors import ConfigInvalid
 from rco.kit.clock import MICROS, iso
 from rco.kit.digest import digest, length_prefixed
+from rco.server.revocation_lists import Lists, read_lists
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["Served", "TlsOptions", "faults", "read_certificate"]
+__all__ = ["Served", "TlsOptions", "faults", "read_certificate", "shut"]
 
 RSA_BITS_MIN = 2048
-_FIELDS = ("certificate", "private_key", "client_ca")
+_FIELDS = ("certificate", "private_key", "client_ca", "client_revocations")
 
 
 class TlsOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,9 @@ class TlsOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The oldest version that is spoken; clients that know only older ones are refused."""
     client_ca: str = ""
     """A reference to the authorities, in PEM, of whom clients must show a certificate. Empty: clients need none."""
+    client_revocations: str = ""
+    """A reference to their revocation lists, in PEM or DER, one for each. Clients whose certificate is in one are
+    refused, and all of them once a list has expired. Empty: nothing is looked for."""
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +66,19 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     leaf: bytes
     """The certificate itself, in DER."""
     not_after_us: int
+    revoked: bytes = b""
+    """Revocation lists of the authorities, in PEM; empty where none are asked for."""
+    revoked_until_us: int = 0
+    """When the first of them ends."""
+    shut: bool = False
+    """Whether it has ended: no client is let in."""
 
     @property
     def mark(self) -> bytes:
         """The same for what makes no difference."""
-        return digest(length_prefixed(self.chain, self.private_key, self.client_ca, self.min_version.encode()))
+        return digest(
+            length_prefixed(self.chain, self.private_key, self.client_ca, self.revoked, self.min_version.encode())
+        )
 
     def __repr__(self) -> str:
         return f"Served(not_after={iso(self.not_after_us)})"
@@ -80,6 +93,8 @@ def faults(options: TlsOptions, is_reference: Callable[[str], object]) -> Iterat
             yield f"tls.{field}", "is not a reference", "Write file:/path or env:NAME."
         if text and not options.enabled:
             yield f"tls.{field}", "does nothing while tls.enabled is false", "Set tls.enabled: true, or leave it out."
+    if options.client_revocations and not options.client_ca:
+        yield "tls.client_revocations", "is of no use without tls.client_ca", "Name the authorities, or leave it out."
     if options.enabled:
         for field in ("certificate", "private_key"):
             if not getattr(options, field):
@@ -107,6 +122,9 @@ def read_certificate(options: TlsOptions, resolve: Callable[[str], str], now_us:
         authorities = _certificates(_resolved(options.client_ca, resolve, "client_ca"), "client_ca")
         for one in authorities:
             _check_time(one, now_us, "client_ca")
+    lists = Lists()
+    if options.client_revocations:
+        lists = read_lists(options.client_revocations, resolve, authorities, now_us)
     return Served(
         chain=b"".join(one.public_bytes(Encoding.PEM) for one in chain),
         private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
@@ -114,6 +132,32 @@ def read_certificate(options: TlsOptions, resolve: Callable[[str], str], now_us:
         min_version=options.min_version,
         leaf=leaf.public_bytes(Encoding.DER),
         not_after_us=round(leaf.not_valid_after_utc.timestamp() * MICROS),
+        revoked=lists.pem,
+        revoked_until_us=lists.until_us,
+    )
+
+
+def shut(served: Served) -> Served:
+    """``served``, to no client: it trusts an authority that was made this moment, and whose key nobody has."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "nobody")])
+    now = datetime.now(UTC)
+    nobody = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(seconds=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return msgspec.structs.replace(
+        served, client_ca=nobody.public_bytes(Encoding.PEM), revoked=b"", revoked_until_us=0, shut=True
     )
 
 

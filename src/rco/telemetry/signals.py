@@ -43,6 +43,10 @@ INFO = _gauge("rco_info", "Always 1; the label tells which version runs.", "vers
 TLS_NOT_AFTER = _gauge(
     "rco_tls_certificate_not_after_seconds", "When the listener's certificate expires, in seconds of Unix time."
 )
+TLS_REVOCATIONS_UNTIL = _gauge(
+    "rco_tls_client_revocations_until_seconds",
+    "When the first of the revocation lists for clients expires, in seconds of Unix time; 0 without one.",
+)
 READY = _gauge("rco_ready", "Whether the service takes new work: 1 or 0.")
 LOG_LINES_LOST = _counter("rco_log_lines_lost_total", "Log lines that could not be written.")
 

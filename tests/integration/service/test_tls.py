@@ -6,6 +6,7 @@ import asyncio
 import os
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,39 @@ async def test_clients_must_show_a_certificate_of_the_authority_named(tmp_path: 
         for stranger in (None, Authority("clients").issue("a stranger"), theirs.issue("late", days=-1)):
             with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
                 await world.ask(world.trusting(stranger))
+
+
+async def test_a_client_that_was_taken_back_gets_no_further_than_the_handshake(tmp_path: Path) -> None:
+    theirs = Authority("clients")
+    ca, lists = theirs.write(tmp_path), tmp_path / "clients.crl"
+    good, gone = theirs.issue("good"), theirs.issue("gone")
+    lists.write_bytes(theirs.revoked(gone))
+    async for world in _secured(tmp_path, client_ca=f"file:{ca}", client_revocations=f"file:{lists}"):
+        assert await world.ask(world.trusting(good)) == 200
+        with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+            await world.ask(world.trusting(gone))
+        async with aiohttp.ClientSession() as session, session.get(f"{world.service.metrics_url}/metrics") as answer:
+            text = await answer.text()
+        (line,) = [line for line in text.splitlines() if line.startswith("rco_tls_client_revocations_until_seconds ")]
+        assert 0 < float(line.split()[1]) - time.time() < 90_000
+        # One that has expired is not taken over, and the one in effect stays.
+        lists.write_bytes(theirs.revoked(days=-0.1))
+        with pytest.raises(ConfigInvalid, match=r"tls\.client_revocations.*expired"):
+            await world.service.reload(world.settings())
+        assert await world.ask(world.trusting(good)) == 200
+        lists.write_bytes(theirs.revoked(gone, good))
+        await world.service.reload(world.settings())
+        with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+            await world.ask(world.trusting(good))
+
+
+async def test_a_list_that_has_expired_lets_no_service_start(tmp_path: Path) -> None:
+    theirs = Authority("clients")
+    ca, lists = theirs.write(tmp_path), tmp_path / "clients.crl"
+    lists.write_bytes(theirs.revoked(days=-0.1))
+    with pytest.raises(ConfigInvalid, match=r"tls\.client_revocations.*expired"):
+        async for _ in _secured(tmp_path, client_ca=f"file:{ca}", client_revocations=f"file:{lists}"):
+            pass
 
 
 async def test_commands_show_a_certificate_and_trust_whom_they_are_told(tmp_path: Path) -> None:
