@@ -125,9 +125,11 @@ async def test_a_queued_run_with_a_turn_is_told_after_a_restart(keeper: Any, reo
     begin = Message(first.run_id, "begin", "begin", "begin", b"\xc0", 9)
     await do(keeper, change(first, ItemDone.GRANT, 9), messages=[begin])
     again = await reopen()
-    told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    again.on_mail(lambda run_id: told.done() or told.set_result(run_id))
-    assert await asyncio.wait_for(told, 10) == first.run_id
+    # Who listens later, because what wakes runs is made when the keeper has long begun, is told as well.
+    for _ in range(2):
+        told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        again.on_mail(lambda run_id, told=told: told.done() or told.set_result(run_id))
+        assert await asyncio.wait_for(told, 10) == first.run_id
 
 
 async def test_holding_and_freeing_touch_only_who_waits(keeper: Any) -> None:

@@ -143,6 +143,8 @@ class Engine:
         self._moving = Moving(owner, reader, programs, self.wake, self._sending.tell)
         self._loading.on_move = self._moving.heard
         self._stopping = False
+        self._early: dict[bytes, None] | None = {}
+        """Runs to be waked as soon as there is somebody to run them for: what they need may not be there yet."""
         writer.on_flush(self._flushed)
         ownership.on_gained(self._gained)
         self._gaining: set[asyncio.Task[None]] = set()
@@ -151,8 +153,11 @@ class Engine:
 
     async def start(self) -> None:
         """Load every open run and go on with it."""
+        early, self._early = self._early or (), None
         await self._loading.recover(self._owner.ownership.shards())
         await self._parking.start()
+        for run_id in early:
+            self.wake(run_id)
 
     async def stop(self, drain_timeout_s: float = 0.0) -> None:
         """Let go of all runs. Nothing is lost: the next start goes on where the journal ends. Idempotent.
@@ -186,7 +191,8 @@ class Engine:
         await self._loading.recover(self._owner.ownership.shards())
 
     def _gained(self, shards: Shards) -> None:
-        if not self._stopping:
+        # What is owned before the start is loaded by it.
+        if not self._stopping and self._early is None:
             task = self._owner.loop.create_task(self._recover(shards))
             self._gaining.add(task)
             task.add_done_callback(self._gaining.discard)
@@ -197,7 +203,7 @@ class Engine:
     def _flushed(self, flushed: Flushed) -> None:
         if not self._stopping:
             for run_id in flushed.woken:
-                self._loading.wake(run_id)
+                self.wake(run_id)
 
     # -- starting --------------------------------------------------------------------------------------------------
 
@@ -388,8 +394,11 @@ class Engine:
         return await self._loading.set_aside(namespace, detail)
 
     def wake(self, run_id: bytes) -> None:
-        """See to it that an open run is in memory. After ``stop`` it is left to the next owner."""
-        if not self._stopping:
+        """See to it that an open run is in memory. Before ``start`` it is kept in mind; after ``stop`` it is left to
+        the next owner."""
+        if self._early is not None:
+            self._early[run_id] = None
+        elif not self._stopping:
             self._loading.wake(run_id)
 
     def stats(self) -> EngineStats:

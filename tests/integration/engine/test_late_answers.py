@@ -214,7 +214,7 @@ async def test_what_another_node_has_closed_meanwhile_is_not_begun(house: House)
         random=random.random,
         ownership=Lease(),
     )
-    other.wake(run_id)
+    await other.start()
     assert (await other.result(run_id, 10)).value == "hello me"  # type: ignore[union-attr]
     before = house.kinds(run_id)
     house.lease.take_away()

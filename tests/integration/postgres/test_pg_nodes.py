@@ -288,6 +288,22 @@ async def test_mail_that_came_while_nobody_owned_the_run_is_told_to_who_takes_it
     await two.until(lambda: run_id in two.mail)
 
 
+async def test_mail_that_was_found_before_anybody_listened_is_told_to_who_does(make_node: Any) -> None:
+    one = make_node("a")
+    await one.keeper.start()
+    run_id = await one.open(9)
+    await one.commit(lambda changes: changes.messages.append(one.message(run_id)))
+    await one.keeper.stop()
+    again = make_node("a")
+    await again.keeper.start()
+    # A keeper begins long before there is an engine, and has looked meanwhile.
+    await again.until(lambda: run_id in again.mail)
+    await again.keeper._mail._find()
+    told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    again.keeper.on_mail(lambda found: found == run_id and not told.done() and told.set_result(None))
+    await asyncio.wait_for(told, 30)
+
+
 async def test_what_was_added_before_a_shard_was_lost_is_not_written_when_it_has_come_back(
     make_node: Any, postgres_server: Any, postgres_database: str
 ) -> None:

@@ -34,9 +34,9 @@ class Keeper(News, Protocol):
 
     def on_mail(self, listener: Callable[[bytes], None]) -> None:
         """Call ``listener(run id)`` for owned runs that another node has opened, woken or written to, and for parked
-        ones that were written to before this keeper started. May tell twice; what it misses is told again by a slow
-        poll. Call it after ``start``. An identity that ``rco.model.queue.poke_of`` gives stands for the queues of an
-        owned shard that another node has written to; of these it may miss some."""
+        ones that were written to before this keeper started, or before this call. May tell twice; what it misses is
+        told again by a slow poll. Call it after ``start``. An identity that ``rco.model.queue.poke_of`` gives stands
+        for the queues of an owned shard that another node has written to; of these it may miss some."""
         ...
 
     def on_rewound(self, listener: Callable[[Rewind], None]) -> None:
