@@ -150,6 +150,9 @@ async def test_a_malformed_body_names_what_is_wrong(shared, body: bytes, said: s
         ("/v1/events?after=-1", "after"),
         ("/v1/audit/export?first=0", "first"),
         ("/v1/audit/export?first=3&last=2", "last"),
+        ("/v1/runs?stat=parked", "stat"),
+        ("/v1/dead-letters?limit=5&Replayed=true", "Replayed"),
+        ("/v1/openapi.json?x", "x"),
     ],
 )
 async def test_a_malformed_query_names_the_field(shared, path: str, said: str) -> None:

@@ -37,6 +37,7 @@ from rco.server.api import (
 from rco.server.api.describe import whole
 from rco.server.api.faults import answer
 from rco.server.api.guard import ASGI, Guard
+from rco.server.api.queries import only_known
 
 __all__ = ["BODY_LIMIT_BYTES", "control_api", "document"]
 
@@ -99,6 +100,7 @@ def control_api(
     """
     app = Litestar(
         route_handlers=[*_handlers(), describe],
+        guards=[only_known],
         exception_handlers={Exception: answer, RecursionError: answer},
         request_max_body_size=body_limit_bytes,
         logging_config=None,
