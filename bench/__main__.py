@@ -39,8 +39,8 @@ def main(arguments: list[str]) -> int:
     unknown = [name for name in given.questions if name not in EVERY]
     if unknown:
         parser.error(f"no question {unknown[0]!r}; there are: {', '.join(EVERY)}")
-    if given.rounds < 1 or not 0 < given.scale <= 30:
-        parser.error("give at least one round, and a scale above 0 and up to 30")
+    if given.rounds < 1 or not 0 < given.scale <= 40:
+        parser.error("give at least one round, and a scale above 0 and up to 40")
     if given.out is not None and not given.out.parent.is_dir():
         parser.error(f"{given.out} cannot be written: there is no folder {given.out.parent}")
     stores = STORES if given.store == "both" else (given.store,)

@@ -1,4 +1,4 @@
-"""Three nodes on one PostgreSQL call one target for as long as is asked (20 s at scale 1, ten minutes at scale 30), and
+"""Three nodes on one PostgreSQL call one target for as long as is asked (15 s at scale 1, ten minutes at scale 40), and
 always have more to call than the limits allow. How many calls were above a limit, as the target itself counted by its
 own clock: above the rate, as a bucket of the rate and burst that runs empty, or more at once than are allowed.
 
@@ -30,7 +30,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 async def _ask(round: Round) -> list[Measured]:
-    seconds = round.count(20, least=5)
+    seconds = round.count(15, least=5)
     limits = (str(RATE_PER_S), str(BURST), str(CONCURRENCY))
     counter = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.counted", str(seconds), *limits),

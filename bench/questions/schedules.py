@@ -28,9 +28,9 @@ from rco.store.contract.schedules import ScheduleWrite
 __all__ = ["QUESTION"]
 
 PERIOD_S = 1_000
-IDLE_S, MEASURED_S = 6.0, 8.0
+IDLE_S, MEASURED_S = 5.0, 6.0
 BATCH, BATCHES_AT_ONCE = 1_000, 4
-SLOWER = (1.5, 4.0, 12.0)
+SLOWER = (1.25, 4.0, 12.0)
 """By so much the rest of them may take longer to put in than the first did; where that was too little, it is begun anew
 with the next."""
 CALM_S = 60.0

@@ -587,6 +587,18 @@ def free_the_permits_of_the_dead_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "hold", lambda *given, **asked: genuine(*given, **{**asked, "ttl_us": 0, "call_us": 0}))
 
 
+HELD_BACK = {
+    "nodes": 3,
+    "limit_rate": 20.0,
+    "limit_burst": 1,
+    "runs": 80,
+    "pauses": 15,
+    "pause_s": (0.4, 3.0),
+    "leases": LeaseOptions(ttl_s=30.0),
+}
+"""Processes that stand still for longer than their permits are good for, and not for so long that their shards go."""
+
+
 def use_what_ran_out(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Passage, "good", lambda *_: True)
 
@@ -860,7 +872,7 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
         "calls",
         {"nodes": 3, "limit_concurrency": 1, "limit_rate": None, "runs": 40, "crashes": 4},
     ),
-    (use_what_ran_out, "calls", {"nodes": 3, "limit_rate": 20.0, "limit_burst": 1, "runs": 40, "pauses": 3}),
+    (use_what_ran_out, "calls", HELD_BACK),
     (a_bucket_for_each_node, "calls", {"nodes": 3, "limit_rate": 5.0, "limit_burst": 2, "runs": 40}),
     (refer_before_keeping, "payloads", {"nodes": 1, "crashes": 4, **LARGE}),
     (say_nothing_of_uses, "payloads", LARGE),
