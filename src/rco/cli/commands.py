@@ -35,7 +35,7 @@ COMMANDS = (
     Command("rco.cli.schedule:app", "schedule", "Start workflows by the clock.", _WORK),
     Command("rco.cli.queue:app", "queue", "See who waits for their turn, and pause queues.", _WORK),
     Command("rco.cli.events:app", "events", "Look at accepted events, and replay them.", _WORK),
-    Command("rco.cli.letters:app", "letters", "Look at dead letters, and replay them.", _WORK),
+    Command("rco.cli.letters:app", "letters", "Look at dead letters, replay or dismiss them.", _WORK),
     Command(
         "rco.cli.targets:app", "target", "Look at the downstream APIs that may be called; close and open them.", _WORK
     ),

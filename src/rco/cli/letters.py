@@ -12,7 +12,7 @@ from rco.cli.reach import LINK, Link, ask
 
 __all__ = ["app"]
 
-app = App(name="letters", help="Look at dead letters, and replay them.")
+app = App(name="letters", help="Look at dead letters, replay or dismiss them.")
 
 
 @app.command(name="list")
@@ -28,7 +28,7 @@ def list_(
     Parameters
     ----------
     replayed
-        Those that were sent again, instead of those that wait.
+        Those that were sent again or dismissed, instead of those that wait.
     after
         Go on behind this letter: the next of the page before.
     limit
@@ -65,6 +65,23 @@ def show(letter_id: str, *, link: Link = LINK) -> None:
             print_text(f"{name:<12} {value}")
     print_text("")
     print_event(letter.event)
+
+
+@app.command
+def dismiss(letter_id: str, *, reason: str, link: Link = LINK) -> None:
+    """Take a dead letter that nobody will take any more off the list: it is not sent again.
+
+    Parameters
+    ----------
+    letter_id
+        Id of the letter.
+    reason
+        Why; it stands in the evidence.
+    """
+    from rco.model.wire_events import DismissAsk
+
+    letter = ask(link, lambda client: client.dismiss_letter(letter_id, DismissAsk(reason=reason)))
+    print_answer(letter, f"{letter_id}  dismissed", json=link.json)
 
 
 @app.command

@@ -48,7 +48,15 @@ from rco.model.wire_capabilities import (
     RevocationView,
     RevokeAsk,
 )
-from rco.model.wire_events import EventPage, EventView, LetterDetail, LetterPage, Replayed
+from rco.model.wire_events import (
+    DismissAsk,
+    EventPage,
+    EventView,
+    LetterDetail,
+    LetterPage,
+    LetterView,
+    Replayed,
+)
 from rco.model.wire_targets import CloseAsk, ClosureView, OpenAsk, Opened, TargetPage, TargetView
 from rco.model.wire_versions import MoveRuns, MoveView, VersionPage
 
@@ -270,6 +278,10 @@ class Client:
     async def letter(self, letter_id: str) -> LetterDetail:
         """One dead letter with its event's data."""
         return await self._get(f"/v1/dead-letters/{_part(letter_id)}", LetterDetail)
+
+    async def dismiss_letter(self, letter_id: str, ask: DismissAsk) -> LetterView:
+        """Take a dead letter off the list without sending it again."""
+        return await self._post(f"/v1/dead-letters/{_part(letter_id)}/dismiss", LetterView, ask)
 
     async def replay_letter(self, letter_id: str) -> Replayed:
         """Give a dead letter's event to its subscription again."""

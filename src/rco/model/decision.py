@@ -32,6 +32,7 @@ class Verb(StrEnum):
     BLOCK = "block"
     REPLAY = "replay"
     DEAD_LETTER = "dead_letter"
+    DISMISS = "dismiss"
     CONFIG = "config"
     NODE = "node"
     RECONCILE = "reconcile"

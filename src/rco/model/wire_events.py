@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rco.model.body import View
+from rco.model.body import Ask, Reason, View
 
-__all__ = ["EventBrief", "EventPage", "EventView", "LetterDetail", "LetterPage", "LetterView", "Replayed"]
+__all__ = ["DismissAsk", "EventBrief", "EventPage", "EventView", "LetterDetail", "LetterPage", "LetterView", "Replayed"]
 
 
 class EventBrief(View, frozen=True, kw_only=True):
@@ -57,6 +57,12 @@ class LetterDetail(LetterView, frozen=True, kw_only=True):
     """One dead letter with its event's data."""
 
     event: EventView
+
+
+class DismissAsk(Ask, frozen=True, kw_only=True):
+    """Take the letter off the list; ``reason`` stands in the evidence."""
+
+    reason: Reason = ""
 
 
 class Replayed(View, frozen=True, kw_only=True):

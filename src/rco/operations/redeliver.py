@@ -7,6 +7,7 @@ from rco.kit.digest import digest, length_prefixed
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
+from rco.model.letter import DeadLetter
 from rco.model.principal import Principal, Role
 from rco.operations.access import require
 from rco.operations.desk import Desk
@@ -15,9 +16,14 @@ from rco.operations.receive import admission_of, begin_opened, keep_data, openin
 from rco.store.contract.changes import Admitted, Claim
 from rco.telemetry import signals
 
-__all__ = ["redeliver_event", "redeliver_letter"]
+__all__ = ["claim_of", "redeliver_event", "redeliver_letter"]
 
 FOREVER_US = 1 << 62
+
+
+def claim_of(letter: DeadLetter) -> Claim:
+    """Two people who deal with the same letter at the same moment do it once."""
+    return Claim(digest(length_prefixed(b"letter", letter.letter_id)), letter.event.corr_id, FOREVER_US)
 
 
 async def redeliver_event(desk: Desk, principal: Principal, event_id: str) -> int:
@@ -29,7 +35,7 @@ async def redeliver_event(desk: Desk, principal: Principal, event_id: str) -> in
     event = await desk.reader.event(principal.namespace, event_id)
     if event is None:
         raise NotFound(f"no event {event_id!r}.", cure="See `rco events list`.")
-    return await _redeliver(desk, principal, event, None, None)
+    return await _redeliver(desk, principal, event, None)
 
 
 async def redeliver_letter(desk: Desk, principal: Principal, letter_id: bytes) -> int:
@@ -40,13 +46,14 @@ async def redeliver_letter(desk: Desk, principal: Principal, letter_id: bytes) -
     require(principal, Role.OPERATOR)
     letter = await find_letter(desk, principal, letter_id)
     if letter.replayed_us is not None:
-        raise Conflict(f"dead letter {id_text(letter_id)} was already replayed.", cure="Nothing is left to do.")
-    return await _redeliver(desk, principal, letter.event, letter_id, letter.subscription)
+        raise Conflict(
+            f"dead letter {id_text(letter_id)} was already replayed or dismissed.", cure="Nothing is left to do."
+        )
+    return await _redeliver(desk, principal, letter.event, letter)
 
 
-async def _redeliver(
-    desk: Desk, principal: Principal, event: Event, letter_id: bytes | None, subscription: str | None
-) -> int:
+async def _redeliver(desk: Desk, principal: Principal, event: Event, letter: DeadLetter | None) -> int:
+    subscription = None if letter is None else letter.subscription
     actor = f"principal:{principal.principal_id}"
     reference = await keep_data(desk, event) if len(event.data) > desk.engine.over_bytes else None
     opened, letters, more = openings(desk, event, actor, only=subscription, reference=reference)
@@ -63,19 +70,18 @@ async def _redeliver(
         subject=subscription or event.type,
         event=event.id,
         corr_id=event.corr_id,
-        facts={"runs": len(opened), "letter": id_text(letter_id) if letter_id is not None else ""},
+        facts={"runs": len(opened), "letter": "" if letter is None else id_text(letter.letter_id)},
     )
     claim = None
-    if letter_id is not None:
-        # Two people who replay the same letter at the same moment start one run.
-        claim = Claim(digest(length_prefixed(b"letter", letter_id)), event.corr_id, FOREVER_US)
-        desk.writer.changes(0).letters_replayed.append((letter_id, now))
+    if letter is not None:
+        claim = claim_of(letter)
+        desk.writer.changes(0).letters_replayed.append((letter.letter_id, now))
     admission = admission_of(None, opened, [], claim, [decision, *more], [])
 
     def begin(outcome: Admitted) -> None:
         begin_opened(desk, outcome, opened)
 
     admitted = await desk.engine.submit(0, admission, begin)
-    if letter_id is not None and admitted.status == "accepted":
+    if letter is not None and admitted.status == "accepted":
         desk.metrics.counter(signals.LETTERS_REPLAYED).add()
     return len(opened) - len(admitted.skipped) if admitted.status == "accepted" else 0

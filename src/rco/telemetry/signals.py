@@ -203,6 +203,9 @@ PAYLOAD_SIZE_COLLECTED = _counter("rco_payload_collected_bytes_total", "Bytes of
 QUOTA_REFUSALS = _counter(
     "rco_quota_refusals_total", "Admissions that a quota of their namespace refused.", "namespace", "quota"
 )
+LETTERS_DISMISSED = _counter(
+    "rco_dead_letters_dismissed_total", "Dead letters that somebody took off the list without sending them again."
+)
 LETTERS_REPLAYED = _counter("rco_dead_letters_replayed_total", "Dead letters that were sent again.")
 
 # Brokers.

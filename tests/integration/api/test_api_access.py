@@ -38,6 +38,7 @@ BODIES = {
     "principals": {"id": "p", "role": "viewer"},
     "endpoints": {"url": "https://example.com/hook", "types": ["order.*"]},
     "replay": {"delivery": NOBODY},
+    "dismiss": {"reason": "r"},
     "runs": {"workflow": "greet"},
     "signal": {"name": "x"},
     "capabilities": {"scopes": ["write:put"]},

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import pytest
 
 from rco.errors import Conflict, Forbidden, NotFound, Refused
+from rco.model.wire_events import DismissAsk, LetterView
 
 EVENT = "shop/1 ?%2F#\u00e9"
 """An id that holds everything that a path must not mistake for something else."""
@@ -86,6 +90,32 @@ async def test_a_letter_whose_cause_is_cured_is_replayed_once(served) -> None:
     # And an event can be given to all of its subscriptions again.
     assert (await served.operator.replay_event(EVENT)).opened == 2
     assert await orders(served, 2) == [EVENT, EVENT]
+
+
+async def test_a_letter_that_nobody_will_take_is_dismissed_once(served) -> None:
+    await sold(served)
+    letter = (await served.viewer.letters()).items[0]
+    with pytest.raises(Forbidden):
+        await served.viewer.dismiss_letter(letter.id, DismissAsk(reason="no more"))
+    both = await asyncio.gather(
+        *(served.operator.dismiss_letter(letter.id, DismissAsk(reason=f"no {n}")) for n in range(2)),
+        return_exceptions=True,
+    )
+    dismissed = [one for one in both if isinstance(one, LetterView)]
+    assert len(dismissed) == 1
+    assert dismissed[0].replayed_at is not None
+    assert [type(one) for one in both if one is not dismissed[0]] == [Conflict]
+    assert (await served.viewer.letters()).items == []
+    assert [one.id for one in (await served.viewer.letters(replayed=True)).items] == [letter.id]
+    with pytest.raises(Conflict, match="already replayed or dismissed"):
+        await served.operator.replay_letter(letter.id)
+    lines = b"".join([piece async for piece in served.admin.export_audit()])
+    told = [one for line in lines.splitlines() for one in json.loads(line).get("decisions", [])]
+    found = [one for one in told if one["verb"] == "dismiss"]
+    assert [(one["subject"], one["event"], one["facts"]["letter"]) for one in found] == [
+        (letter.subscription, EVENT, letter.id)
+    ]
+    assert found[0]["reason"].startswith("no ")
 
 
 @pytest.mark.parametrize("cursor", ["", "1", "1-", "-1", "a-1", "1-2-3", "1-" + "9" * 19, "٣-1"])

@@ -63,6 +63,7 @@ BODIES: dict[str, Any] = {
     "replayDelivery": {"delivery": "01980000-0000-7000-8000-000000000000"},
     "previewReplay": {},
     "replayDeliveries": {},
+    "dismissDeadLetter": {"reason": "r"},
     "createNamespace": {"name": "mine"},
     "createNamespaceKey": {"namespace": "default", "reason": "r"},
     "rotateNamespaceKey": {"namespace": "default", "reason": "r"},
