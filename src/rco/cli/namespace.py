@@ -128,14 +128,18 @@ def _print(link: Link, view: NamespaceView) -> None:
     print_text(f"{view.name}: {view.state}" + (", declared in the configuration" if view.origin == "config" else ""))
     rows = [
         ("open_runs", used.open_runs, _bound(quotas.open_runs)),
-        ("starts_per_s", used.starts_this_second, _bound(quotas.starts_per_s)),
-        ("starts_per_day", used.starts_today, _bound(quotas.starts_per_day)),
-        ("events_per_day", used.events_today, _bound(quotas.events_per_day)),
-        ("stored_bytes", "" if used.stored_bytes is None else used.stored_bytes, _bound(quotas.stored_bytes)),
+        ("starts_per_s", _counted(used.starts_this_second), _bound(quotas.starts_per_s)),
+        ("starts_per_day", _counted(used.starts_today), _bound(quotas.starts_per_day)),
+        ("events_per_day", _counted(used.events_today), _bound(quotas.events_per_day)),
+        ("stored_bytes", _counted(used.stored_bytes), _bound(quotas.stored_bytes)),
         ("schedules", used.schedules, _bound(quotas.schedules)),
         ("payload_bytes", "", _bound(quotas.payload_bytes)),
     ]
     print_table(("Quota", "Has", "May have"), rows, nothing="")
+
+
+def _counted(used: int | None) -> str:
+    return "not counted" if used is None else str(used)
 
 
 def _bound(limit: int | None) -> str:
@@ -143,4 +147,4 @@ def _bound(limit: int | None) -> str:
 
 
 def _of(used: int | None, limit: int | None) -> str:
-    return ("" if used is None else str(used)) if limit is None else f"{used}/{limit}"
+    return _counted(used) if limit is None else f"{used}/{limit}"

@@ -88,13 +88,13 @@ class SetNamespace(Ask, frozen=True, kw_only=True):
 
 
 class UsageView(View, frozen=True, kw_only=True):
-    """What a namespace has now. Starts and events are counted since it has quotas, stored bytes
-    where they are bounded."""
+    """What a namespace has now. Starts and events are counted while it has a quota or is closed,
+    stored bytes where they are bounded; what is not counted is null."""
 
     open_runs: int
-    starts_this_second: int
-    starts_today: int
-    events_today: int
+    starts_this_second: int | None
+    starts_today: int | None
+    events_today: int | None
     stored_bytes: int | None
     schedules: int
 

@@ -123,9 +123,9 @@ async def _view(desk: Desk, row: NamespaceRow) -> NamespaceView:
         quotas=row.quotas,
         usage=UsageView(
             open_runs=used.open_runs,
-            starts_this_second=used.starts_second,
-            starts_today=used.starts_day,
-            events_today=used.events_day,
+            starts_this_second=used.starts_second if row.watched else None,
+            starts_today=used.starts_day if row.watched else None,
+            events_today=used.events_day if row.watched else None,
             stored_bytes=used.stored_bytes,
             schedules=used.schedules,
         ),

@@ -31,7 +31,10 @@ async def test_a_tenant_is_refused_over_its_quota_and_others_are_not(served, acm
     assert problem["reason"] == "RATE_LIMIT"
     assert "'acme' has used up its quota open_runs" in problem["error"]
     assert (await served.admin.start("greet", "a")).created
-    assert (await acme.namespaces.show("acme")).usage.open_runs == 2
+    usage = (await acme.namespaces.show("acme")).usage
+    assert (usage.open_runs, usage.starts_today, usage.stored_bytes) == (2, 2, None)
+    # Nobody asks how many were started where nothing bounds them: that is said, and is not 0.
+    assert (await served.admin.namespaces.show("default")).usage.starts_today is None
     counted = served.service.metrics.render().decode()
     assert 'rco_quota_refusals_total{namespace="acme",quota="open_runs"} 1' in counted
     said = b"".join([piece async for piece in served.admin.export_audit()]).decode()
