@@ -119,8 +119,10 @@ class Leases:
         return owned
 
     def again(self, shards: Shards) -> None:
-        """Load the runs of ``shards`` anew."""
-        self._tell(self._gained, shards & frozenset(self._owned))
+        """Load the runs of ``shards`` anew, those too that somebody waked while nothing could be written."""
+        kept = shards & frozenset(self._owned)
+        self._tell(self._left, kept)
+        self._tell(self._gained, kept)
 
     def _tell(self, listeners: list[Callable[[Shards], None]], shards: Shards) -> None:
         if shards:
