@@ -201,9 +201,8 @@ class Engine:
         await self._insisting.ask("Loading the runs of a shard", lambda: self._loading.recover(shards))
 
     def _flushed(self, flushed: Flushed) -> None:
-        if not self._stopping:
-            for run_id in flushed.woken:
-                self.wake(run_id)
+        for run_id in flushed.woken:
+            self.wake(run_id)
 
     # -- starting --------------------------------------------------------------------------------------------------
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from rco.errors import Conflict
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
-from rco.model.principal import Principal, Role
+from rco.model.principal import Principal
 from rco.model.wire_events import LetterView
-from rco.operations.access import require
 from rco.operations.desk import Desk
-from rco.operations.inspect_letters import find_letter
 from rco.operations.receive import admission_of
-from rco.operations.redeliver import claim_of
+from rco.operations.redeliver import claim_of, dealt_with, waiting_letter
 from rco.operations.view import letter_view
 from rco.store.contract.changes import Admitted
 from rco.telemetry import signals
@@ -27,11 +24,7 @@ async def dismiss_letter(desk: Desk, principal: Principal, letter_id: bytes, rea
 
     Raises ``Conflict`` when it was replayed or dismissed before, also at the same moment, and ``NotFound``.
     """
-    require(principal, Role.OPERATOR)
-    letter = await find_letter(desk, principal, letter_id)
-    done = f"dead letter {id_text(letter_id)} was already replayed or dismissed."
-    if letter.replayed_us is not None:
-        raise Conflict(done, cure="Nothing is left to do.")
+    letter = await waiting_letter(desk, principal, letter_id)
     now = desk.clock.now_us()
     decision = Decision(
         verb=Verb.DISMISS,
@@ -47,7 +40,7 @@ async def dismiss_letter(desk: Desk, principal: Principal, letter_id: bytes, rea
     admission = admission_of(None, [], [], claim_of(letter), [decision], [])
     admitted = await desk.engine.submit(0, admission, _nothing)
     if admitted.status != "accepted":
-        raise Conflict(done, cure="Nothing is left to do.")
+        raise dealt_with(letter_id)
     desk.metrics.counter(signals.LETTERS_DISMISSED).add()
     return letter_view(replace(letter, replayed_us=now))
 

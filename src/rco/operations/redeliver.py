@@ -16,7 +16,7 @@ from rco.operations.receive import admission_of, begin_opened, keep_data, openin
 from rco.store.contract.changes import Admitted, Claim
 from rco.telemetry import signals
 
-__all__ = ["claim_of", "redeliver_event", "redeliver_letter"]
+__all__ = ["claim_of", "dealt_with", "redeliver_event", "redeliver_letter", "waiting_letter"]
 
 FOREVER_US = 1 << 62
 
@@ -24,6 +24,23 @@ FOREVER_US = 1 << 62
 def claim_of(letter: DeadLetter) -> Claim:
     """Two people who deal with the same letter at the same moment do it once."""
     return Claim(digest(length_prefixed(b"letter", letter.letter_id)), letter.event.corr_id, FOREVER_US)
+
+
+async def waiting_letter(desk: Desk, principal: Principal, letter_id: bytes) -> DeadLetter:
+    """The letter, for who is to deal with it. Needs the operator's role. Raises ``NotFound``, and ``Conflict`` when it
+    waits no more."""
+    require(principal, Role.OPERATOR)
+    letter = await find_letter(desk, principal, letter_id)
+    if letter.replayed_us is not None:
+        raise dealt_with(letter_id)
+    return letter
+
+
+def dealt_with(letter_id: bytes) -> Conflict:
+    """Somebody was faster."""
+    return Conflict(
+        f"dead letter {id_text(letter_id)} was already replayed or dismissed.", cure="Nothing is left to do."
+    )
 
 
 async def redeliver_event(desk: Desk, principal: Principal, event_id: str) -> int:
@@ -43,12 +60,7 @@ async def redeliver_letter(desk: Desk, principal: Principal, letter_id: bytes) -
 
     A letter is replayed once; ``Conflict`` when it was, or when its cause is still there. Raises ``NotFound``.
     """
-    require(principal, Role.OPERATOR)
-    letter = await find_letter(desk, principal, letter_id)
-    if letter.replayed_us is not None:
-        raise Conflict(
-            f"dead letter {id_text(letter_id)} was already replayed or dismissed.", cure="Nothing is left to do."
-        )
+    letter = await waiting_letter(desk, principal, letter_id)
     return await _redeliver(desk, principal, letter.event, letter)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -62,6 +63,16 @@ class Served:
     operator: Client
     viewer: Client
     call: Callable[..., Awaitable[tuple[int, Any, Any]]]
+
+    async def decisions(self) -> list[dict[str, Any]]:
+        """Every decision in the evidence."""
+        return await decisions_of(self.admin)
+
+
+async def decisions_of(client: Client) -> list[dict[str, Any]]:
+    """Every decision in the evidence that ``client`` may export."""
+    lines = b"".join([piece async for piece in client.export_audit()])
+    return [one for line in lines.splitlines() for one in json.loads(line).get("decisions", [])]
 
 
 @pytest.fixture

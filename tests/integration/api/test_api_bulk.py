@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
@@ -54,8 +53,7 @@ async def test_every_run_is_retried_once_and_each_leaves_a_decision(served) -> N
     at = await ended(served, started.id)
     assert (at.state, at.count, at.done, at.failed, at.ended) == ("completed", 7, 7, 0, "done")
     assert (await served.operator.preview_bulk(FAILED)).count in range(7, 15)
-    lines = b"".join([piece async for piece in served.admin.export_audit()])
-    told = [one for line in lines.splitlines() for one in json.loads(line).get("decisions", [])]
+    told = await served.decisions()
     retried = [one["run"] for one in told if one["verb"] == "retry" and one["reason"] == f"bulk {started.id}"]
     assert sorted(retried) == sorted(ids)
     whole = [one for one in told if one["verb"] == "bulk"]

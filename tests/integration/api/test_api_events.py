@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
 
@@ -109,8 +108,7 @@ async def test_a_letter_that_nobody_will_take_is_dismissed_once(served) -> None:
     assert [one.id for one in (await served.viewer.letters(replayed=True)).items] == [letter.id]
     with pytest.raises(Conflict, match="already replayed or dismissed"):
         await served.operator.replay_letter(letter.id)
-    lines = b"".join([piece async for piece in served.admin.export_audit()])
-    told = [one for line in lines.splitlines() for one in json.loads(line).get("decisions", [])]
+    told = await served.decisions()
     found = [one for one in told if one["verb"] == "dismiss"]
     assert [(one["subject"], one["event"], one["facts"]["letter"]) for one in found] == [
         (letter.subscription, EVENT, letter.id)

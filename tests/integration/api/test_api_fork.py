@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from rco.errors import Conflict, Forbidden, NotFound
@@ -39,8 +37,7 @@ async def test_a_reset_closes_the_old_run_and_says_so_in_both(served) -> None:
     assert old.error["message"] == "reset to step signal answer"
     await served.operator.signal(new.id, "answer", 7)
     assert (await served.viewer.wait(new.id, timeout_s=10)).result == 7
-    lines = b"".join([piece async for piece in served.admin.export_audit()])
-    told = [one for line in lines.splitlines() for one in json.loads(line).get("decisions", [])]
+    told = await served.decisions()
     facts = {(one["verb"], one.get("run", "")): one.get("facts", {}) for one in told}
     assert facts["start", new.id]["forked_from"] == started.id
     assert facts["fork", started.id]["fork"] == new.id

@@ -146,7 +146,7 @@ async def test_targets_and_info(served) -> None:
 
 
 async def test_what_was_commanded_stands_in_evidence_that_verifies(served) -> None:
-    started = await served.operator.start("ask", {"card": "4111-1111"})
+    started = await served.operator.start("ask", {"card": "visa-4111"})
     await served.operator.cancel(started.id, "why")
     await served.viewer.wait(started.id, timeout_s=10)
     text = b"".join([piece async for piece in served.admin.export_audit(journal=True)])
@@ -159,4 +159,4 @@ async def test_what_was_commanded_stands_in_evidence_that_verifies(served) -> No
     assert verify(proof.splitlines(keepends=True)).run == started.id
     # Without the journal nothing of the input is in it.
     plain = b"".join([piece async for piece in served.admin.export_audit()])
-    assert b"4111-1111" not in plain
+    assert b"visa" not in plain

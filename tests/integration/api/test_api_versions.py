@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.api.conftest import decisions_of
 
 from rco.app import build
 from rco.client import Client
@@ -121,8 +121,7 @@ async def test_runs_are_moved_verified_and_the_rest_are_listed(serve: Serve) -> 
             await client.signal(run_id, "end")
         assert (await client.wait(sent, timeout_s=10)).result == ["packed A", "posted A"]
         assert (await client.wait(waiting, timeout_s=10)).result == ["packed B", "couriered B"]
-        lines = b"".join([piece async for piece in client.export_audit()])
-        told = [one for line in lines.splitlines() for one in json.loads(line).get("decisions", [])]
+        told = await decisions_of(client)
         [moved] = [one for one in told if one["verb"] == "move"]
         assert (moved["run"], moved["facts"]["to"], moved["facts"]["move"]) == (waiting, "v2", started.id)
         assert moved["actor"].startswith("principal:")

@@ -35,7 +35,7 @@ from rco.workflow import Context, workflow
 @workflow(on="order.paid")
 async def fulfil(ctx: Context, event: dict) -> dict:
     order = event["data"]["data"]["order"]
-    answer = await ctx.call("stock", "POST", "/reservations", json={"order": order, "card_number": "4111-1111"})
+    answer = await ctx.call("stock", "POST", "/reservations", json={"order": order, "card_number": "visa-4111"})
     return {"status": answer.status, "body": answer.body, "fallback": answer.fallback}
 
 @workflow

@@ -37,7 +37,7 @@ async def test_an_event_becomes_a_run_a_call_and_evidence(world: Any, tmp_path: 
     assert verbs == {"accept": 1, "start": 1, "call": 1, "close": 1}
     # No secret and no payload is in the evidence or in what the journal keeps of the answer.
     assert b"very secret" not in repr(await world.records(run_id)).encode()
-    assert "4111-1111" not in repr(await world.decisions())
+    assert "visa" not in repr(await world.decisions())
     lines = [line async for line in world.client.export_audit(journal=True)]
     export = tmp_path / "audit.jsonl"
     export.write_bytes(b"".join(lines))

@@ -51,12 +51,10 @@ def test_fields_that_are_given(log: Log, stream: io.StringIO) -> None:
 
 
 def test_what_is_not_on_the_list_is_dropped_and_counted(log: Log, stream: io.StringIO) -> None:
-    log.info(
-        "call.done", target="payments", payload={"card": "4111-1111"}, authorization="Bearer x", password="hunter2"
-    )
+    log.info("call.done", target="payments", payload={"card": "4111"}, authorization="Bearer x", password="hunter2")
     text = stream.getvalue()
     assert set(lines(stream)[0]) <= set(FIELDS)
-    assert "4111-1111" not in text
+    assert "4111" not in text
     assert "hunter2" not in text
     assert log.fields_dropped == 3
 
@@ -143,7 +141,7 @@ def test_an_exception_is_its_type_and_place_never_its_message(log: Log, stream: 
     (line,) = lines(stream)
     assert line["error"] == "Conflict"
     assert ":test_an_exception_is_its_type_and_place_never_its_message:" in str(line["where"])
-    assert "4111-1111" not in stream.getvalue()
+    assert "4111" not in stream.getvalue()
 
 
 def test_the_level_is_a_floor(stream: io.StringIO) -> None:
@@ -187,24 +185,24 @@ def library(log: Log) -> Iterator[logging.Logger]:
 
 
 def test_a_librarys_warning_comes_without_its_arguments(library: logging.Logger, stream: io.StringIO) -> None:
-    library.warning("cannot reach %s with %r", "https://user:pw@x", {"card": "4111-1111"})
+    library.warning("cannot reach %s with %r", "https://user:pw@x", {"card": "4111"})
     library.info("quiet")
     (line,) = lines(stream)
     assert line["event"] == "library"
     assert line["logger"] == "rco.test.library"
     assert line["level"] == "warning"
     assert line["reason"] == "cannot reach %s with %r"
-    assert "4111-1111" not in stream.getvalue()
+    assert "4111" not in stream.getvalue()
 
 
 def test_a_librarys_traceback_comes_as_type_and_place(library: logging.Logger, stream: io.StringIO) -> None:
     try:
-        raise KeyError("4111-1111")
+        raise KeyError("4111")
     except KeyError:
-        library.exception("failed\nsecond line 4111-1111")
+        library.exception("failed\nsecond line 4111")
     (line,) = lines(stream)
     assert (line["level"], line["error"], line["reason"]) == ("error", "KeyError", "failed")
-    assert "4111-1111" not in stream.getvalue()
+    assert "4111" not in stream.getvalue()
 
 
 def test_bridging_twice_does_not_write_twice(library: logging.Logger, log: Log, stream: io.StringIO) -> None:

@@ -3,7 +3,7 @@ answer another question than was asked."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -15,6 +15,7 @@ from rco.errors import Reason, Refused
 __all__ = ["only_known"]
 
 SHOWN_MAX = 40
+HANDLERS_MAX = 256
 
 
 def only_known(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -28,7 +29,7 @@ def only_known(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
             raise Refused(Reason.MALFORMED, "query_unknown", f"{name[:SHOWN_MAX]}: not a parameter of this. {there}")
 
 
-@cache
+@lru_cache(maxsize=HANDLERS_MAX)
 def _known(handler: BaseRouteHandler) -> frozenset[str]:
     found = handler.parsed_fn_signature.parameters.items()
     kinds = ((name, field.kwarg_definition) for name, field in found)

@@ -157,8 +157,7 @@ class Mail:
     def on_mail(self, listener: Callable[[bytes], None]) -> None:
         self._listeners.append(listener)
         # Nobody was told of what has been found before now: a keeper begins before there is an engine.
-        self._gained |= {byte_of(shard) for shard in self._ownership.shards() or ()}
-        self._look.set()
+        self._on_gained(self._ownership.shards() or frozenset())
 
     def on_news(self, topic: Topic, listener: Callable[[], None]) -> bool:
         """See ``News.on_news``."""
