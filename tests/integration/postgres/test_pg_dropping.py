@@ -75,7 +75,7 @@ async def weeks(dsn: str) -> list[str]:
         found = await dropping.weeks_before(connection, BEFORE)
     finally:
         await connection.close()
-    return [name.removeprefix("journal_2026_") for name in found]
+    return [name.removeprefix("journal_2021_") for name in found]
 
 
 class Counting:
@@ -123,7 +123,7 @@ async def test_weeks_that_are_due_go_whole_and_the_others_stay(node: Any, postgr
     first = await closed(node, MONDAY, 20)
     second = await closed(node, MONDAY + 7 * DAY_US, 20)
     third = await closed(node, MONDAY + 14 * DAY_US, 5)
-    assert await weeks(postgres_dsn) == ["11_16", "11_23", "11_30", "12_07"]
+    assert await weeks(postgres_dsn) == ["11_15", "11_22", "11_29", "12_06"]
 
     def all_but_one(row: RunRow) -> bool:
         return row.run_id != second[11]
@@ -132,7 +132,7 @@ async def test_weeks_that_are_due_go_whole_and_the_others_stay(node: Any, postgr
     removed = await drop(MONDAY + 14 * DAY_US, all_but_one, record)
     assert [(one.runs, one.segments) for one in removed] == [(20, 20)]
     assert (removed[0].from_us, removed[0].until_us) == (MONDAY, MONDAY + 7 * DAY_US)
-    assert await weeks(postgres_dsn) == ["11_23", "11_30", "12_07"]
+    assert await weeks(postgres_dsn) == ["11_22", "11_29", "12_06"]
     for run_id in first:
         assert await node.reader.run(run_id) is None
     assert await node.reader.key_holder("default", f"k-{MONDAY}-3") is None
@@ -171,7 +171,7 @@ async def test_a_week_in_which_something_must_stay_is_not_dropped(node: Any, pos
         row = RunRow(run_id=child, workflow="w", version="1", mode=Mode.HOT, opened_us=MONDAY, parent=found[0])
         await node.commit(lambda c: c.opened.append(row))
     assert await node.keeper.retaining.drop_weeks(MONDAY + 7 * DAY_US, everything, record) == []
-    assert "11_16" in await weeks(postgres_dsn)
+    assert "11_15" in await weeks(postgres_dsn)
     assert all([await node.reader.run(run_id) is not None for run_id in found])
 
 
@@ -180,7 +180,7 @@ async def test_a_week_that_is_read_is_left_for_another_time(node: Any, postgres_
     connection = await connect(postgres_dsn, PostgresOptions())
     try:
         async with connection.transaction():
-            await connection.fetch("SELECT * FROM journal_2026_11_16")
+            await connection.fetch("SELECT * FROM journal_2021_11_15")
             assert await node.keeper.retaining.drop_weeks(MONDAY + 7 * DAY_US, everything, record) == []
     finally:
         await connection.close()

@@ -27,7 +27,8 @@ from rco.verify.lines import Asked
 from rco.verify.sources import read_export
 
 DAY_US = 86_400 * MICROS
-MONDAY = parse_iso("2026-11-16T00:00:00Z")
+# Long ago: a keeper makes the week that it is and the next whenever it likes.
+MONDAY = parse_iso("2021-11-15T00:00:00Z")
 
 
 class At:
@@ -57,9 +58,9 @@ async def _open(node: Any, at_us: int) -> bytes:
 
 async def test_this_week_and_the_next_are_there(postgres_dsn: str) -> None:
     line = Line(postgres_dsn, PostgresOptions())
-    assert await keep_ahead(line, MONDAY) == ["journal_2026_11_16", "journal_2026_11_23"]
+    assert await keep_ahead(line, MONDAY) == ["journal_2021_11_15", "journal_2021_11_22"]
     assert await keep_ahead(line, MONDAY + 7 * DAY_US - 1) == []
-    assert await keep_ahead(line, MONDAY + 7 * DAY_US) == ["journal_2026_11_30"]
+    assert await keep_ahead(line, MONDAY + 7 * DAY_US) == ["journal_2021_11_29"]
     await line.close()
 
 
@@ -87,15 +88,15 @@ async def test_a_week_with_an_open_run_is_kept(make_node: Any, postgres_dsn: str
     key = StartKey("default", "k", b"r", edge)
     await node.commit(lambda c: (c.start_keys.append(key), c.ended.append(Ended(edge, Outcome.COMPLETED, 1))))
     before = MONDAY + 10 * DAY_US
-    assert await _trim(postgres_dsn, before) == {"journal_2026_11_16": False}
+    assert await _trim(postgres_dsn, before) == {"journal_2021_11_15": False}
     assert len(await node.reader.journal(edge)) == 1
     assert await node.reader.key_holder("default", "k") == edge
     await node.commit(lambda c: c.ended.append(Ended(open_run, Outcome.COMPLETED, 1)))
     # A week goes only when all of it is before the time.
     assert await _trim(postgres_dsn, MONDAY + 7 * DAY_US - 1) == {}
-    assert await _trim(postgres_dsn, before, dry_run=True) == {"journal_2026_11_16": False}
+    assert await _trim(postgres_dsn, before, dry_run=True) == {"journal_2021_11_15": False}
     assert len(await node.reader.journal(edge)) == 1
-    assert await _trim(postgres_dsn, before) == {"journal_2026_11_16": True}
+    assert await _trim(postgres_dsn, before) == {"journal_2021_11_15": True}
     assert await _trim(postgres_dsn, before) == {}
     assert await node.reader.journal(edge) == []
     assert await node.reader.run(edge) is None
@@ -156,7 +157,7 @@ async def test_what_is_dropped_is_missing_by_right_and_nothing_else(
     await keep_ahead(line, MONDAY)
     gone = [await _whole(node, MONDAY + at * 1000, close=True) for at in (1, 2)]
     later = await _whole(node, MONDAY + 8 * DAY_US, close=False)
-    assert await _trim(postgres_dsn, MONDAY + 9 * DAY_US) == {"journal_2026_11_16": True}
+    assert await _trim(postgres_dsn, MONDAY + 9 * DAY_US) == {"journal_2021_11_15": True}
     verdict = await _verdict(postgres_dsn, tmp_path, *gone, later)
     assert {rule: result for rule, (result, _) in verdict.items()} == dict.fromkeys("adh", Result.PASS), verdict
 
