@@ -24,6 +24,7 @@ from rco.assembly.notes import Notes
 from rco.assembly.objects import ObjectsOnce, collector, open_payloads
 from rco.assembly.rights import access_of, open_keys, open_office, opened_by, watch_erasure
 from rco.assembly.store import first_admin, open_store
+from rco.assembly.tracing import open_tracer
 from rco.assembly.trades import make_dispatcher, make_engine, make_scheduler
 from rco.config.check import calendars_of
 from rco.config.explain import diff
@@ -40,6 +41,7 @@ from rco.operations.namespaces import declare_namespaces
 from rco.operations.observe import observe, observe_history
 from rco.operations.observe_queues import observe_queues
 from rco.operations.observe_schedules import observe_schedules
+from rco.operations.observe_traces import observe_traces
 from rco.operations.observe_versions import VersionWatch
 from rco.operations.policy import Policy
 from rco.operations.receive import emitted
@@ -162,6 +164,8 @@ class Service:
         engine = make_engine(
             ground, keeper, reader, programs, lambda event: emitted(self._desk, event), self._granting, payloads
         )
+        tracer = open_tracer(ground, node)
+        observe_traces(engine, tracer, clock)
         assert self._egress.gates is not None
         self._egress.gates.on_opened = engine.hasten
         scheduler = make_scheduler(ground, keeper, reader, engine, self._spaces, self._granting)
@@ -190,6 +194,7 @@ class Service:
             key_lead_s=settings.encryption.lead_s,
             shut=self._shut,
             trail=trail if trail.sinks else None,
+            tracer=tracer,
             info={"node": node, "version": __version__, "epoch": str(keeper.epoch)},
         )
         hooks.book.on_ordered = lambda: dispatcher.reload(queues_of(self.settings, hooks.book))

@@ -12,6 +12,7 @@ _FIXED = (
     (("databases", "outboxes"), "databases and outboxes do not change while the service runs"),
     (("webhooks",), "webhooks do not change while the service runs"),
     (("amnesia",), "amnesia does not change while the service runs"),
+    (("tracing",), "tracing does not change while the service runs"),
     (("audit",), "audit does not change while the service runs"),
     (("brokers", "publish", "sources"), "brokers, publish and sources do not change while the service runs"),
     (("payloads",), "payloads do not change while the service runs"),

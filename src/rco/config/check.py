@@ -38,6 +38,7 @@ from rco.scheduler.ticks import Calendars, Ticks
 from rco.server import tls
 from rco.store.address import is_postgres
 from rco.store.options import faults
+from rco.telemetry import tracing_options as tracing
 from rco.webhooks import options as webhooks
 
 __all__ = ["calendars_of", "check_address", "check_settings"]
@@ -124,6 +125,8 @@ def check_settings(settings: Settings, report: Report) -> None:
     for name, message, cure in payloads.faults(settings.payloads, place=settings.objects.place, shared=shared):
         report(name, message, cure)
     for name, message, cure in audit.faults(settings.audit, amnesia=settings.amnesia.enabled):
+        report(name, message, cure)
+    for name, message, cure in tracing.faults(settings.tracing, REFERENCE.fullmatch):
         report(name, message, cure)
     for name, message, cure in tls.faults(settings.tls, REFERENCE.fullmatch):
         report(name, message, cure)

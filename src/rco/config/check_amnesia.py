@@ -32,6 +32,7 @@ def amnesia(settings: Settings, report: Report) -> None:
         ("encryption.keys", bool(settings.encryption.keys), "Leave it out: nothing is stored that it could protect."),
         ("databases", bool(settings.databases), "Leave them out: what they hold outlives the process."),
         ("brokers", bool(settings.brokers), "Leave them out: what they are told outlives the process."),
+        ("tracing.enabled", settings.tracing.enabled, "Leave it off: what a collector is told outlives the process."),
         ("outboxes", bool(settings.outboxes), "Leave them out: what they hold outlives the process."),
         (
             "objects.place",

@@ -40,7 +40,6 @@ _SHORT = {
 """Variables without their section."""
 _FIXED: dict[str, tuple[Any, str]] = {
     "hash.internal": ("blake3-256", "Addresses, claims and evidence are BLAKE3-256; nothing else is written."),
-    "tracing.enabled": (False, "traceparent is passed on; there is no exporter yet."),
 }
 """What may be written but not chosen."""
 _OUTWARD = {inner: outer for outer, inner in WORDS.items()}

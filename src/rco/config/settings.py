@@ -36,6 +36,7 @@ from rco.scheduler.options import SchedulerOptions
 from rco.server.graphql.options import GraphqlOptions
 from rco.server.tls import TlsOptions
 from rco.store.options import StoreOptions
+from rco.telemetry.tracing_options import TracingOptions
 from rco.webhooks.options import WebhookOptions
 
 __all__ = [
@@ -128,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     decompression: DecompressionLimits = DecompressionLimits()
     logging: LogSettings = LogSettings()
     audit: AuditOptions = AuditOptions()
+    tracing: TracingOptions = TracingOptions()
     amnesia: AmnesiaOptions = AmnesiaOptions()
     capability: CapabilityOptions = CapabilityOptions()
     encryption: EncryptionOptions = EncryptionOptions()

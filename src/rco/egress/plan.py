@@ -64,7 +64,7 @@ def plan_of(lane: Lane, request: CallRequest, attempt: Attempt, *, ids: Ids, bod
         "Accept-Encoding": "identity",
         "Accept": "*/*",
         "User-Agent": "rco",
-        "traceparent": _span_of(attempt.trace, ids),
+        "traceparent": attempt.span or _span_of(attempt.trace, ids),
     }
     if attempt.corr_id and well_formed_corr_id(attempt.corr_id):
         headers["X-Corr-ID"] = attempt.corr_id

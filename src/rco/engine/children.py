@@ -60,7 +60,7 @@ class Children:
             "input": op.input,
             "actor": f"run:{id_text(live.run_id)}",
             "corr_id": live.corr_id,
-            "trace": live.trace,
+            "trace": live.span,
             "namespace": live.namespace,
             "parent": live.run_id,
             "parent_key": op.key,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -46,6 +46,8 @@ class Effects:
         self.doubted = 0
         self.on_doubt: Callable[[Live, Effect[Any]], None] = _wait
         """Told of every step that is in doubt, when it comes to be and when it is loaded."""
+        self.watching: Callable[[Live, Effect[Any]], Callable[[Attempt], Awaitable[Any]]] | None = None
+        """Gives what makes an attempt in place of ``op.perform``: it does that, and sees what becomes of it."""
         self.referring: Referring | None = None
         """Who keeps results that are too large for the journal."""
         self._held_off: dict[tuple[bytes, str], tuple[Live, Effect[Any]]] = {}
@@ -106,13 +108,14 @@ class Effects:
             # The process was stopped between the beginning and this turn of the loop, for longer than its lease.
             live.tasks.pop(op.key, None)
             return
-        attempt = Attempt(live.run_id, op.key, op.tried + 1, live.corr_id, live.trace, live.namespace)
+        attempt = Attempt(live.run_id, op.key, op.tried + 1, live.corr_id, live.span, live.namespace)
+        perform = op.perform if self.watching is None else self.watching(live, op)
         try:
             if op.timeout_s is None:
-                answer = await op.perform(attempt)
+                answer = await perform(attempt)
             else:
                 async with asyncio.timeout(op.timeout_s):
-                    answer = await op.perform(attempt)
+                    answer = await perform(attempt)
         except EffectFailed as problem:
             self._lost(live, op, problem)
         except TimeoutError as problem:

@@ -154,7 +154,7 @@ class Emitting:
             subject=op.subject,
             namespace=live.namespace,
             origin=f"run:{run}",
-            trace=live.trace,
+            trace=live.span,
         )
 
 

@@ -104,13 +104,14 @@ class Ending:
         """Close the run without its code; its error says who decided it. Raises ``Conflict`` when it is closed, or is
         just being moved elsewhere."""
         owner = self._owner
-        seq, parent, parent_key, queue = await self._left_off(row)
+        seq, parent, parent_key, queue, trace = await self._left_off(row)
         now = owner.clock.now_us()
         error = {"kind": outcome.value.capitalize(), "code": outcome.value, "message": reason}
         if decision.actor:
             error["actor"] = decision.actor
         ghost = ghost_of(owner, row)
         ghost.parent, ghost.parent_key, ghost.queue = parent, parent_key, queue
+        ghost.belong(trace)
 
         def add(changes: Changes) -> None:
             changes.ended.append(Ended(row.run_id, outcome, now, canonical_json({"error": error}), row.namespace))
@@ -161,9 +162,9 @@ class Ending:
         with suppress(Conflict):
             await self.terminate(row, reason, decision, Outcome.CANCELLED)
 
-    async def _left_off(self, row: RunRow) -> tuple[int, bytes | None, str, str | None]:
+    async def _left_off(self, row: RunRow) -> tuple[int, bytes | None, str, str | None, str]:
         """The run out of memory: the number of its next record, its parent, the key that this waits under, its
-        queue."""
+        queue, the trace that it is part of."""
         owner = self._owner
         while True:
             live = owner.live.get(row.run_id)
@@ -173,7 +174,7 @@ class Ending:
                         f"run {id_text(row.run_id)} is just closing or being set aside.", cure="Look at it again."
                     )
                 owner.evict(live)
-                return live.seq, live.parent, live.parent_key, live.queue
+                return live.seq, live.parent, live.parent_key, live.queue, live.trace
             shard = owner.home(row)
             tenure = owner.tenure(shard)
             with owner.departures() as gone:
@@ -187,14 +188,15 @@ class Ending:
                 except (PayloadErased, PayloadLocked) as unreadable:
                     # Nobody can read it any more; how far it came is known, and that is enough to end it.
                     item = await self._reader.queue_item(row.run_id)
-                    return unreadable.records, row.parent, "", None if item is None else item.queue
+                    return unreadable.records, row.parent, "", None if item is None else item.queue, ""
             if row.run_id in gone or row.run_id in owner.live or owner.tenure(shard) != tenure:
                 continue
             records = records_of(segments)
             if records and records[-1].kind == Kind.CLOSE:
                 raise Conflict(f"run {id_text(row.run_id)} is closed.", cure="Nothing is left to end.")
             start = records[0].body if records else {}
-            return len(records), start.get("parent"), start.get("parent_key") or "", queue_of(start)
+            told = start.get("parent_key") or "", queue_of(start), start.get("trace") or ""
+            return len(records), start.get("parent"), *told
 
 
 def _give_up(future: asyncio.Future[Finished | None]) -> None:

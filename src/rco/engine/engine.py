@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -38,6 +38,7 @@ from rco.kit.clock import Clock
 from rco.kit.ids import Ids, id_text
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision
+from rco.model.effect import Attempt
 from rco.model.payload import Reference
 from rco.model.run import Mode, RunRow
 from rco.store.contract.changes import Admission, Admitted
@@ -418,6 +419,15 @@ class Engine:
             backlog=self._writer.backlog,
             payloads_waiting=self._referring.waiting,
         )
+
+    def trace(
+        self,
+        root: Callable[[bytes], str],
+        watching: Callable[[Live, Effect[Any]], Callable[[Attempt], Awaitable[Any]]] | None,
+    ) -> None:
+        """From now on ``root(run_id)`` gives the ``traceparent`` of a run that is started under none, and
+        ``watching(live, op)`` what makes the attempts of effects; ``None``: nobody watches them."""
+        self._openings.root_trace, self._effects.watching = root, watching
 
     def on_opened(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(workflow)`` for each run that begins here."""

@@ -12,6 +12,7 @@ from rco.model.message import Message
 from rco.model.payload import Kept
 from rco.model.run import shard_of
 from rco.store.contract.changes import Changes, Draft
+from rco.telemetry.trace import TRACEPARENT_CHARS, span_of
 
 __all__ = ["Live"]
 
@@ -43,6 +44,7 @@ class Live:
         "run_id",
         "seq",
         "shard",
+        "span",
         "taken",
         "tasks",
         "timers",
@@ -61,7 +63,10 @@ class Live:
         """That of its row: what it began with, or was moved to since."""
         self.namespace: str = start.get("namespace") or "default"
         self.corr_id: str = start.get("corr_id") or ""
-        self.trace: str = start.get("trace") or ""
+        self.trace = self.span = ""
+        trace = start.get("trace")
+        if trace:
+            self.belong(trace)
         self.grant: Any = start.get("grant")
         """What the run holds, as it stands in its first record; ``None`` where nothing is held."""
         self.parent: bytes | None = start.get("parent")
@@ -92,3 +97,10 @@ class Live:
         self.idle_since: float | None = None
         self.read = True
         """Its inbox was read since it came into memory, so a new message is the next one."""
+
+    def belong(self, trace: str) -> None:
+        """Be part of a trace, under the span whose ``traceparent`` started it. What is none is left out."""
+        if len(trace) == TRACEPARENT_CHARS:
+            self.trace = trace
+            # What it begins belongs under a span of its own.
+            self.span = span_of(trace, self.run_id)

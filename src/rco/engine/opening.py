@@ -61,6 +61,8 @@ class Openings:
         self.refusing: Callable[[str], None] | None = None
         """Asked with its namespace before a run is prepared, and again before its code begins; raises what the asker is
         told."""
+        self.root_trace: Callable[[bytes], str] = _untraced
+        """Gives the ``traceparent`` of a run, by its identity, with which a trace begins."""
         self.draining = False
         """No new run is admitted any more; those that are open go on, with the children they open."""
 
@@ -116,7 +118,7 @@ class Openings:
             "input": ask.input,
             "actor": ask.actor,
             "corr_id": ask.corr_id,
-            "trace": ask.trace,
+            "trace": ask.trace or self.root_trace(run_id),
             "namespace": ask.namespace,
             "event_id": ask.event_id,
         }
@@ -241,6 +243,10 @@ def _put(into: Any, place: tuple[str, ...], value: Any) -> Any:
     if not place:
         return value
     return {**into, place[0]: _put(into[place[0]], place[1:], value)}
+
+
+def _untraced(_: bytes) -> str:
+    return ""
 
 
 def _left(_: bytes) -> None:

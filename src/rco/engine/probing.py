@@ -76,7 +76,7 @@ class Probes:
         return live.machine.pending.get(op.key) is op and op.doubt and not live.ending
 
     async def _ask(self, live: Live, op: Probed[Any]) -> None:
-        attempt = Attempt(live.run_id, op.key, op.tried + 1, live.corr_id, live.trace, live.namespace)
+        attempt = Attempt(live.run_id, op.key, op.tried + 1, live.corr_id, live.span, live.namespace)
         trouble = "it cannot tell"
         told: Any = None
         decisions: tuple[Decision, ...] = ()

@@ -32,7 +32,10 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     number: int
     corr_id: str = ""
     trace: str = ""
+    """``traceparent`` of the run."""
     namespace: str = "default"
+    span: str = ""
+    """``traceparent`` of the attempt itself, where it is recorded."""
 
     @property
     def idempotency_key(self) -> str:

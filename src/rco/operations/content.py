@@ -14,6 +14,7 @@ from rco.model.event import Event
 from rco.objects.content import Meta, Stored
 from rco.operations.clearance import Granting
 from rco.operations.desk import Desk
+from rco.operations.observe_traces import came_in
 from rco.operations.receive import admission_of, begin_opened, openings, require_open
 from rco.store.contract.changes import Admitted
 from rco.telemetry import signals
@@ -68,6 +69,7 @@ async def record_put(desk: Desk, right: PutRight, stored: Stored, meta: Meta, co
     """
     require_open(desk, right.namespace)
     now_us = desk.clock.now_us()
+    trace, caller = desk.tracer.came(trace)
     said = {key: value for key in ("type", "content_encoding", "provider") if (value := getattr(meta, key))}
     event = Event(
         id=id_text(desk.ids.uuid7()),
@@ -101,4 +103,6 @@ async def record_put(desk: Desk, right: PutRight, stored: Stored, meta: Meta, co
     await desk.engine.submit(0, admission_of(event, opened, letters, None, [decision, *more], []), begin)
     if desk.trail is not None:
         desk.trail.tell(decision)
+    if desk.tracer.on:
+        came_in(desk.tracer, desk.clock, event, "/put", caller, {"rco.size_bytes": stored.size_bytes})
     desk.metrics.counter(signals.EVENTS, origin="put").add()

@@ -22,6 +22,7 @@ from rco.store.contract.reader import Reader
 from rco.store.contract.writer import Writer
 from rco.telemetry.logs import Log
 from rco.telemetry.metrics import Metrics
+from rco.telemetry.tracer import Tracer
 from rco.webhooks.hooks import Hooks
 
 __all__ = ["Desk"]
@@ -29,6 +30,10 @@ __all__ = ["Desk"]
 
 def _leave_open() -> None:
     """There is no other door."""
+
+
+def _untraced() -> Tracer:
+    return Tracer(Ids())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,8 @@ class Desk:
     """Called when a token was taken away: this node looks every token up again."""
     trail: Trail | None = None
     """The sinks of decisions besides the store; ``None`` where there are none."""
+    tracer: Tracer = field(default_factory=_untraced)
+    """Gives what comes in its place in a trace."""
     info: Mapping[str, str] = field(default_factory=dict)
     """What this node says of itself: ``node``, ``version``, ``epoch``."""
 

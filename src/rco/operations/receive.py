@@ -20,6 +20,7 @@ from rco.model.payload import Reference
 from rco.operations.clearance import Cleared
 from rco.operations.delivery_asks import add_deliveries
 from rco.operations.desk import Desk
+from rco.operations.observe_traces import came_in, of_delivery
 from rco.operations.publishing import not_publishing, publishing
 from rco.store.contract.changes import Admission, Admitted, Claim, StartKey
 from rco.telemetry import signals
@@ -57,7 +58,9 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     take is kept as a dead letter. Before anything is written it raises ``Refused`` when no rule lets the provider
     deliver, ``StoreError`` when no right can be given now, and ``Overloaded`` when there is no room.
     """
-    event, provider = delivery.event, delivery.provider
+    provider = delivery.provider
+    trace, caller = desk.tracer.came(delivery.event.trace)
+    event = replace(delivery.event, trace=trace)
     corr_id, received_us = event.corr_id, event.received_us
     actor = f"provider:{provider}"
     if desk.namespace_keys is not None:
@@ -103,7 +106,11 @@ async def receive(desk: Desk, delivery: Delivery) -> Receipt:
     admitted = await desk.engine.submit(0, admission, begin)
     if desk.trail is not None:
         desk.trail.tell(again if admitted.status == "duplicate" else decision)
-    if admitted.status == "duplicate":
+    duplicate = admitted.status == "duplicate"
+    if desk.tracer.on:
+        route = f"/webhooks/{provider}"
+        came_in(desk.tracer, desk.clock, event, route, caller, of_delivery(delivery, duplicate=duplicate))
+    if duplicate:
         return Receipt(True, admitted.corr_id)
     desk.metrics.counter(signals.EVENTS, origin="webhook").add()
     return Receipt(False, corr_id)

@@ -12,6 +12,7 @@ from rco.brokers.contract import BODY_LIMIT_BYTES, Incoming
 from rco.kit.clock import MICROS
 from rco.model.event import Event
 from rco.relay.options import SourceSettings
+from rco.telemetry.trace import parse_traceparent
 
 __all__ = ["Unreadable", "event_of"]
 
@@ -45,6 +46,7 @@ def event_of(
     if not type:
         raise Unreadable("it has no type, and the source names none")
     time_us = _time_us(_text(attributes, "time"), now_us)
+    span = parse_traceparent(_text(attributes, "traceparent"))
     return Event(
         id=_text(attributes, "id") or message.place,
         source=_text(attributes, "source") or f"/{settings.topic}",
@@ -56,7 +58,7 @@ def event_of(
         corr_id=corr_id,
         namespace=settings.namespace,
         origin=name,
-        trace=_text(attributes, "traceparent"),
+        trace="" if span is None else span.traceparent,
     )
 
 

@@ -49,6 +49,8 @@ TLS_REVOCATIONS_UNTIL = _gauge(
 )
 READY = _gauge("rco_ready", "Whether the service takes new work: 1 or 0.")
 LOG_LINES_LOST = _counter("rco_log_lines_lost_total", "Log lines that could not be written.")
+SPANS = _counter("rco_spans_total", "Spans by what became of them (sent, refused, full: no room was left).", "outcome")
+SPANS_WAITING = _gauge("rco_spans_waiting", "Spans that wait to be sent.")
 
 # Runs and steps.
 RUNS_STARTED = _counter("rco_runs_started_total", "Runs opened, by workflow.", "workflow")

@@ -8,7 +8,7 @@ import msgspec
 
 from rco.kit.ids import Ids
 
-__all__ = ["TRACEPARENT_CHARS", "TraceContext", "new_trace", "parse_traceparent"]
+__all__ = ["TRACEPARENT_CHARS", "TraceContext", "new_trace", "parse_traceparent", "span_id_of", "span_of"]
 
 TRACEPARENT_CHARS = 55
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
@@ -55,6 +55,16 @@ def new_trace(ids: Ids, *, sampled: bool = True) -> TraceContext:
     """The first span of a new trace."""
     text = ids.token(24)
     return TraceContext(_other(text[:32], _NO_TRACE), _other(text[32:], _NO_SPAN), sampled)
+
+
+def span_id_of(identity: bytes) -> str:
+    """The span of something that has a UUIDv7: its last 8 bytes, never zeros only, the same on every node."""
+    return identity[8:].hex()
+
+
+def span_of(trace: str, identity: bytes) -> str:
+    """The ``traceparent`` of that span, in the trace of the well-formed ``traceparent`` ``trace``."""
+    return f"{trace[:36]}{identity[8:].hex()}{trace[52:]}"
 
 
 def _other(text: str, reserved: str) -> str:

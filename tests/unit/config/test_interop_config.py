@@ -102,6 +102,8 @@ def test_flags_over_variables_over_file_over_defaults(file: Path) -> None:
         ("SVC_INTEROP_BROWNOUT_ENABLED", "false", lambda s: s.brownout.enabled is False),
         ("SVC_INTEROP_AUTH_CAPABILITY_TTL", "10s", lambda s: s.capability.ttl_s == 10),
         ("SVC_INTEROP_LOGGING_LEVEL", "error", lambda s: s.logging.level == "error"),
+        ("SVC_INTEROP_TRACING_ENABLED", "true", lambda s: s.tracing.enabled),
+        ("SVC_INTEROP_TRACING_SAMPLE_RATIO", "0.1", lambda s: s.tracing.sample_ratio == 0.1),
         ("SVC_INTEROP_DATA_DIR", "elsewhere", lambda s: s.data_dir == "elsewhere"),
         ("RUST_LOG", "warn", lambda s: s.logging.level == "warning"),
         ("RUST_LOG", "svc_interop=trace", lambda s: s.logging.level == "info"),

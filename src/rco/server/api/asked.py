@@ -16,7 +16,7 @@ from rco.model.attribute import Attribute, AttributeFilter, attribute, attribute
 from rco.model.principal import Principal
 from rco.model.wire import Problem
 from rco.operations.desk import Desk
-from rco.telemetry.trace import new_trace, parse_traceparent
+from rco.telemetry.trace import parse_traceparent
 
 __all__ = ["ERRORS", "Ask", "Asked", "asked", "identity", "segment"]
 
@@ -40,7 +40,7 @@ ERRORS = {
 
 
 class Asked(NamedTuple):
-    """Desk, principal, correlation id and trace context of one request."""
+    """Desk, principal, correlation id and the caller's ``traceparent``, if any, of one request."""
 
     desk: Desk
     principal: Principal
@@ -52,8 +52,8 @@ def asked(request: Ask) -> Asked:
     """What every handler needs of ``request``."""
     desk: Desk = request.app.state["desk"]()
     span = parse_traceparent(request.headers.get("traceparent"))
-    trace = span.child(desk.ids) if span is not None else new_trace(desk.ids)
-    return Asked(desk, request.user, str(request.scope.get("corr_id", "")), trace.traceparent)
+    trace = "" if span is None else span.traceparent
+    return Asked(desk, request.user, str(request.scope.get("corr_id", "")), trace)
 
 
 def identity(text: str, field: str) -> bytes:

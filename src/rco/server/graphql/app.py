@@ -31,7 +31,7 @@ from rco.server.framing import App, Receive, Scope, Send
 from rco.server.graphql.context import Context
 from rco.server.graphql.options import GraphqlOptions
 from rco.server.graphql.schema import build
-from rco.telemetry.trace import new_trace, parse_traceparent
+from rco.telemetry.trace import parse_traceparent
 
 __all__ = ["PATH", "graphql_app"]
 
@@ -151,7 +151,7 @@ class _App:
             desk,
             scope["user"],
             corr_id=str(scope["corr_id"]),
-            trace=(span.child(desk.ids) if span is not None else new_trace(desk.ids)).traceparent,
+            trace="" if span is None else span.traceparent,
             b3=str(scope.get("body_b3", "")),
             options=self._options,
             contents=self._contents,
