@@ -45,6 +45,7 @@ def open_tracer(ground: Ground, node: str) -> Tracer:
     queue = SpanQueue(
         sender,
         limit=options.queue,
+        every_s=options.every_s,
         told_sent=sent.add,
         told_refused=refused.add,
         told_full=full.add,

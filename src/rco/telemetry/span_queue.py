@@ -17,8 +17,6 @@ __all__ = ["BATCH", "Sender", "SpanQueue"]
 
 BATCH = 512
 """The most spans in one request."""
-EVERY_S = 2.0
-"""So long a span waits for others at the most."""
 
 
 class Sender(Protocol):
@@ -34,7 +32,7 @@ class Sender(Protocol):
 
 
 class SpanQueue:
-    """``open_sender`` is called by the thread, before its first batch: loading what sends takes its time.
+    """A span waits ``every_s`` for others at the most. ``open_sender`` is called by the thread, before its first batch: loading what sends takes its time.
 
     ``told_sent`` and ``told_refused`` are called with numbers by the thread, ``told_full`` by whoever puts and stops.
     ``trouble`` is called by the thread once for each time that sending begins to fail.
@@ -45,7 +43,7 @@ class SpanQueue:
         open_sender: Callable[[], Sender],
         *,
         limit: int,
-        every_s: float = EVERY_S,
+        every_s: float,
         told_sent: Callable[[int], None] = lambda _: None,
         told_refused: Callable[[int], None] = lambda _: None,
         told_full: Callable[[int], None] = lambda _: None,

@@ -28,6 +28,8 @@ class TracingOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The resource's `service.name`."""
     queue: Annotated[int, Meta(ge=1, le=1_000_000)] = 8192
     """So many spans may wait to be sent; over it what comes is dropped and counted."""
+    every_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+    """So long a span waits for others at the most; 512 do not wait."""
     timeout_s: Annotated[float, Meta(gt=0, le=300)] = 10.0
     """Within it a batch is taken by the collector, repeats included, or dropped and counted."""
 

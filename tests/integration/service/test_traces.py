@@ -104,7 +104,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Any]:
     worlds: list[Traced] = []
 
     async def begin(**options: Any) -> Traced:
-        worlds.append(Traced(tmp_path, downstream, TracingOptions(enabled=True, **options)))
+        worlds.append(Traced(tmp_path, downstream, TracingOptions(enabled=True, every_s=0.05, **options)))
         await worlds[-1].start()
         return worlds[-1]
 
