@@ -32,7 +32,8 @@ class Sender(Protocol):
 
 
 class SpanQueue:
-    """A span waits ``every_s`` for others at the most. ``open_sender`` is called by the thread, before its first batch: loading what sends takes its time.
+    """A span waits ``every_s`` for others at the most. ``open_sender`` is called by the thread, before its first batch:
+    loading what sends takes its time.
 
     ``told_sent`` and ``told_refused`` are called with numbers by the thread, ``told_full`` by whoever puts and stops.
     ``trouble`` is called by the thread once for each time that sending begins to fail.
