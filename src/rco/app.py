@@ -185,7 +185,9 @@ class Service:
             ids=self._ids,
             metrics=self.metrics,
             log=self.log,
-            retention=Retention(keeper.retaining, retention_of(settings, self._versions), self._feeds),
+            retention=Retention(
+                keeper.retaining, retention_of(settings, self._versions), self._feeds, self._contents.cut()
+            ),
             payload_gc=collector(ground, keeper, payloads),
             spaces=self._spaces,
             clearance=self._granting or OPEN,

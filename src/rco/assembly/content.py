@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from rco.assembly.ground import Ground
 from rco.assembly.objects import ObjectsOnce
@@ -13,9 +14,11 @@ from rco.bridge.dependency import Dependency
 from rco.config.settings import Settings
 from rco.encryption.keys import Keys
 from rco.objects.content import ContentStore
+from rco.objects.contract import Dropping
 from rco.objects.insisting import Insisting
 from rco.operations.access import Access
 from rco.operations.desk import Desk
+from rco.operations.drop_content import ContentCut
 from rco.operations.receive import require_room
 from rco.server.framing import App
 from rco.server.health import ReadyCheck
@@ -49,6 +52,17 @@ class Contents:
         """Open it if a provider may send what is streamed to it."""
         if _any_large(settings):
             await self.open()
+
+    def cut(self) -> ContentCut | None:
+        """What drops content whose time is over; ``None`` where the place does that by rules of its own."""
+        if self._ground.settings.objects.place.startswith("s3://"):
+            return None
+
+        async def dropping() -> Dropping:
+            # What is no bucket is one.
+            return cast("Dropping", await self.objects())
+
+        return ContentCut(dropping)
 
     def for_steps(self) -> ContentStore:
         """The store, once it is open. Raises ``Misuse`` where it is not."""

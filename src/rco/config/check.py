@@ -16,6 +16,7 @@ from rco.bridge.providers import check_provider
 from rco.capability import options as capability
 from rco.config.bind import NAME, REFERENCE, file_key
 from rco.config.check_amnesia import amnesia
+from rco.config.check_content import content_retention
 from rco.config.check_large import large_bodies
 from rco.config.check_limits import limits_of_calls
 from rco.config.settings import ServerSettings, Settings
@@ -186,6 +187,7 @@ def _retention(settings: Settings, report: Report) -> None:
             ("dead_letters", settings.retention.dead_letters),
             ("evidence", settings.retention.evidence),
             ("revocations", settings.retention.revocations),
+            ("content", settings.retention.content),
         )
         if name
     ]
@@ -199,6 +201,7 @@ def _retention(settings: Settings, report: Report) -> None:
             f"are kept for less than a capability may live ({life_us:g} s)",
             "Take a class that is kept for longer than capability.life_max.",
         )
+    content_retention(settings, report)
     for field in ("every_s", "rate_per_s"):
         if getattr(settings.retention, field) <= 0:
             report(f"retention.{file_key(field)}", "must be above 0", "")

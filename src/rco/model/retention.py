@@ -53,10 +53,12 @@ class RetentionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The class of accepted events, counted from when they were received."""
     dead_letters: str = ""
     """The class of dead letters that were sent again, counted from then. Those that wait for somebody are kept."""
-
     evidence: str = ""
     """The class of links of the audit chains, counted from their commit. They go in whole segments, oldest first, and
     only where nothing that is kept needs them; a checkpoint in the chain says so. Empty: they are kept for ever."""
+    content: str = ""
+    """The class of what is in the content store, counted from when it was last put. Not in a bucket: that has lifecycle
+    rules."""
     revocations: str = ""
     """The class of revocations that can have no effect any more, counted from when they were made."""
 

@@ -17,8 +17,10 @@ from rco.kit.digest import ContentDigest, content_address
 from rco.objects.contract import CHUNK_BYTES, Found, Intake, Objects
 from rco.objects.sealed import MAGIC, STREAM_BYTES, ContentSealing, Opening, Sealing, plain_bytes
 
-__all__ = ["Content", "ContentStore", "Filling", "Meta", "Stored", "key_of", "well_formed_address"]
+__all__ = ["CONTENT", "Content", "ContentStore", "Filling", "Meta", "Stored", "key_of", "well_formed_address"]
 
+CONTENT = "content/"
+"""Where keys of content begin."""
 _MAGIC = b"rco-content/1\n"
 _ADDRESS = re.compile(r"b3:[0-9a-f]{64}")
 _HEAD_BYTES_MAX = 8 << 10
@@ -48,7 +50,7 @@ def well_formed_address(text: str) -> bool:
 def key_of(address: str) -> str:
     """Where content of this address stands: spread over 256 folders."""
     digits = address.removeprefix("b3:")
-    return f"content/{digits[:2]}/{digits}"
+    return f"{CONTENT}{digits[:2]}/{digits}"
 
 
 class ContentStore:

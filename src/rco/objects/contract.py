@@ -14,7 +14,7 @@ import msgspec
 
 from rco.errors import Misuse, NotFound
 
-__all__ = ["CHUNK_BYTES", "Found", "Intake", "Objects", "Rest", "Seen", "Spool", "check_key", "read"]
+__all__ = ["CHUNK_BYTES", "Dropping", "Found", "Intake", "Objects", "Rest", "Seen", "Spool", "check_key", "read"]
 
 CHUNK_BYTES = 64 << 10
 """Objects move in pieces of this size; at most two of one object are in memory at a time."""
@@ -146,6 +146,17 @@ class Objects(Protocol):
 
     async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         """Objects whose keys begin with ``prefix`` and are greater than ``after``, by key."""
+        ...
+
+
+class Dropping(Objects, Protocol):
+    """A keeper that can delete what nobody has put for long. A bucket is none: between asking it for an object's time
+    and deleting it somebody may put the same content again, and be told that it is kept. It has rules of its own for
+    that."""
+
+    async def drop(self, seen: Seen) -> bool:
+        """Delete an object unless somebody has put it since it was ``seen``. Whether it went; then it is gone for
+        good."""
         ...
 
 

@@ -13,7 +13,6 @@ import contextlib
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from rco.errors import ConfigInvalid
@@ -21,7 +20,9 @@ from rco.kit.gather import Gather
 from rco.kit.ids import Ids
 from rco.objects import kernel_cache
 from rco.objects.contract import CHUNK_BYTES, Found, Seen, Spool, check_key
+from rco.objects.dropping import drop, moving_into
 from rco.objects.files import told
+from rco.objects.listing import walk
 from rco.objects.spool import FileSpool
 
 __all__ = ["FolderObjects"]
@@ -32,7 +33,7 @@ _TOGETHER, _GROUPS = 16, 6
 
 
 class FolderObjects:
-    """Implements ``rco.objects.contract.Objects``. Several processes of one machine may share the folder."""
+    """Implements ``rco.objects.contract.Dropping``. Several processes of one machine may share the folder."""
 
     def __init__(self, folder: Path, ids: Ids) -> None:
         self.place = f"file:{folder}"
@@ -106,6 +107,11 @@ class FolderObjects:
         with told(self.place):
             return await asyncio.to_thread(_delete, path)
 
+    async def drop(self, seen: Seen) -> bool:
+        path = self.path_of(seen.key)
+        with told(self.place):
+            return await asyncio.to_thread(drop, path, seen)
+
     async def collect(self) -> int:
         with told(self.place):
             return await asyncio.to_thread(self._collect)
@@ -127,12 +133,14 @@ class FolderObjects:
         """Put what is whole in its place. Its folder is durable in the one above before, whoever made it."""
         self._make(target.parent)
         try:
-            path.replace(target)
+            with moving_into(target.parent):
+                path.replace(target)
         except FileNotFoundError:
             # Somebody took the folder away.
             self._made.clear()
             self._make(target.parent)
-            path.replace(target)
+            with moving_into(target.parent):
+                path.replace(target)
 
     def _make(self, folder: Path) -> None:
         if folder == self._folder or folder in self._made:
@@ -153,13 +161,12 @@ class FolderObjects:
 
     def _listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         found: list[Seen] = []
-        for key in _walk(self._folder, ""):
-            if len(found) == limit or (key > prefix and not key.startswith(prefix)):
+        for key in walk(self._folder, prefix, after):
+            seen = _seen(self._folder / key, key)
+            if seen is not None:
+                found.append(seen)
+            if len(found) == limit:
                 break
-            if key.startswith(prefix) and key > after:
-                seen = _seen(self._folder / key, key)
-                if seen is not None:
-                    found.append(seen)
         return found
 
 
@@ -369,15 +376,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _walk(folder: Path, head: str) -> Iterator[str]:
-    """Keys in the order of their characters: a folder stands where its name with a slash would."""
-    entries = sorted((f"{one.name}/" if one.is_dir() else one.name, one) for one in folder.iterdir())
-    for name, one in entries:
-        if name.startswith("."):
-            continue
-        if name.endswith("/"):
-            yield from _walk(one, head + name)
-        else:
-            yield head + name

@@ -13,7 +13,7 @@ __all__ = ["MemoryObjects"]
 
 
 class MemoryObjects:
-    """Implements ``rco.objects.contract.Objects``. Over ``limit_bytes`` in all nothing more is taken."""
+    """Implements ``rco.objects.contract.Dropping``. Over ``limit_bytes`` in all nothing more is taken."""
 
     place = "memory"
 
@@ -70,6 +70,9 @@ class MemoryObjects:
         data, put_us = held
         rest = _slices(data) if len(data) > CHUNK_BYTES else None
         return Found(Seen(key, len(data), put_us), data[:CHUNK_BYTES], rest)
+
+    async def drop(self, seen: Seen) -> bool:
+        return await self.seen(seen.key) == seen and await self.delete(seen.key)
 
     async def delete(self, key: str) -> bool:
         held = self._held.pop(check_key(key), None)

@@ -18,6 +18,7 @@ from rco.model.wire_tenants import RetentionLine, RetentionView
 from rco.operations.access import require_everywhere
 from rco.operations.cut_evidence import EvidenceCut
 from rco.operations.desk import Desk
+from rco.operations.drop_content import ContentCut
 from rco.store.contract.retaining import Record, Removed, Retaining
 from rco.telemetry import signals
 
@@ -34,10 +35,17 @@ SLICE = 500
 class Retention:
     """The background duty of one node. Where several nodes share a database, the one that owns shard 0 does it."""
 
-    def __init__(self, retaining: Retaining, options: RetentionOptions, feeds: Callable[[], list[str]] = list) -> None:
-        """``feeds`` names those that chains are told by."""
+    def __init__(
+        self,
+        retaining: Retaining,
+        options: RetentionOptions,
+        feeds: Callable[[], list[str]] = list,
+        content: ContentCut | None = None,
+    ) -> None:
+        """``feeds`` names those that chains are told by. ``content`` drops from the content store, where there is one
+        that can."""
         self._retaining, self.options = retaining, options
-        self._evidence = EvidenceCut(retaining, feeds)
+        self._evidence, self._content = EvidenceCut(retaining, feeds), content
         self._task: asyncio.Task[None] | None = None
         self._at_work = asyncio.Lock()
         self.last: RetentionView | None = None
@@ -69,6 +77,7 @@ class Retention:
             ("events", options.events, self._retaining.count_events),
             ("dead_letters", options.dead_letters, self._retaining.count_letters),
             ("revocations", options.revocations, self._retaining.count_revocations),
+            ("content", options.content if self._content is not None else "", self._count_content),
         ):
             keep_us = options.keep_us(name)
             if keep_us is not None:
@@ -79,6 +88,10 @@ class Retention:
         if links:
             lines.append(RetentionLine("links", options.evidence, links, since))
         return RetentionView(at=iso(now_us), preview=True, lines=lines)
+
+    async def _count_content(self, before_us: int) -> tuple[int, int | None]:
+        assert self._content is not None
+        return await self._content.count(before_us)
 
     async def run(self, desk: Desk, actor: str) -> RetentionView:
         """Drop what is over its time; a second call finds nothing. Broken off, what is dropped is dropped, each part
@@ -110,6 +123,11 @@ class Retention:
                         break
                     counts[kind, name] = counts.get((kind, name), 0) + count
                     await self._slow(desk, kind, count)
+            keep_us = options.keep_us(options.content)
+            if self._content is not None and keep_us is not None:
+                async for count in self._content.drop(desk, now_us - keep_us, options.content, actor):
+                    counts["content", options.content] = counts.get(("content", options.content), 0) + count
+                    await self._slow(desk, "content", count)
             # Last: what went before may have been all that some links were kept for.
             links = await self._evidence.run(desk, options, now_us, actor)
             if links:

@@ -186,7 +186,7 @@ EVENT_MATCHES = _counter("rco_event_matches_total", "Subscriptions that an accep
 DEAD_LETTERS = _counter("rco_dead_letters_total", "Events that a subscription could not take.", "subscription")
 RETENTION_DROPPED = _counter(
     "rco_retention_dropped_total",
-    "What was dropped when its time was over, by kind (runs, events, dead_letters, revocations, links).",
+    "What was dropped when its time was over, by kind (runs, events, dead_letters, revocations, content, links).",
     "kind",
 )
 RETENTION_RUNS = _counter("rco_retention_runs_total", "Times that retention ran to its end.")

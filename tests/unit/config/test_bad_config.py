@@ -150,6 +150,32 @@ CASES: list[tuple[str, int, str, str]] = [
         "less than a capability may live",
     ),
     ("retention:\n  evidence: never\n", 2, "retention.evidence", "is no class"),
+    ("retention:\n  content: never\n", 2, "retention.content", "is no class"),
+    (
+        "retention:\n  classes: {a: {keep: 1d}}\n  content: a\n",
+        3,
+        "retention.content",
+        "there is no content store",
+    ),
+    (
+        (
+            "objects: {place: s3://bucket}\ncapability: {enforce: true}\ncontent: {enabled: true}\n"
+            "retention:\n  classes: {a: {keep: 1d}}\n  content: a\n"
+        ),
+        6,
+        "retention.content",
+        "content is in a bucket",
+    ),
+    (
+        (
+            "providers:\n"
+            "  forge: {kind: github, large_body_limit: 20MiB, secrets: [{secret_id: one, ref: env:FORGE}]}\n"
+            "retention:\n  classes: {a: {keep: 1d}, b: {keep: 2d}}\n  content: a\n  events: b\n"
+        ),
+        5,
+        "retention.content",
+        "less than the events that refer to large bodies",
+    ),
     # YAML itself
     ("a: &x 1\nb: *x\n", 1, "a", "anchors and aliases"),
     ("server: &x {}\n", 1, "server", "anchors and aliases"),
