@@ -8,6 +8,7 @@ its turn, the commit of the turn, the reads that load the run and the loop that 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from typing import Any
@@ -28,8 +29,9 @@ __all__ = ["QUESTION"]
 
 AT_A_TIME, BATCHES_AT_ONCE = 1_000, 4
 BETWEEN_S = 0.02
-STEP_S = 0.05
-"""What each run of the backlog takes."""
+STEP_S = (0.01, 0.09)
+"""What each run of the backlog takes, from and to. Were it the same for all, the hundred that one commit lets begin would end
+at once as well, and a new key would find no permit free for that long: the figure would be that of the lockstep."""
 PATIENCE_S = 60.0
 _began: dict[str, asyncio.Future[float]] = {}
 
@@ -39,7 +41,7 @@ async def _mark(name: str) -> None:
     if future is not None and not future.done():
         future.set_result(time.perf_counter())
     elif future is None:
-        await asyncio.sleep(STEP_S)
+        await asyncio.sleep(random.uniform(*STEP_S))
 
 
 @workflow

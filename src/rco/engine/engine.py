@@ -39,6 +39,7 @@ from rco.kit.ids import Ids, id_text
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision
 from rco.model.effect import Attempt
+from rco.model.message import Message
 from rco.model.payload import Reference
 from rco.model.run import Mode, RunRow
 from rco.store.contract.changes import Admission, Admitted
@@ -400,6 +401,10 @@ class Engine:
             self._early[run_id] = None
         elif not self._stopping:
             self._loading.wake(run_id)
+
+    def given(self, run_id: bytes, begin: Message) -> None:
+        """A commit gave a run its turn by this message; called as that commit is told of."""
+        self._loading.turn(run_id, begin)
 
     def stats(self) -> EngineStats:
         return EngineStats(

@@ -124,6 +124,9 @@ class Loading:
         self._gate = asyncio.Semaphore(owner.options.loads_at_a_time)
         self._loads: dict[bytes, asyncio.Task[None]] = {}
         self._again: set[bytes] = set()
+        self._alone = owner.ownership.shards() is None
+        """Whether this node hears of all that is sent to a run."""
+        self._turns: dict[bytes, Message] = {}
         self.replayed = 0
         self.blocked = 0
         self.on_terminate: Callable[[RunRow, Message], Awaitable[None]] = _refuse
@@ -132,6 +135,12 @@ class Loading:
         self.on_poke: Callable[[int], None] = _nobody
         """Told of shards whose queues another node has written to."""
         self.on_move: Callable[[bytes, Message], Awaitable[None]] = _keep
+
+    def turn(self, run_id: bytes, begin: Message) -> None:
+        """The commit that is just being told of has given a run its turn. Who hears of all that is sent to it knows
+        that there is nothing else: woken for that, it begins at once, its inbox unread."""
+        if self._alone:
+            self._turns[run_id] = begin
 
     def wake(self, run_id: bytes) -> None:
         """See to it that the run is in memory and has read its messages. May be called at any time, for any run; one
@@ -142,6 +151,11 @@ class Loading:
             # No run's identity begins with a zero: their time is in front.
             self.on_poke(shard_of(run_id))
             return
+        if self._alone:
+            begin = self._turns.pop(run_id, None)
+            if begin is not None and self._begin_unread(run_id, begin):
+                return
+            self.unbegun.hear(run_id)
         if run_id in self._loads:
             self._again.add(run_id)
             return
@@ -262,6 +276,16 @@ class Loading:
         if live is not None:
             self._inbox_read(live, by=True)
         return True
+
+    def _begin_unread(self, run_id: bytes, begin: Message) -> bool:
+        """Begin it, if nothing else was sent to it. False: it is to be loaded as any other."""
+        if run_id in self._loads or self.unbegun.heard(run_id):
+            return False
+        try:
+            return self._begin(run_id, begin)
+        except StoreError:
+            # Nothing can be written now; who loads it insists.
+            return False
 
     def _handed(self, row: RunRow, messages: list[Message]) -> None:
         """It was handed over, and needs not be loaded for that."""
@@ -455,6 +479,7 @@ class Loading:
     async def stop(self) -> None:
         """Wait until no load is under way."""
         self.unbegun.clear()
+        self._turns.clear()
         while self._loads:
             await asyncio.wait(list(self._loads.values()))
 

@@ -314,10 +314,13 @@ class Dispatcher:
             limits["concurrency"] = spec.concurrency
         if spec.per_key_concurrency is not None:
             limits["per_key_concurrency"] = spec.per_key_concurrency
+        begins: list[Message] = []
         for item in items:
             held.granting.add(item.run_id)
             changes.queues.append(ItemChange(item.run_id, line.name, ItemDone.GRANT, now_us))
-            changes.messages.append(Message(item.run_id, BEGIN, BEGIN, BEGIN, _NOTHING, now_us))
+            begin = Message(item.run_id, BEGIN, BEGIN, BEGIN, _NOTHING, now_us)
+            begins.append(begin)
+            changes.messages.append(begin)
             facts = {"fair_key": item.key, "priority": item.priority, "weight": spec.weights.get(item.key, 1), **limits}
             changes.decisions.append(
                 Decision(
@@ -330,13 +333,14 @@ class Dispatcher:
                 )
             )
         changes.records += 2 * len(items)
-        changes.then.append((self._given, (held, items, now_us)))
+        changes.then.append((self._given, (held, items, begins)))
         changes.lost.append(partial(self._lost, held))
 
-    def _given(self, held: Held, items: list[Item], now_us: int) -> None:
+    def _given(self, held: Held, items: list[Item], begins: list[Message]) -> None:
         held.granting.difference_update([item.run_id for item in items])
-        for item in items:
-            waited_s = max(0.0, (now_us - item.since_us) / MICROS)
+        for item, begin in zip(items, begins, strict=True):
+            self._engine.given(item.run_id, begin)
+            waited_s = max(0.0, (begin.at_us - item.since_us) / MICROS)
             for listener in self.on_granted:
                 listener(held.line.name, waited_s)
         self._kick(held)

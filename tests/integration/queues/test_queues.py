@@ -273,7 +273,8 @@ async def test_the_same_key_is_the_same_run(node: Any) -> None:
     ask = StartAsk(workflow="hang", key="k", queue="q")
     first, again = await node.engine.start_run(ask), await node.engine.start_run(ask)
     assert (first.run_id, first.created, again.created) == (again.run_id, True, False)
-    assert (await node.counted()).waiting + (await node.counted()).running == 1
+    counted = await node.counted()
+    assert counted.waiting + counted.running == 1
 
 
 def exported(where: str, path: Path) -> Path:

@@ -6,11 +6,13 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from rco.engine import unbegun
 from rco.engine.unbegun import Unbegun
 from rco.model.decision import Decision, Verb
+from rco.model.message import Message
 from rco.model.queue import Queue
 from rco.model.run import Mode, Outcome
 
@@ -39,6 +41,10 @@ def counting(node: Any) -> Counting:
     return reader
 
 
+def alone(node: Any) -> bool:
+    return node.keeper.ownership.shards() is None
+
+
 async def begun(node: Any, run_id: bytes) -> None:
     """It has begun, was closed, and did it right."""
     await node.is_in(Mode.HOT, run_id)
@@ -53,7 +59,8 @@ async def test_a_fresh_run_is_not_read_back(nodes: Any) -> None:
     runs = [await node.open(given={"number": number}) for number in range(3)]
     for run_id in runs:
         await node.is_in(Mode.HOT, run_id)
-        assert set(reader.asked[run_id]) == {"messages"}
+        # Who owns all hears of all that is sent to a run; others look into its inbox.
+        assert set(reader.asked.get(run_id, ())) == (set() if alone(node) else {"messages"})
         await begun(node, run_id)
     assert len(node.engine._loading.unbegun) == 0
 
@@ -70,6 +77,36 @@ async def test_one_that_was_held_is_read_back(nodes: Any) -> None:
     reader = counting(node)
     await begun(node, second)
     assert reader.asked[second]["journal"] == 1
+
+
+async def test_what_was_sent_to_one_while_it_waited_is_heard(nodes: Any) -> None:
+    node = await nodes(queues={"q": Queue(concurrency=1)})
+    first, second = await node.open(), await node.open()
+    await node.is_in(Mode.HOT, first)
+    await node.go(second)
+    reader = counting(node)
+    await begun(node, first)
+    finished = await node.engine.result(second, 10)
+    assert finished.outcome is Outcome.COMPLETED
+    assert reader.asked[second]["messages"] >= 1
+
+
+async def test_what_is_sent_to_one_in_the_very_commit_that_gives_it_its_turn_is_heard(nodes: Any) -> None:
+    node = await nodes(queues={"q": Queue(concurrency=1)})
+    first, second = await node.open(), await node.open()
+    await node.is_in(Mode.HOT, first)
+    give = node.dispatcher._give
+
+    def give_and_send(held: Any, items: Any) -> None:
+        give(held, items)
+        body = msgspec.msgpack.encode(None)
+        changes = node.keeper.writer.changes(held.shard)
+        changes.messages.append(Message(items[0].run_id, "go-1", "signal", "go", body, node.clock.now_us()))
+
+    node.dispatcher._give = give_and_send
+    await begun(node, first)
+    finished = await node.engine.result(second, 10)
+    assert finished.outcome is Outcome.COMPLETED
 
 
 async def none_runs(node: Any) -> bool:

@@ -53,7 +53,8 @@ class Sealer(Protocol):
 
 
 class Flushed(msgspec.Struct, frozen=True, gc=False):
-    """What a commit did, for metrics: how many records, how long it took, and which runs got a message."""
+    """What a commit did, for metrics: how many records, how long it took, and which runs got a message. Those that got
+    several stand in it twice, where one node owns all."""
 
     n: int
     records: int

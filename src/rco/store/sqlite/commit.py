@@ -138,7 +138,7 @@ class Committer:
             raise
         self._n, self._prev, self._place = seal.n, seal.hash, self._place + len(leaves) // 32
         took_s = self._clock.monotonic() - started
-        flushed = Flushed(work.n, work.records, work.size_bytes, took_s, tuple(work.woken), len(work.decisions))
+        flushed = Flushed(work.n, work.records, work.size_bytes, took_s, work.told(), len(work.decisions))
         return Committed(work.admitted, work.refused, flushed)
 
 
@@ -163,7 +163,8 @@ class _Work:
         self.decisions = batch.changes.decisions.copy()
         self.admitted: list[Admitted] = []
         self.refused: list[Exception | None] = []
-        self.woken: dict[bytes, None] = {}
+        self.woken: dict[bytes, bool] = {}
+        """Runs that got a message, and whether there was more than one."""
         self._opened = batch.changes.opened
         self._starts = batch.changes.opened_segments.copy()
         self._events = batch.changes.events
@@ -298,11 +299,15 @@ class _Work:
         if changes.taken and held["message"]:
             held["message"] -= _TAKEN.run(cursor, [part for pair in changes.taken for part in pair])
 
+    def told(self) -> tuple[bytes, ...]:
+        """See ``Flushed.woken``."""
+        return (*self.woken, *[run_id for run_id, several in self.woken.items() if several])
+
     def _put(self, messages: list[Message]) -> None:
         flat: list[Any] = []
         base = self.n << 20
         for place, message in enumerate(messages):
-            self.woken[message.run_id] = None
+            self.woken[message.run_id] = message.run_id in self.woken
             flat += (
                 message.run_id,
                 message.message_id,
