@@ -15,13 +15,13 @@ from rco.engine.machine import Machine
 from rco.engine.owner import Owner
 from rco.engine.pausing import Pausing, is_paused
 from rco.engine.program import Programs
-from rco.engine.queueing import BEGIN, Queueing, began_us, begin_record
+from rco.engine.queueing import Queueing, began_us, begin_record
 from rco.engine.unbegun import Unbegun
 from rco.engine.waiting import Waits
 from rco.errors import CodeChanged, EvidenceBroken, ObjectsAway, PayloadErased, PayloadLocked, StoreError
 from rco.kit.ids import id_text
 from rco.model.journal import Kind, Record, decode_segment
-from rco.model.message import HANDED, Message
+from rco.model.message import BEGIN, HANDED, Message
 from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import Moved
 from rco.store.contract.ownership import Shards

@@ -18,14 +18,13 @@ from rco.engine.owner import Owner
 from rco.errors import Misuse
 from rco.kit.canonical import canonical_json
 from rco.model.journal import Kind, Record
-from rco.model.message import Message
+from rco.model.message import BEGIN, Message
 from rco.model.queue import FAIR_KEY_CHARS_MAX, PRIORITIES, Place, Queue, fair_key_of
 from rco.model.run import Mode, RunRow
 from rco.store.contract.changes import Moved
 from rco.store.contract.queues import ItemChange, ItemDone
 
 __all__ = [
-    "BEGIN",
     "Queueing",
     "Seat",
     "began_us",
@@ -36,8 +35,6 @@ __all__ = [
     "waits_in_queue",
 ]
 
-BEGIN = "begin"
-"""Kind, name and identity of the message that a run's turn has come."""
 _unpack = msgspec.msgpack.Decoder().decode
 _json = msgspec.json.Decoder().decode
 

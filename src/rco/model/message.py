@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["HANDED", "NOTHING", "Message"]
+__all__ = ["BEGIN", "HANDED", "NOTHING", "Message"]
+
+BEGIN = "begin"
+"""Kind, name and identity of the message that a run's turn has come."""
 
 HANDED = "handed"
 """Kind, name and identity of the message that a run is its owner's by now: it was opened, or moved to its version, by a
@@ -19,7 +22,8 @@ class Message(msgspec.Struct, frozen=True):
     run_id: bytes
     message_id: str
     kind: str
-    """``signal``, ``event``, ``child``, ``cancel``, ``settle``, ``pause``, ``resume``, ``terminate`` or ``handed``."""
+    """``signal``, ``event``, ``child``, ``cancel``, ``settle``, ``pause``, ``resume``, ``terminate``,
+    ``begin`` or ``handed``."""
     name: str
     body: bytes
     """MessagePack."""

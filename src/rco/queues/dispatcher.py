@@ -19,13 +19,12 @@ import msgspec
 
 from rco.engine.engine import Engine
 from rco.engine.live import Live
-from rco.engine.queueing import BEGIN
 from rco.errors import Overloaded, RcoError
 from rco.kit.clock import MICROS, Clock
 from rco.kit.ids import id_text
 from rco.kit.lifecycle import stop_task
 from rco.model.decision import Decision, Verb
-from rco.model.message import Message
+from rco.model.message import BEGIN, Message
 from rco.model.queue import Item, ItemState, Place, Queue, queue_shard
 from rco.queues.held import Held
 from rco.queues.line import Key, Line

@@ -10,6 +10,7 @@ from rco.engine.ask import StartAsk
 from rco.engine.emitting import Ask, Started
 from rco.engine.engine import Engine
 from rco.engine.program import Programs
+from rco.errors import StoreError
 from rco.kit.ids import Ids
 from rco.model.event import Event
 from rco.model.version import pin
@@ -109,7 +110,16 @@ class Node:
         self.actor = self._loop.actor(self.alias, self.clock)
         self.actor.context.run(connect, self._upstream)
         self._told(f"{self.alias} starts")
-        self._loop.spawn(self.actor, self._run())
+        self._loop.spawn(self.actor, self._boot())
+
+    async def _boot(self) -> None:
+        try:
+            await self._run()
+        except StoreError as problem:
+            # As a process would: it ends, and who looks after it starts it again.
+            self._told(f"{self.alias} could not start: {problem}")
+            self.crash()
+            self.on_end(self)
 
     async def _run(self) -> None:
         plan, network = self._plan, self._network

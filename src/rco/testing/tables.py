@@ -19,7 +19,7 @@ from rco.model.endpoint import Endpoint
 from rco.model.event import Event
 from rco.model.journal import decode_segment
 from rco.model.letter import DeadLetter
-from rco.model.message import HANDED, NOTHING, Message
+from rco.model.message import BEGIN, HANDED, NOTHING, Message
 from rco.model.namespace import DEFAULT, NamespaceRow, Usage
 from rco.model.payload import is_reference
 from rco.model.principal import Principal
@@ -238,7 +238,8 @@ class Transaction:
         self._claims: list[Claim] = []
         self._schedules = tables.schedules
         """As they are after the admissions so far; put in place once nothing can refuse the batch."""
-        self._woken: dict[bytes, bool] = {}
+        self._woken: dict[bytes, int] = {}
+        self._turns: list[bytes] = []
         self._quotas: ModelQuotas | None = None
 
     def write(self) -> Committed:
@@ -279,7 +280,7 @@ class Transaction:
         refer(tables, changes.payloads)
         told, tables.arrivals = put_items(tables.items, self._opened, tables.arrivals)
         told |= change_queues(tables.items, tables.queue_states, changes.queues)
-        self._woken.update(dict.fromkeys(sorted(told), False))
+        self._woken.update(dict.fromkeys(sorted(told), 0))
         for one in changes.queues:
             if isinstance(one, ItemChange) and one.done is ItemDone.GRANT and one.run_id in tables.items:
                 epoch = tables.leases[queue_shard(one.queue)][1]
@@ -306,7 +307,7 @@ class Transaction:
             sum(draft.records or len(draft.parts) for draft, _ in drafts),
             sum(len(data) for _, data in drafts),
             0.0,
-            (*self._woken, *[run_id for run_id, several in self._woken.items() if several]),
+            (*self._woken, *[run_id for run_id in self._turns if self._woken[run_id] > 1]),
             len(decisions),
         )
         committed = Committed(admitted, refused, seal, flushed, removed)
@@ -442,7 +443,9 @@ class Transaction:
                 found.sort(key=lambda event: event.received_us)
                 self._messages += [self._told(waiter, event) for event in found[:LOOK_BACK_LIMIT]]
         for message in self._messages:
-            self._woken[message.run_id] = message.run_id in self._woken
+            self._woken[message.run_id] = self._woken.get(message.run_id, 0) + 1
+            if message.kind == BEGIN:
+                self._turns.append(message.run_id)
             tables.messages.setdefault(message.run_id, {}).setdefault(message.message_id, message)
         for run_id, message_id in changes.taken:
             tables.messages.get(run_id, {}).pop(message_id, None)

@@ -53,8 +53,8 @@ class Sealer(Protocol):
 
 
 class Flushed(msgspec.Struct, frozen=True, gc=False):
-    """What a commit did, for metrics: how many records, how long it took, and which runs got a message. Those that got
-    several stand in it twice, where one node owns all."""
+    """What a commit did, for metrics: how many records, how long it took, and which runs got a message. Where one node
+    owns all, those that got their turn and something else stand in it twice."""
 
     n: int
     records: int

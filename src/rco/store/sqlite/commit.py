@@ -7,7 +7,7 @@ from typing import Any
 
 from rco.errors import Fenced
 from rco.kit.clock import Clock
-from rco.model.message import Message
+from rco.model.message import BEGIN, Message
 from rco.model.run import Mode
 from rco.store import rows
 from rco.store.collector import Batch, Committed
@@ -163,8 +163,9 @@ class _Work:
         self.decisions = batch.changes.decisions.copy()
         self.admitted: list[Admitted] = []
         self.refused: list[Exception | None] = []
-        self.woken: dict[bytes, bool] = {}
-        """Runs that got a message, and whether there was more than one."""
+        self.woken: dict[bytes, int] = {}
+        """Runs that got a message, and how many."""
+        self._turns: list[bytes] = []
         self._opened = batch.changes.opened
         self._starts = batch.changes.opened_segments.copy()
         self._events = batch.changes.events
@@ -301,13 +302,15 @@ class _Work:
 
     def told(self) -> tuple[bytes, ...]:
         """See ``Flushed.woken``."""
-        return (*self.woken, *[run_id for run_id, several in self.woken.items() if several])
+        return (*self.woken, *[run_id for run_id in self._turns if self.woken[run_id] > 1])
 
     def _put(self, messages: list[Message]) -> None:
         flat: list[Any] = []
         base = self.n << 20
         for place, message in enumerate(messages):
-            self.woken[message.run_id] = message.run_id in self.woken
+            self.woken[message.run_id] = self.woken.get(message.run_id, 0) + 1
+            if message.kind == BEGIN:
+                self._turns.append(message.run_id)
             flat += (
                 message.run_id,
                 message.message_id,
