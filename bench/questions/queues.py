@@ -30,8 +30,9 @@ __all__ = ["QUESTION"]
 AT_A_TIME, BATCHES_AT_ONCE = 1_000, 4
 BETWEEN_S = 0.02
 STEP_S = (0.01, 0.09)
-"""What each run of the backlog takes, from and to. Were it the same for all, the hundred that one commit lets begin would end
-at once as well, and a new key would find no permit free for that long: the figure would be that of the lockstep."""
+"""What each run of the backlog takes, from and to. Were it the same for all, the hundred that one commit lets begin
+would end at once as well, and a new key would find no permit free for that long: the figure would be that of the
+lockstep."""
 PATIENCE_S = 60.0
 _began: dict[str, asyncio.Future[float]] = {}
 
