@@ -48,10 +48,10 @@ def test_a_picture_is_svg_with_a_point_for_each_value() -> None:
 
 def grown(x: int, value: float) -> Grown:
     return Grown(
-        question="growth-closed-cpu",
-        curve="closed",
+        question="growth-nodes-cpu",
+        curve="nodes",
         line="cpu",
-        store="sqlite",
+        store="postgresql",
         x=x,
         value=value,
         unit="s",
@@ -64,14 +64,14 @@ def grown(x: int, value: float) -> Grown:
 def test_the_section_says_what_was_reached_and_leaves_the_rest_of_the_page(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text("# Performance\n\nBefore.\n")
-    write_page(page, tmp_path / "performance", [grown(1_000, 0.020), grown(1_000_000, 0.021)])
+    write_page(page, tmp_path / "performance", [grown(1, 0.020), grown(4, 0.021)])
     page.write_text(page.read_text() + "\nAfter.\n")
-    assert "1.05 x, to reach ≤ 1.1: reached" in page.read_text()
-    write_page(page, tmp_path / "performance", [grown(1_000, 0.020), grown(1_000_000, 0.030)])
+    assert "1.05 x, to reach ≤ 1.15: reached" in page.read_text()
+    write_page(page, tmp_path / "performance", [grown(1, 0.020), grown(4, 0.030)])
     text = page.read_text()
-    assert "1.50 x, to reach ≤ 1.1: not reached" in text
+    assert "1.50 x, to reach ≤ 1.15: not reached" in text
     assert "1.05" not in text
     assert text.startswith("# Performance\n\nBefore.\n")
     assert text.endswith("\nAfter.\n")
-    assert "(performance/growth-closed-cpu.svg)" in text
-    assert (tmp_path / "performance" / "growth-closed-cpu.svg").exists()
+    assert "(performance/growth-nodes-cpu.svg)" in text
+    assert (tmp_path / "performance" / "growth-nodes-cpu.svg").exists()
