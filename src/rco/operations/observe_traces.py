@@ -27,8 +27,6 @@ from rco.telemetry.tracer import Tracer
 
 __all__ = ["came_in", "observe_traces", "of_delivery"]
 
-_WELL = frozenset((Outcome.COMPLETED,))
-
 
 def observe_traces(engine: Engine, tracer: Tracer, clock: Clock) -> None:
     """From now on every run belongs to a trace, and where spans are made, it has one, and each of its attempts."""
@@ -92,7 +90,7 @@ class _Watch:
         if live.parent is not None:
             attributes["rco.run.parent"] = id_text(live.parent)
         error = ""
-        if outcome not in _WELL:
+        if outcome is not Outcome.COMPLETED:
             code = value.get("code") if isinstance(value, dict) else None
             error = code if isinstance(code, str) and code else outcome.value
         parent_id = live.trace[36:52]

@@ -205,8 +205,9 @@ def test_no_file_is_opened_for_writing_and_nothing_remains(tmp_path: Path) -> No
         assert accepted["facts"].keys() >= {"capability", "kid", "key_version", "secret_id", "latency_bucket"}
         # After a purge the secret is read again by its reference: without it there is no yes.
         moved = one.secret.rename(one.secret.with_name("away"))
-        ends = time.monotonic() + GIVE_UP_S
+        ends, before = time.monotonic() + GIVE_UP_S, 0
         while (status := one.post(30, time.time() + 2)[0]) == 202:
+            before += 1
             assert time.monotonic() < ends
             time.sleep(0.2)
         assert status == 503
@@ -229,7 +230,7 @@ def test_no_file_is_opened_for_writing_and_nothing_remains(tmp_path: Path) -> No
     assert list(one.home.iterdir()) == [] == list(one.tmp.iterdir())
     assert one.in_shm() == []
     records = [line for line in (one.seen / "out").read_text().splitlines() if line.startswith('{"line":"record"')]
-    assert sum('"verb":"accept"' in line for line in records) == 22
+    assert sum('"verb":"accept"' in line for line in records) == 21 + before + 1
     assert TOKEN not in one.err
     assert "visa" not in one.err
 
