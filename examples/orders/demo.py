@@ -75,7 +75,9 @@ async def run_demo(world: World, console: Console, *, orders: int) -> Result:
     show = _Show(console, requests)
     answered = 0
     starts = 0
-    half_way = asyncio.Event()
+    half_way, killed = asyncio.Event(), asyncio.Event()
+    # Of the first three quarters of the plan, so that there is more to send when it is done.
+    half = sum(one.copies for one in plan[: len(plan) * 3 // 4]) * 2 // 3
 
     def on_told(one: Told) -> None:
         nonlocal answered, starts
@@ -83,7 +85,7 @@ async def run_demo(world: World, console: Console, *, orders: int) -> Result:
         answered += one.status != 0
         if one.status == 202 and not one.duplicate:
             starts += len(one.workflows)
-        if answered >= requests // 2:
+        if answered >= half:
             half_way.set()
 
     with show.progress:
@@ -91,11 +93,12 @@ async def run_demo(world: World, console: Console, *, orders: int) -> Result:
         await world.start()
         sender = Sender(world.base_url, world.keys, world.folder / "sender.jsonl", on_told)
         show.say(f"ready at {world.base_url}; sending {requests} webhooks")
-        sending = asyncio.create_task(sender.send_all(plan, at_once=AT_ONCE, per_s=PER_S))
+        sending = asyncio.create_task(sender.send_all(plan, at_once=AT_ONCE, per_s=PER_S, last=killed))
         watching = asyncio.create_task(_watch(world, show, lambda: starts))
         await _first(half_way, sending)
         show.say(f"[bold]kill -9[/bold] with {await _open_runs(world)} runs open; starting again")
         world.kill()
+        killed.set()
         await world.restart()
         show.say("ready again on what the disk holds")
         await sending

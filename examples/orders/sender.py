@@ -32,15 +32,18 @@ class Sender:
         self._base_url, self._keys, self._on_told = base_url, keys, on_told
         self._log = log.open("a")
 
-    async def send_all(self, plan: list[Delivery], *, at_once: int, per_s: float) -> None:
-        """Send the plan, ``at_once`` deliveries at a time and about ``per_s`` a second; then what is to come again."""
+    async def send_all(self, plan: list[Delivery], *, at_once: int, per_s: float, last: asyncio.Event) -> None:
+        """Send the plan, ``at_once`` deliveries at a time and about ``per_s`` a second, the last quarter of it not
+        before ``last`` is set; then what is to come again."""
         timeout = aiohttp.ClientTimeout(total=10)
         room = asyncio.Semaphore(at_once)
         async with (
             aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as client,
             asyncio.TaskGroup() as group,
         ):
-            for one in plan:
+            for place, one in enumerate(plan):
+                if 4 * place >= 3 * len(plan):
+                    await last.wait()
                 for _ in range(one.copies):
                     await room.acquire()
                     group.create_task(self._deliver(client, one)).add_done_callback(lambda _: room.release())
