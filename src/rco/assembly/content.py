@@ -50,12 +50,12 @@ class Contents:
 
     async def open_for(self, settings: Settings) -> None:
         """Open it if a provider may send what is streamed to it."""
-        if _any_large(settings):
+        if settings.any_large:
             await self.open()
 
     def cut(self) -> ContentCut | None:
         """What drops content whose time is over; ``None`` where the place does that by rules of its own."""
-        if self._ground.settings.objects.place.startswith("s3://"):
+        if self._ground.settings.objects.in_bucket:
             return None
 
         async def dropping() -> Dropping:
@@ -96,7 +96,7 @@ async def open_content(
 ) -> Content | None:
     """The content store, where it is wanted, or needed for webhooks. Uploads are admitted as webhooks are."""
     settings = ground.settings
-    if not settings.content.enabled and not _any_large(settings):
+    if not settings.content.enabled and not settings.any_large:
         return None
     store, objects = await contents.open(), await contents.objects()
     app: App | None = None
@@ -124,7 +124,3 @@ async def open_content(
     await reached.start()
     ground.stops.append(reached.stop)
     return Content(store, app, lambda: reached.well)
-
-
-def _any_large(settings: Settings) -> bool:
-    return any(one.large_body_limit_bytes is not None for one in settings.providers.values())

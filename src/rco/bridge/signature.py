@@ -13,7 +13,7 @@ from typing import Any
 from rco.bridge.contract import Headers
 from rco.bridge.secrets import Secret
 from rco.errors import Reason, Refused
-from rco.telemetry.trace import parse_traceparent
+from rco.telemetry.trace import plain_traceparent
 
 __all__ = [
     "SIGNATURE_HEADER_CAP_BYTES",
@@ -69,10 +69,7 @@ def gather(headers: Headers, wanted: frozenset[bytes]) -> dict[bytes, bytes]:
 def trace_of(found: dict[bytes, bytes]) -> str:
     """The request's ``traceparent`` in its plain form, or nothing when it has none that is exactly well formed."""
     value = found.get(TRACEPARENT)
-    if not value:
-        return ""
-    context = parse_traceparent(value.decode("latin-1"))
-    return "" if context is None else context.traceparent
+    return plain_traceparent(value.decode("latin-1")) if value else ""
 
 
 def parse_timestamp_s(value: bytes, status: int) -> int:

@@ -25,7 +25,6 @@ def amnesia(settings: Settings, report: Report) -> None:
         report("amnesia.admin_token", "is not a reference", "Write env:NAME or file:/path.")
     if options.admin_token and options.print_token:
         report("amnesia.print_token", "is set, and admin_token is given", "Keep one of them.")
-    any_large = any(one.large_body_limit_bytes is not None for one in settings.providers.values())
     for key, given, cure in (
         ("store.path", settings.store.path not in ("", MEMORY), "Leave it out: the store is memory."),
         ("capability.keys", bool(settings.capability.keys), "Leave it out: root keys are made anew at each start."),
@@ -38,7 +37,7 @@ def amnesia(settings: Settings, report: Report) -> None:
             "objects.place",
             settings.objects.place not in ("", "memory")
             or (
-                (settings.content.enabled or settings.payloads.object_store_over_bytes or any_large)
+                (settings.content.enabled or settings.payloads.object_store_over_bytes or settings.any_large)
                 and not settings.objects.place
             ),
             "Write memory.",

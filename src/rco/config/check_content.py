@@ -16,13 +16,12 @@ def content_retention(settings: Settings, report: Report) -> None:
     retention, key = settings.retention, "retention.content"
     if not retention.content:
         return
-    if settings.objects.place.startswith("s3://"):
+    if settings.objects.in_bucket:
         report(key, "is given, and content is in a bucket", "Leave it out, and give the bucket a lifecycle rule.")
-    large = any(one.large_body_limit_bytes is not None for one in settings.providers.values())
-    if not settings.content.enabled and not large:
+    if not settings.content.enabled and not settings.any_large:
         report(key, "is given, and there is no content store", "Set content.enabled, or leave it out.")
     keep_us, events_us = retention.keep_us(retention.content), retention.keep_us(retention.events)
-    if large and keep_us is not None and (events_us is None or events_us > keep_us):
+    if settings.any_large and keep_us is not None and (events_us is None or events_us > keep_us):
         report(
             key,
             "is kept for less than the events that refer to large bodies in it",

@@ -164,3 +164,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Events that brokers bring, by the name of the source."""
     calendars: dict[str, list[str]] = {}
     """Named lists of dates (``2026-12-25``) that schedules may leave out or keep to."""
+
+    @property
+    def any_large(self) -> bool:
+        """Whether a provider may send what is streamed to the content store."""
+        return any(one.large_body_limit_bytes is not None for one in self.providers.values())

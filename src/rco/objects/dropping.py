@@ -16,14 +16,13 @@ from pathlib import Path
 
 from rco.objects.contract import Seen
 
-__all__ = ["drop", "moving_into"]
+__all__ = ["drop", "move"]
 
 
-@contextlib.contextmanager
-def moving_into(folder: Path) -> Iterator[None]:
-    """Nobody drops anything of ``folder`` meanwhile. Blocking. Raises ``OSError``."""
-    with _held(folder, fcntl.LOCK_SH):
-        yield
+def move(path: Path, target: Path) -> None:
+    """Put the file in its place; nobody drops anything of that folder meanwhile. Raises ``OSError``."""
+    with _held(target.parent, fcntl.LOCK_SH):
+        path.replace(target)
 
 
 def drop(path: Path, seen: Seen) -> bool:

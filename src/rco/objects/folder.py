@@ -20,7 +20,7 @@ from rco.kit.gather import Gather
 from rco.kit.ids import Ids
 from rco.objects import kernel_cache
 from rco.objects.contract import CHUNK_BYTES, Found, Seen, Spool, check_key
-from rco.objects.dropping import drop, moving_into
+from rco.objects.dropping import drop, move
 from rco.objects.files import told
 from rco.objects.listing import walk
 from rco.objects.spool import FileSpool
@@ -133,14 +133,12 @@ class FolderObjects:
         """Put what is whole in its place. Its folder is durable in the one above before, whoever made it."""
         self._make(target.parent)
         try:
-            with moving_into(target.parent):
-                path.replace(target)
+            move(path, target)
         except FileNotFoundError:
             # Somebody took the folder away.
             self._made.clear()
             self._make(target.parent)
-            with moving_into(target.parent):
-                path.replace(target)
+            move(path, target)
 
     def _make(self, folder: Path) -> None:
         if folder == self._folder or folder in self._made:

@@ -26,7 +26,7 @@ def open_objects(
     """
     if options.place == "memory":
         return MemoryObjects(clock, options.memory_limit_bytes)
-    if not options.place.startswith("s3://"):
+    if not options.in_bucket:
         folder = Path(options.place.removeprefix("file:")) if options.place else data / "objects"
         return FolderObjects(folder, ids)
     try:

@@ -29,6 +29,11 @@ class ObjectOptions(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
     """How much `memory` holds in all."""
 
+    @property
+    def in_bucket(self) -> bool:
+        """Whether they are somebody else's to keep, behind S3's protocol."""
+        return self.place.startswith("s3://")
+
 
 class ContentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The content store: `POST /put` and `GET /o/{address}`."""
@@ -48,7 +53,7 @@ class ContentOptions(msgspec.Struct, frozen=True, kw_only=True):
 def faults(objects: ObjectOptions, content: ContentOptions, *, enforce: bool) -> Iterator[tuple[str, str, str]]:
     """What is wrong: key, message, cure."""
     place = objects.place
-    if place.startswith("s3://"):
+    if objects.in_bucket:
         if not urlsplit(place).netloc:
             yield "objects.place", "names no bucket", "Write s3://bucket or s3://bucket/prefix."
     elif place not in ("", "memory") and not place.startswith("file:/"):

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from rco.engine.engine import Engine
 from rco.engine.live import Live
 from rco.engine.operation import Effect
@@ -37,9 +39,8 @@ def observe_traces(engine: Engine, tracer: Tracer, clock: Clock) -> None:
 
 
 def came_in(tracer: Tracer, clock: Clock, event: Event, route: str, parent_id: str, more: dict[str, Value]) -> None:
-    """The span of a request that brought ``event``, which has been taken; ``parent_id`` is its caller's span."""
-    if not tracer.on:
-        return
+    """The span of a request that brought ``event``, which has been taken; ``parent_id`` is its caller's span. For who
+    has seen that spans are made."""
     attributes: dict[str, Value] = {
         "http.request.method": "POST",
         "http.route": route,
@@ -119,7 +120,7 @@ class _Watch:
             error, waits = "", False
             decisions: tuple[Decision, ...] = ()
             try:
-                answer = await op.perform(_under(attempt, span))
+                answer = await op.perform(replace(attempt, span=span))
                 if type(answer) is Answer:
                     decisions = answer.decisions
                 return answer
@@ -179,7 +180,3 @@ class _Watch:
                 attributes=attributes,
             ),
         )
-
-
-def _under(attempt: Attempt, span: str) -> Attempt:
-    return Attempt(attempt.run_id, attempt.key, attempt.number, attempt.corr_id, attempt.trace, attempt.namespace, span)

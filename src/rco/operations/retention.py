@@ -73,12 +73,14 @@ class Retention:
         async for row in self._over(now_us):
             counts.setdefault(options.class_of(row), []).append(row.closed_us or 0)
         lines = [RetentionLine("runs", name, len(at), iso(min(at))) for name, at in sorted(counts.items())]
-        for kind, name, count in (
+        counted = [
             ("events", options.events, self._retaining.count_events),
             ("dead_letters", options.dead_letters, self._retaining.count_letters),
             ("revocations", options.revocations, self._retaining.count_revocations),
-            ("content", options.content if self._content is not None else "", self._count_content),
-        ):
+        ]
+        if self._content is not None:
+            counted.append(("content", options.content, self._content.count))
+        for kind, name, count in counted:
             keep_us = options.keep_us(name)
             if keep_us is not None:
                 found, first_us = await count(now_us - keep_us)
@@ -88,10 +90,6 @@ class Retention:
         if links:
             lines.append(RetentionLine("links", options.evidence, links, since))
         return RetentionView(at=iso(now_us), preview=True, lines=lines)
-
-    async def _count_content(self, before_us: int) -> tuple[int, int | None]:
-        assert self._content is not None
-        return await self._content.count(before_us)
 
     async def run(self, desk: Desk, actor: str) -> RetentionView:
         """Drop what is over its time; a second call finds nothing. Broken off, what is dropped is dropped, each part

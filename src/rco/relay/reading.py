@@ -12,7 +12,7 @@ from rco.brokers.contract import BODY_LIMIT_BYTES, Incoming
 from rco.kit.clock import MICROS
 from rco.model.event import Event
 from rco.relay.options import SourceSettings
-from rco.telemetry.trace import parse_traceparent
+from rco.telemetry.trace import plain_traceparent
 
 __all__ = ["Unreadable", "event_of"]
 
@@ -46,7 +46,6 @@ def event_of(
     if not type:
         raise Unreadable("it has no type, and the source names none")
     time_us = _time_us(_text(attributes, "time"), now_us)
-    span = parse_traceparent(_text(attributes, "traceparent"))
     return Event(
         id=_text(attributes, "id") or message.place,
         source=_text(attributes, "source") or f"/{settings.topic}",
@@ -58,7 +57,7 @@ def event_of(
         corr_id=corr_id,
         namespace=settings.namespace,
         origin=name,
-        trace="" if span is None else span.traceparent,
+        trace=plain_traceparent(_text(attributes, "traceparent")),
     )
 
 

@@ -8,7 +8,15 @@ import msgspec
 
 from rco.kit.ids import Ids
 
-__all__ = ["TRACEPARENT_CHARS", "TraceContext", "new_trace", "parse_traceparent", "span_id_of", "span_of"]
+__all__ = [
+    "TRACEPARENT_CHARS",
+    "TraceContext",
+    "new_trace",
+    "parse_traceparent",
+    "plain_traceparent",
+    "span_id_of",
+    "span_of",
+]
 
 TRACEPARENT_CHARS = 55
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
@@ -49,6 +57,12 @@ def parse_traceparent(text: str | None) -> TraceContext | None:
     if version == "ff" or (version == "00" and more) or not trace_id.strip("0") or not span_id.strip("0"):
         return None
     return TraceContext(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
+
+
+def plain_traceparent(text: str | None) -> str:
+    """The header's value in its plain form, version 00, or nothing where ``parse_traceparent`` finds none."""
+    context = parse_traceparent(text)
+    return "" if context is None else context.traceparent
 
 
 def new_trace(ids: Ids, *, sampled: bool = True) -> TraceContext:

@@ -40,17 +40,17 @@ class Tracer:
         the span before it (empty: a trace begins)."""
         parent = parse_traceparent(caller) if caller else None
         if parent is None:
-            context = new_trace(self._ids)
-            return TraceContext(context.trace_id, context.span_id, self._wanted(context.trace_id)).traceparent, ""
+            return self.root(), ""
         if self._keep is None:
             # What is not recorded stands in nobody's way.
             return caller, parent.span_id
         return parent.child(self._ids).traceparent, parent.span_id
 
-    def root(self, span_id: str) -> str:
-        """The ``traceparent`` of a trace that begins with this span."""
-        trace_id = new_trace(self._ids).trace_id
-        return TraceContext(trace_id, span_id, self._wanted(trace_id)).traceparent
+    def root(self, span_id: str = "") -> str:
+        """The ``traceparent`` of a trace that begins with this span, or with a new one."""
+        context = new_trace(self._ids)
+        recorded = self._wanted(context.trace_id)
+        return TraceContext(context.trace_id, span_id or context.span_id, recorded).traceparent
 
     def child(self, trace: str) -> str:
         """The ``traceparent`` of a new span under that of ``trace``; empty where its trace is not recorded."""

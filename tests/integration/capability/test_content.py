@@ -87,10 +87,12 @@ class Answer:
         return str(self.json["reason"])
 
 
-async def _world(folder: Path, place: str = "", **content: Any) -> AsyncIterator[Keeping]:
+async def world_of(
+    folder: Path, place: str = "", kind: type[Keeping] = Keeping, **content: Any
+) -> AsyncIterator[Keeping]:
     downstream = Downstream()
     await downstream.start()
-    world = Keeping(folder, downstream)
+    world = kind(folder, downstream)
     world.place = place
     world.content = msgspec.structs.replace(world.content, **content)
     await world.start()
@@ -101,13 +103,13 @@ async def _world(folder: Path, place: str = "", **content: Any) -> AsyncIterator
 
 @pytest.fixture(params=["", "memory"])
 async def either(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Keeping]:
-    async for world in _world(tmp_path, request.param):
+    async for world in world_of(tmp_path, request.param):
         yield world
 
 
 @pytest.fixture
 async def keeping(tmp_path: Path) -> AsyncIterator[Keeping]:
-    async for world in _world(tmp_path):
+    async for world in world_of(tmp_path):
         yield world
 
 
@@ -370,7 +372,7 @@ async def test_a_service_that_drains_takes_nothing_and_gives_what_it_has(keeping
 
 
 async def test_reading_may_need_a_token(tmp_path: Path) -> None:
-    async for world in _world(tmp_path, readers="principals"):
+    async for world in world_of(tmp_path, readers="principals"):
         address = (await world.put(b"kept")).json["address"]
         assert (await world.get(address)).reason == "UNAUTH"
         admin = (world.folder / "data/admin.token").read_text().strip()

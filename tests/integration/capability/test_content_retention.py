@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.integration.capability.test_content import Keeping
-from tests.integration.service.conftest import Downstream
+from tests.integration.capability.test_content import Keeping, world_of
 
 from rco.config.settings import Settings
 from rco.model.retention import RetentionClass, RetentionOptions
@@ -31,14 +30,9 @@ class Dropping(Keeping):
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[Dropping]:
-    downstream = Downstream()
-    await downstream.start()
-    world = Dropping(tmp_path, downstream)
-    await world.start()
-    yield world
-    await world.stop()
-    await downstream.stop()
+async def world(tmp_path: Path) -> AsyncIterator[Any]:
+    async for world in world_of(tmp_path, kind=Dropping):
+        yield world
 
 
 async def test_what_is_over_its_time_goes_and_what_was_put_again_stays(world: Dropping) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,8 @@ class Downstream:
 class World:
     """A service, its downstream, and what a sender and an operator do."""
 
+    environ: Mapping[str, str] = {"SHOP": SECRET}
+
     def __init__(self, folder: Path, downstream: Downstream) -> None:
         self.folder, self.downstream = folder, downstream
         (folder / "app.py").write_text(APP)
@@ -130,7 +132,7 @@ class World:
         )
 
     async def start(self) -> None:
-        self.service = await build(self.settings(), environ={"SHOP": SECRET}, migrating=True)
+        self.service = await build(self.settings(), environ=dict(self.environ), migrating=True)
         await self.service.start()
         token = (self.folder / "data" / "admin.token").read_text().strip()
         self.client = await Client(self.service.url, token).__aenter__()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.integration.service.collector import Collector, Seen
-from tests.integration.service.conftest import SECRET, Downstream, World
+from tests.integration.service.conftest import Downstream, World
 
 from rco import __version__
-from rco.app import build
-from rco.client import Client
 from rco.config.settings import Settings
 from rco.errors import ConfigInvalid
 from rco.kit.ids import id_bytes
+from rco.telemetry import signals
 from rco.telemetry.trace import span_id_of
 from rco.telemetry.tracing_options import TracingOptions
 
@@ -64,28 +64,17 @@ CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Traced(World):
+    environ: Mapping[str, str] = {**World.environ, "OTLP": "Bearer b-7"}
+
     def __init__(self, folder: Path, downstream: Downstream, tracing: TracingOptions) -> None:
         super().__init__(folder, downstream)
         (folder / "app.py").write_text(STORY)
         self.tracing = tracing
 
     def settings(self, **more: Any) -> Settings:
-        from msgspec.structs import replace
-
         return replace(super().settings(tracing=self.tracing, **more), subscriptions=[])
 
-    async def start(self) -> None:
-        self.service = await build(self.settings(), environ={"SHOP": SECRET, "OTLP": "Bearer b-7"}, migrating=True)
-        await self.service.start()
-        token = (self.folder / "data" / "admin.token").read_text().strip()
-        self.client = await Client(self.service.url, token).__aenter__()
-        import aiohttp
-
-        self.session = aiohttp.ClientSession()
-
     def counted(self, outcome: str) -> float:
-        from rco.telemetry import signals
-
         return self.service.metrics.counter(signals.SPANS, outcome=outcome).value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rco.telemetry.span import Span
 from rco.telemetry.span_queue import BATCH, SpanQueue
@@ -47,16 +47,19 @@ class Collector:
         self.held.set()
 
     def queue(self, limit: int = 10_000, every_s: float = 0.01) -> SpanQueue:
-        def count(what: str) -> object:
-            return lambda number: self.counts.__setitem__(what, self.counts[what] + number)
+        def count(what: str) -> Callable[[int], None]:
+            def add(number: int) -> None:
+                self.counts[what] += number
+
+            return add
 
         return SpanQueue(
             self.open,
             limit=limit,
             every_s=every_s,
-            told_sent=count("sent"),  # type: ignore[arg-type]
-            told_refused=count("refused"),  # type: ignore[arg-type]
-            told_full=count("full"),  # type: ignore[arg-type]
+            told_sent=count("sent"),
+            told_refused=count("refused"),
+            told_full=count("full"),
             trouble=self.troubles.append,
         )
 

@@ -16,7 +16,7 @@ from rco.model.attribute import Attribute, AttributeFilter, attribute, attribute
 from rco.model.principal import Principal
 from rco.model.wire import Problem
 from rco.operations.desk import Desk
-from rco.telemetry.trace import parse_traceparent
+from rco.telemetry.trace import plain_traceparent
 
 __all__ = ["ERRORS", "Ask", "Asked", "asked", "identity", "segment"]
 
@@ -51,8 +51,7 @@ class Asked(NamedTuple):
 def asked(request: Ask) -> Asked:
     """What every handler needs of ``request``."""
     desk: Desk = request.app.state["desk"]()
-    span = parse_traceparent(request.headers.get("traceparent"))
-    trace = "" if span is None else span.traceparent
+    trace = plain_traceparent(request.headers.get("traceparent"))
     return Asked(desk, request.user, str(request.scope.get("corr_id", "")), trace)
 
 

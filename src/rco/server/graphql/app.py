@@ -31,7 +31,7 @@ from rco.server.framing import App, Receive, Scope, Send
 from rco.server.graphql.context import Context
 from rco.server.graphql.options import GraphqlOptions
 from rco.server.graphql.schema import build
-from rco.telemetry.trace import parse_traceparent
+from rco.telemetry.trace import plain_traceparent
 
 __all__ = ["PATH", "graphql_app"]
 
@@ -146,12 +146,11 @@ class _App:
     ) -> tuple[list[dict[str, Any]], bool]:
         """The answers in order, and whether none of them came to run."""
         desk = self._desk()
-        span = parse_traceparent(_header(scope, b"traceparent"))
         context = Context(
             desk,
             scope["user"],
             corr_id=str(scope["corr_id"]),
-            trace="" if span is None else span.traceparent,
+            trace=plain_traceparent(_header(scope, b"traceparent")),
             b3=str(scope.get("body_b3", "")),
             options=self._options,
             contents=self._contents,
