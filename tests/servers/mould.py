@@ -47,14 +47,14 @@ SELECT md5(string_agg(part, E'\\n' ORDER BY part)) FROM (
 ) AS parts"""
 _TABLES = f"""
 SELECT c.oid, c.oid::regclass::text AS name FROM pg_class c
-WHERE c.oid >= {_OWN} AND relkind IN ('r', 'p') AND relpersistence <> 't'"""
+WHERE c.oid >= {_OWN} AND relkind IN ('r', 'p') AND relpersistence <> 't' ORDER BY c.oid"""
 # Autovacuum counts when it likes, also in what is free. Who plans a statement anew finds nothing counted.
 _UNCOUNTED = [
     "SET allow_system_table_mods = on",
     f"DELETE FROM pg_statistic WHERE starelid >= {_OWN}",
     f"UPDATE pg_class SET reltuples = -1 WHERE oid >= {_OWN} AND relkind = 'r' AND reltuples <> -1",
 ]
-_SEQUENCES = f"SELECT oid::regclass::text AS name FROM pg_class WHERE oid >= {_OWN} AND relkind = 'S'"
+_SEQUENCES = f"SELECT oid::regclass::text AS name FROM pg_class WHERE oid >= {_OWN} AND relkind = 'S' ORDER BY oid"
 _ALONE = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
