@@ -159,6 +159,39 @@ async def test_a_turn_for_a_held_run_is_one_all_the_same(keeper: Any) -> None:
     assert await keeper.reader.queue_item(row.run_id) == item(row, ItemState.RUNNING, 9)
 
 
+async def test_a_turn_that_goes_back_leaves_the_run_held_without_a_permit(keeper: Any) -> None:
+    row, waits = queued(), queued()
+    await admit(keeper, row, waits)
+    await do(keeper, change(row, ItemDone.GRANT, 9), change(waits, ItemDone.HOLD))
+    await do(keeper, change(row, ItemDone.RETURN), change(waits, ItemDone.RETURN))
+    assert [await keeper.reader.queue_item(one.run_id) for one in (row, waits)] == [
+        item(row, ItemState.HELD),
+        item(waits, ItemState.HELD),
+    ]
+    assert await keeper.reader.queue_running("mail") == []
+    await do(keeper, change(row, ItemDone.FREE))
+    assert await keeper.reader.queue_heads("mail", [(5, "")], 5) == [item(row)]
+    # Of one that has no permit nothing changes.
+    await do(keeper, change(row, ItemDone.RETURN))
+    assert await keeper.reader.queue_item(row.run_id) == item(row)
+
+
+async def test_what_follows_a_return_is_done_to_a_held_item(keeper: Any) -> None:
+    orders = {
+        (ItemDone.RETURN, ItemDone.FREE): ItemState.WAITING,
+        (ItemDone.RETURN, ItemDone.FREE, ItemDone.HOLD): ItemState.HELD,
+        (ItemDone.FREE, ItemDone.RETURN): ItemState.HELD,
+        (ItemDone.HOLD, ItemDone.RETURN): ItemState.HELD,
+        (ItemDone.RETURN, ItemDone.GONE): None,
+    }
+    for order, state in orders.items():
+        row = queued()
+        await admit(keeper, row)
+        await do(keeper, change(row, ItemDone.GRANT, 9))
+        await do(keeper, *(change(row, done) for done in order))
+        assert await keeper.reader.queue_item(row.run_id) == (None if state is None else item(row, state)), order
+
+
 async def test_changes_to_what_is_gone_change_nothing(keeper: Any) -> None:
     row = queued()
     await admit(keeper, row)

@@ -56,7 +56,7 @@ from rco.store.contract.changes import Changes
 from rco.store.contract.payloads import UserKind
 from rco.store.contract.retaining import Removed
 from rco.store.pools import Pools
-from rco.testing import retaining, table_attributes, tables
+from rco.testing import retaining, table_attributes, table_queues, tables
 from rco.testing.database import ModelDatabase
 from rco.testing.leases import LeaseOptions
 from rco.testing.plan import draw
@@ -574,6 +574,35 @@ HELD_UP = {
 NARROW = {"queue": Queue(concurrency=3, per_key_concurrency=1), "runs": 40, "start_within_s": 2.0}
 
 
+# Versions are away for a while again and again, and the runs of one queue are of both.
+STRANDED = {
+    "nodes": 3,
+    "queue": Queue(concurrency=2),
+    "versions": True,
+    "pools": (("v1",), ("v1",), ("v2",)),
+    "crashes": 4,
+    "stops": 2,
+    "restart_s": (3.0, 20.0),
+    "runs": 20,
+}
+
+
+def keep_the_word_of_a_turn_that_went_back(patch: pytest.MonkeyPatch) -> None:
+    def back(self: Queueing, row: Any, turn: Message, then: Any) -> None:
+        genuine(self, row, msgspec.structs.replace(turn, message_id="another"), then)
+
+    genuine = Queueing.give_back
+    patch.setattr(Queueing, "give_back", back)
+
+
+def forget_whose_turn_went_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loading, "awaits_version", lambda _: False)
+
+
+def keep_the_permit_of_a_turn_that_went_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(table_queues, "returning", lambda *_: set())
+
+
 def count_only_our_own_permits(patch: pytest.MonkeyPatch) -> None:
     def hold(book: Ledger, who: str, **asked: Any) -> Any:
         return genuine(Ledger(holders={who: book.holders.setdefault(who, Held())}), who, **asked)
@@ -861,6 +890,9 @@ PLANTED: list[tuple[Plant, str, dict[str, Any]]] = [
     (forget_the_permits, "limits", {"nodes": 3, "crashes": 3, **CROWDED}),
     (give_turns_without_the_fence, "limits", HELD_UP),
     (limit_all_but_no_key, "limits", {"nodes": 1, **NARROW}),
+    (keep_the_word_of_a_turn_that_went_back, "turns", STRANDED),
+    (forget_whose_turn_went_back, "live", STRANDED),
+    (keep_the_permit_of_a_turn_that_went_back, "live", STRANDED),
     (begin_without_a_turn, "turns", {"nodes": 1, "pause": 0.8, **CROWDED}),
     (stay_with_one_key, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
     (forget_the_levels, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),

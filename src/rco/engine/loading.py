@@ -15,7 +15,7 @@ from rco.engine.machine import Machine
 from rco.engine.owner import Owner
 from rco.engine.pausing import Pausing, is_paused
 from rco.engine.program import Programs
-from rco.engine.queueing import Queueing, began_us, begin_record
+from rco.engine.queueing import Queueing, awaits_version, began_us, begin_record
 from rco.engine.unbegun import Unbegun
 from rco.engine.waiting import Waits
 from rco.errors import CodeChanged, EvidenceBroken, ObjectsAway, PayloadErased, PayloadLocked, StoreError
@@ -24,7 +24,7 @@ from rco.model.journal import Kind, Record, decode_segment
 from rco.model.message import BEGIN, HANDED, Message
 from rco.model.run import Mode, RunRow, shard_of
 from rco.store.contract.changes import Moved
-from rco.store.contract.ownership import Shards
+from rco.store.contract.ownership import Pooled, Shards
 from rco.store.contract.reader import Reader, records_of
 
 __all__ = ["Loading", "replay"]
@@ -231,8 +231,14 @@ class Loading:
                     # Just being moved or ended, perhaps: what is said of it goes into the commit after that.
                     return False
                 self._handed(row, messages)
+                here = self._programs.has(row.version)
+                if here and awaits_version(row):
+                    row = self._queueing.let_wait(row)
                 what, said = self._queueing.read(row, messages)
                 if what == "stay":
+                    return True
+                if what == "begin" and said is not None and not here:
+                    self._queueing.give_back(row, said, self._returned)
                     return True
                 if what == "cancel" and said is not None:
                     await self.on_cancel(row, said)
@@ -286,6 +292,11 @@ class Loading:
         except StoreError:
             # Nothing can be written now; who loads it insists.
             return False
+
+    def _returned(self, row: RunRow) -> None:
+        """The turn of this run went back. Who was given its version meanwhile did not find it waiting for that."""
+        if self._programs.has(row.version):
+            self.wake(row.run_id)
 
     def _handed(self, row: RunRow, messages: list[Message]) -> None:
         """It was handed over, and needs not be loaded for that."""
@@ -428,7 +439,17 @@ class Loading:
                         break
                     after = rows[-1].run_id
                     count += sum(await asyncio.gather(*(self._recover_one(row, gone) for row in rows)))
+            await self._let_wait(among)
         return count
+
+    async def _let_wait(self, among: tuple[Shards | None, Pooled | None]) -> None:
+        """Wake the runs whose turns went back as long as their versions, which are here, were on no node."""
+        after: bytes | None = None
+        while rows := await self._reader.open_runs(Mode.PAUSED, after, PAGE, *among):
+            after = rows[-1].run_id
+            for row in rows:
+                if awaits_version(row):
+                    self.wake(row.run_id)
 
     async def _recover_one(self, row: RunRow, gone: set[bytes]) -> bool:
         async with self._gate:

@@ -18,6 +18,7 @@ from rco.engine.aside import Ghost, append_aside, ghost_of
 from rco.engine.loading import MOVE
 from rco.engine.owner import Owner
 from rco.engine.program import Programs
+from rco.engine.queueing import awaits_version
 from rco.engine.rehearsing import Fit, rehearse
 from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
@@ -140,7 +141,7 @@ class Moving:
             if _count(segments) != request.seq:
                 return Tried(status="busy", why="it got on while it was tried.")
             # Mail may stand there that nobody here could read to it before.
-            version, loaded = found.version, found.mode in _LOADED or bool(inbox)
+            version, loaded = found.version, found.mode in _LOADED or bool(inbox) or awaits_version(found)
             break
         if version != request.start:
             return Tried(status="gone", why=f"it is of version {named(version)!r} by now.")

@@ -17,16 +17,21 @@ import msgspec
 from rco.engine.owner import Owner
 from rco.errors import Misuse
 from rco.kit.canonical import canonical_json
+from rco.kit.ids import id_text
+from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, Record
 from rco.model.message import BEGIN, Message
 from rco.model.queue import FAIR_KEY_CHARS_MAX, PRIORITIES, Place, Queue, fair_key_of
 from rco.model.run import Mode, RunRow
+from rco.model.version import is_pin, named
 from rco.store.contract.changes import Moved
 from rco.store.contract.queues import ItemChange, ItemDone
 
 __all__ = [
+    "AWAITS_VERSION",
     "Queueing",
     "Seat",
+    "awaits_version",
     "began_us",
     "begin_record",
     "place_in",
@@ -34,6 +39,9 @@ __all__ = [
     "queued_detail",
     "waits_in_queue",
 ]
+
+AWAITS_VERSION = "version missing"
+"""The cause in the row of a run whose turn went back."""
 
 _unpack = msgspec.msgpack.Decoder().decode
 _json = msgspec.json.Decoder().decode
@@ -95,6 +103,12 @@ def begin_record(start: dict[str, Any], message: Message, now_us: int) -> Record
     return Record(Kind.BEGIN, "", now_us, b"", {"queue": queue_of(start), "granted_us": message.at_us})
 
 
+def awaits_version(row: RunRow) -> bool:
+    """Whether the run's turn went back, because its version was on no node."""
+    told = waits_in_queue(row) if row.mode is Mode.PAUSED and is_pin(row.version) else None
+    return told is not None and told["cause"] == AWAITS_VERSION
+
+
 def waits_in_queue(row: RunRow) -> dict[str, Any] | None:
     """Of a run that has not begun, in a queue or paused there: what its row says of it."""
     if row.mode not in (Mode.QUEUED, Mode.PAUSED) or row.detail is None:
@@ -116,8 +130,12 @@ class Queueing:
         """Told (run, place, since when, whether it waited before) of runs that wait, once that is committed."""
         self.on_held: list[Callable[[bytes, str], None]] = []
         """Told (run, queue) of runs that are passed over, likewise."""
+        self.on_returned: list[Callable[[bytes, str], None]] = []
+        """Told (run, queue) of runs whose turn went back, likewise."""
         self.on_said: list[Callable[[bytes], None]] = []
         """Told of runs about which something is written while they wait, in that very turn."""
+        self._turning: set[bytes] = set()
+        """Runs whose turn is going back, or that are being let wait again: it is being committed."""
 
     def waiting(self, run_id: bytes, place: Place, since_us: int, again: bool = False) -> None:
         """The run waits, and that is committed. ``again``: in a place that it had before."""
@@ -149,6 +167,9 @@ class Queueing:
             self._write(row, told, paused, heard, said, taken, begin is not None)
         if cancel is not None:
             return "cancel", cancel
+        if begin is not None and awaits_version(row):
+            # Who gave this turn had not heard that the last one went back.
+            return "begin", begin
         return ("begin", begin) if begin is not None and not paused else ("stay", None)
 
     def _write(
@@ -181,6 +202,71 @@ class Queueing:
                 # With its turn it waits no more: who takes the queue over just now would give it another.
                 place = Place(queue, told["fair_key"], told["priority"])
                 changes.then.append((self.waiting, (run_id, place, row.opened_us, True)))
+
+    # -- turns that nobody can take --------------------------------------------------------------------------------
+
+    def give_back(self, row: RunRow, turn: Message, then: Callable[[RunRow], None]) -> None:
+        """The turn of a run whose version is on no node goes back: its permit is another's, and it is passed over until
+        ``let_wait``. ``then`` is given the row as it is after the commit. A second call before that changes nothing."""
+        told = waits_in_queue(row)
+        if told is None or row.run_id in self._turning:
+            return
+        queue, now_us = told["queue"], self._owner.clock.now_us()
+        message = f"had its turn in queue {queue} while its version {named(row.version)} was on no node"
+        said = told | {"cause": AWAITS_VERSION, "message": message}
+        after = self._set(row, Mode.PAUSED, said, ItemDone.RETURN)
+        changes = self._owner.changes(row.run_id, self._owner.home(row))
+        changes.taken.append((row.run_id, turn.message_id))
+        decided = Decision(
+            verb=Verb.DISPATCH,
+            at_us=now_us,
+            allow=False,
+            actor=f"queue:{queue}",
+            subject=queue,
+            run=id_text(row.run_id),
+            corr_id=row.corr_id,
+            reason=AWAITS_VERSION,
+            facts={"fair_key": told["fair_key"], "priority": told["priority"], "version": named(row.version)},
+        )
+        changes.decisions.append(decided)
+        changes.then += [(listener, (row.run_id, queue)) for listener in self.on_returned]
+        changes.then.append((then, (after,)))
+
+    def let_wait(self, row: RunRow) -> RunRow:
+        """The run's version is here: it waits again, in the place that it had. Gives its row as it will be. A second
+        call before the commit changes nothing."""
+        told = waits_in_queue(row)
+        if told is None or row.run_id in self._turning:
+            return row
+        queue = told["queue"]
+        said = told | {"cause": "queued", "message": f"waits in queue {queue}"}
+        after = self._set(row, Mode.QUEUED, said, ItemDone.FREE)
+        changes = self._owner.changes(row.run_id, self._owner.home(row))
+        decided = Decision(
+            verb=Verb.RESUME,
+            at_us=self._owner.clock.now_us(),
+            actor=f"queue:{queue}",
+            subject=row.workflow,
+            run=id_text(row.run_id),
+            corr_id=row.corr_id,
+            reason=f"version {named(row.version)} is on a node",
+        )
+        changes.decisions.append(decided)
+        place = Place(queue, told["fair_key"], told["priority"])
+        changes.then.append((self.waiting, (row.run_id, place, row.opened_us, True)))
+        return after
+
+    def _set(self, row: RunRow, mode: Mode, said: dict[str, Any], done: ItemDone) -> RunRow:
+        run_id, detail = row.run_id, canonical_json(said)
+        for listener in self.on_said:
+            listener(run_id)
+        changes = self._owner.changes(run_id, self._owner.home(row))
+        changes.moved.append(Moved(run_id, mode, None, detail, row.namespace))
+        changes.queues.append(ItemChange(run_id, said["queue"], done))
+        self._turning.add(run_id)
+        changes.then.append((self._turning.discard, (run_id,)))
+        changes.lost.append(lambda _: self._turning.discard(run_id))
+        return msgspec.structs.replace(row, mode=mode, detail=detail)
 
 
 def _room(_queue: str, _count: int) -> None:

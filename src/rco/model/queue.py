@@ -67,9 +67,9 @@ class ItemState:
 
     WAITING = 0
     RUNNING = 1
-    """It holds a permit: from the decision that its turn has come until it closes."""
+    """It holds a permit: from the decision that its turn has come until it closes, or the turn goes back."""
     HELD = 2
-    """Paused while it waited: it keeps its place and is passed over."""
+    """Paused while it waited, or its version is on no node: it keeps its place and is passed over."""
 
 
 class Item(msgspec.Struct, frozen=True):

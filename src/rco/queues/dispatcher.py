@@ -85,6 +85,7 @@ class Dispatcher:
         queueing.admit = self._admit
         queueing.on_waiting.append(self._waiting)
         queueing.on_held.append(self._set_aside)
+        queueing.on_returned.append(self._returned)
         engine.on_closed(self._closed)
         engine.on_poke(self._poked)
         ownership.on_gained(self._gained)
@@ -184,6 +185,13 @@ class Dispatcher:
         if held is not None and run_id not in held.line.running:
             held.heard(run_id)
             held.line.drop(run_id)
+
+    def _returned(self, run_id: bytes, queue: str) -> None:
+        held = self._held.get(queue)
+        if held is not None:
+            held.heard(run_id)
+            held.line.release(run_id)
+            self._kick(held)
 
     def _closed(self, live: Live, _outcome: object, _value: object) -> None:
         if self._starved:

@@ -14,9 +14,11 @@ __all__ = ["NetChanges", "item_of", "net"]
 
 
 class NetChanges(msgspec.Struct, frozen=True):
-    """By what happens to them: items granted (with the time), held, freed, gone; states of queues."""
+    """By what happens to them: items granted (with the time), returned (with the ``ItemState`` they are in then), held,
+    freed, gone; states of queues. No item is in two of the first four."""
 
     granted: dict[bytes, int]
+    returned: dict[bytes, int]
     held: list[bytes]
     freed: list[bytes]
     gone: list[bytes]
@@ -33,6 +35,7 @@ def item_of(row: RunRow, arrival: int = 0) -> Item:
 def net(changes: Iterable[ItemChange | QueueState]) -> NetChanges:
     """See ``ItemChange`` for what wins."""
     granted: dict[bytes, int] = {}
+    returned: dict[bytes, int] = {}
     last: dict[bytes, ItemDone] = {}
     gone: dict[bytes, None] = {}
     states: dict[str, QueueState] = {}
@@ -43,10 +46,16 @@ def net(changes: Iterable[ItemChange | QueueState]) -> NetChanges:
             granted[one.run_id] = one.at_us
         elif one.done is ItemDone.GONE:
             gone[one.run_id] = None
+        elif one.done is ItemDone.RETURN:
+            returned[one.run_id] = ItemState.HELD
+            last.pop(one.run_id, None)
+        elif one.run_id in returned:
+            returned[one.run_id] = ItemState.HELD if one.done is ItemDone.HOLD else ItemState.WAITING
         else:
             last[one.run_id] = one.done
     return NetChanges(
         {run_id: at_us for run_id, at_us in granted.items() if run_id not in gone},
+        {run_id: state for run_id, state in returned.items() if run_id not in gone and run_id not in granted},
         [run_id for run_id, done in last.items() if done is ItemDone.HOLD],
         [run_id for run_id, done in last.items() if done is ItemDone.FREE],
         list(gone),

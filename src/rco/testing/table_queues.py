@@ -10,7 +10,7 @@ from rco.model.queue import Item, ItemState, poke_of, queue_shard
 from rco.model.run import RunRow
 from rco.store.contract.queues import Counted, ItemChange, ItemDone, QueueState
 
-__all__ = ["change_queues", "counted", "granting_shards", "heads", "keys", "put_items"]
+__all__ = ["change_queues", "counted", "granting_shards", "heads", "keys", "put_items", "returning"]
 
 _BEFORE = {ItemDone.HOLD: ItemState.WAITING, ItemDone.FREE: ItemState.HELD}
 _AFTER = {ItemDone.HOLD: ItemState.HELD, ItemDone.FREE: ItemState.WAITING}
@@ -33,7 +33,7 @@ def put_items(items: dict[bytes, Item], opened: Iterable[RunRow], arrivals: int)
 def change_queues(
     items: dict[bytes, Item], states: dict[str, QueueState], changes: list[ItemChange | QueueState]
 ) -> set[bytes]:
-    """Do ``changes``: holding and freeing first, then grants, then who is gone. Returns whom to tell."""
+    """Do ``changes``: returns first, then holding and freeing, grants, and who is gone. Returns whom to tell."""
     told: set[bytes] = set()
     last: dict[bytes, ItemChange] = {}
     for one in changes:
@@ -41,8 +41,12 @@ def change_queues(
             states[one.queue] = one
         elif one.done in _BEFORE:
             last[one.run_id] = one
+        elif one.done is ItemDone.RETURN:
+            last.pop(one.run_id, None)
         if isinstance(one, QueueState) or one.done is not ItemDone.GRANT:
             told.add(poke_of(one.queue))
+    for run_id in returning(items, changes):
+        items[run_id] = msgspec.structs.replace(items[run_id], state=ItemState.HELD, granted_us=None)
     for one in last.values():
         item = items.get(one.run_id)
         if item is not None and item.state == _BEFORE[one.done]:
@@ -56,6 +60,12 @@ def change_queues(
         if one.done is ItemDone.GONE:
             items.pop(one.run_id, None)
     return told
+
+
+def returning(items: dict[bytes, Item], changes: list[ItemChange | QueueState]) -> set[bytes]:
+    """Runs whose permits ``changes`` take back."""
+    asked = {one.run_id for one in changes if isinstance(one, ItemChange) and one.done is ItemDone.RETURN}
+    return {run_id for run_id in asked if run_id in items and items[run_id].state == ItemState.RUNNING}
 
 
 def granting_shards(changes: list[ItemChange | QueueState]) -> set[int]:

@@ -40,7 +40,7 @@ from rco.store.pools import Pools
 from rco.store.quota import refusal
 from rco.testing.table_attributes import change_attributes
 from rco.testing.table_payloads import refer
-from rco.testing.table_queues import change_queues, granting_shards, put_items
+from rco.testing.table_queues import change_queues, granting_shards, put_items, returning
 from rco.testing.table_quotas import ModelQuotas
 from rco.testing.table_schedules import changed_schedules
 
@@ -123,6 +123,13 @@ class Granted(msgspec.Struct, frozen=True):
     at_s: float
 
 
+class Returned(msgspec.Struct, frozen=True):
+    """A turn that went back, likewise."""
+
+    run_id: bytes
+    at_s: float
+
+
 class Gone(msgspec.Struct, frozen=True):
     """A run that retention removed, as it was: for checkers."""
 
@@ -153,6 +160,7 @@ class Tables(msgspec.Struct):
     """Places that were given in ordered queues."""
     namespaces: dict[str, NamespaceRow] = msgspec.field(default_factory=lambda: {DEFAULT: NamespaceRow(name=DEFAULT)})
     granted: list[Granted] = []
+    returned: list[Returned] = []
     removed: dict[bytes, Gone] = {}
     principals: dict[str, tuple[Principal, bytes]] = {}
     revocations: list[Revocation] = []
@@ -279,6 +287,7 @@ class Transaction:
         change_attributes(tables.attributes, self._opened, changes.attributes)
         refer(tables, changes.payloads)
         told, tables.arrivals = put_items(tables.items, self._opened, tables.arrivals)
+        tables.returned += [Returned(one, self._now_s) for one in returning(tables.items, changes.queues)]
         told |= change_queues(tables.items, tables.queue_states, changes.queues)
         self._woken.update(dict.fromkeys(sorted(told), 0))
         for one in changes.queues:

@@ -170,6 +170,8 @@ class Case:
         """By run: the verbs start, close and move as often as they were decided."""
         self.accepted: dict[str, int] = defaultdict(int)
         self.turns: list[Turn] = []
+        self.returns: dict[str, list[int]] = defaultdict(list)
+        """By run: when turns of it went back, as no node had its version."""
         self.steered: set[str] = set()
         """Runs that somebody paused or cancelled."""
         self.encrypted: set[str] = set()
@@ -193,7 +195,9 @@ class Case:
             self.trims.take(one)
             self.checkpoints.take(one)
             verb, run = str(one.get("verb", "")), str(one.get("run", ""))
-            if verb == "dispatch":
+            if verb == "dispatch" and not one.get("allow", True):
+                self.returns[run].append(int(one.get("at_us", 0)))
+            elif verb == "dispatch":
                 self.turns.append(_turn(one, link, len(self.turns)))
             elif verb in ("pause", "cancel"):
                 self.steered.add(run)

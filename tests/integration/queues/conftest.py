@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,13 @@ from rco.engine.ask import StartAsk
 from rco.model.decision import Decision, Verb
 from rco.model.queue import Queue
 from rco.model.run import Mode
+from rco.operations.export_runs import export_runs
 from rco.queues.options import QueueOptions
 from rco.store.contract.queues import Counted
+from rco.store.opening import open_snapshot
+from rco.verify.check import check
+from rco.verify.sources import read_export
+from rco.verify.verdict import RuleVerdict
 
 __all__ = ["Node", "clock", "home", "options", "postgres_home"]
 
@@ -60,7 +67,18 @@ class Node(SchedulerNode):
 
     async def order(self) -> list[str]:
         """Runs in the order in which they were given their turns."""
-        return [one.run for one in await self.decisions() if one.verb is Verb.DISPATCH]
+        return [one.run for one in await self.decisions() if one.verb is Verb.DISPATCH and one.allow]
+
+    async def verified(self, path: Path) -> dict[str, RuleVerdict]:
+        """What the checker says, by rule, of an export of what stands in the store; it is made at ``path``."""
+        where = str(getattr(self.keeper, "_path", "") or self.keeper._dsn)
+
+        def export() -> dict[str, RuleVerdict]:
+            with open_snapshot(where) as snapshot, path.open("wb") as file:
+                file.writelines(export_runs(snapshot, at_us=1, version="test"))
+            return {one.rule: one for one in check(read_export(path)).rules}
+
+        return await asyncio.to_thread(export)
 
 
 @pytest.fixture

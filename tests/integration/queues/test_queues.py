@@ -15,11 +15,7 @@ from rco.model.decision import Decision, Verb
 from rco.model.journal import Kind, decode_segment
 from rco.model.queue import Queue
 from rco.model.run import Mode, Outcome
-from rco.operations.export_runs import export_runs
 from rco.store.contract.queues import Counted, QueueState
-from rco.store.opening import open_snapshot
-from rco.verify.check import check
-from rco.verify.sources import read_export
 from rco.verify.verdict import Result
 
 
@@ -277,21 +273,12 @@ async def test_the_same_key_is_the_same_run(node: Any) -> None:
     assert counted.waiting + counted.running == 1
 
 
-def exported(where: str, path: Path) -> Path:
-    """The export of what stands in the store."""
-    with open_snapshot(where) as snapshot, path.open("wb") as file:
-        file.writelines(export_runs(snapshot, at_us=1, version="test"))
-    return path
-
-
 async def test_the_export_shows_that_limits_and_turns_were_kept(nodes: Any, tmp_path: Path) -> None:
     node = await nodes(queues={"q": Queue(concurrency=3, per_key_concurrency=2, weights={"k0": 2})})
     runs = [await node.open("note", fair_key=f"k{number % 4}", priority=5 - number % 2) for number in range(60)]
     for run_id in runs:
         assert (await node.engine.result(run_id, 20)).outcome is Outcome.COMPLETED
-    where = str(getattr(node.keeper, "_path", "") or node.keeper._dsn)
-    path = await asyncio.to_thread(exported, where, tmp_path / "export.jsonl")
-    rules = {one.rule: one for one in check(read_export(path)).rules}
+    rules = await node.verified(tmp_path / "export.jsonl")
     assert (rules["g"].result, rules["g"].findings) == (Result.PASS, ())
     assert rules["g"].evidence == "60 turns of 4 keys"
     assert rules["f"].findings == ()

@@ -88,11 +88,10 @@ class Node:
         self.keeper = self.home(self.name, self.clock, ids)
         await self.keeper.start()
         self.executor = ThreadPoolExecutor(1)
-        programs = Application("test", ".", [note, hang]).programs(None, self.executor)
         self.engine = Engine(
             self.keeper.writer,
             self.keeper.reader,
-            Programs(programs),
+            self.programs(),
             lambda _: Started([], []),
             clock=self.clock,
             ids=ids,
@@ -138,9 +137,17 @@ class Node:
             metrics=Metrics(),
             log=None,  # type: ignore[arg-type]
         )
+        await self.announced()
         await self.engine.start()
         await self.scheduler.start()
         return self
+
+    def programs(self) -> Programs:
+        """The code that this node has."""
+        return Programs(Application("test", ".", [note, hang]).programs(None, self.executor))
+
+    async def announced(self) -> None:
+        """What others are to know of it stands in the store."""
 
     async def stop(self) -> None:
         await self.scheduler.stop()

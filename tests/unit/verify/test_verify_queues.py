@@ -30,17 +30,23 @@ def run(id: str, key: str, level: int, opened_us: int, closed_us: int | None) ->
     return Run(line, records=records)
 
 
-def lived(seed: int, count: int = 400) -> tuple[list[Run], list[Turn]]:
-    """What a line in real use leaves behind: runs come in bursts, a turn every second, each takes a while."""
+def lived(
+    seed: int, count: int = 400, back: dict[str, list[int]] | None = None, turning: float = 0.0
+) -> tuple[list[Run], list[Turn]]:
+    """What a line in real use leaves behind: runs come in bursts, a turn every second, each takes a while. Of the turns
+    the share ``turning`` goes back into ``back``, and is given again some seconds later."""
     random = Random(seed)
     line = Line("q", SPEC, 1000, 1000)
     now_us, number = 0, 0
     waiting: dict[bytes, tuple[str, int, int]] = {}
     under_way: deque[tuple[int, bytes]] = deque()
     closed: dict[bytes, int] = {}
+    returned: deque[tuple[int, Item]] = deque()
     turns: list[Turn] = []
-    while number < count or waiting:
+    while number < count or waiting or returned:
         now_us += SECOND
+        while returned and returned[0][0] <= now_us:
+            line.push(returned.popleft()[1], again=True)
         for _ in range(random.choice((0, 0, 1, 6)) if number < count else 0):
             number += 1
             run_id, key, level = number.to_bytes(16, "big"), f"k{random.randrange(4)}", random.choice((5, 5, 5, 2))
@@ -54,8 +60,13 @@ def lived(seed: int, count: int = 400) -> tuple[list[Run], list[Turn]]:
             weight = SPEC.weights.get(item.key, 1)
             name = item.run_id.hex()
             turns.append(Turn("q", name, item.key, item.priority, weight, 3, 2, now_us, "", 1, len(turns), 1))
+            known[name] = waiting.pop(item.run_id, known.get(name, ("", 0, 0)))
+            if back is not None and random.random() < turning:
+                back.setdefault(name, []).append(now_us + SECOND // 4)
+                line.release(item.run_id)
+                returned.append((now_us + 7 * SECOND, item))
+                break
             under_way.append((now_us + 2 * SECOND, item.run_id))
-            known[name] = waiting.pop(item.run_id)
     runs = [run(name, *place, closed.get(bytes.fromhex(name))) for name, place in known.items()]
     known.clear()
     return runs, turns
@@ -64,9 +75,12 @@ def lived(seed: int, count: int = 400) -> tuple[list[Run], list[Turn]]:
 known: dict[str, tuple[str, int, int]] = {}
 
 
-def verdicts(runs: list[Run], turns: list[Turn], **options: Any) -> tuple[Any, Any]:
+def verdicts(
+    runs: list[Run], turns: list[Turn], back: dict[str, list[int]] | None = None, **options: Any
+) -> tuple[Any, Any]:
     case = Case(Options(heard_us=SECOND // 10, **options), None, None, None)
     case.turns = turns
+    case.returns.update(back or {})
     rules = (RateLimits(case), Fairness(case))
     for rule in rules:
         for one in runs:
@@ -82,6 +96,22 @@ def test_what_a_line_gives_passes(seed: int) -> None:
     assert (limits.result, limits.findings) == (Result.UNKNOWN, ())
     assert f"{len(turns)} turns in queues" in limits.evidence
     assert (fair.result, fair.findings) == (Result.PASS, ())
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_turns_that_went_back_hold_no_permit(seed: int) -> None:
+    back: dict[str, list[int]] = {}
+    runs, turns = lived(seed, back=back, turning=0.2)
+    assert len(back) > 20
+    limits, fair = verdicts(runs, turns, back)
+    assert (limits.findings, fair.result, fair.findings) == ((), Result.PASS, ())
+    # Two nodes' clocks may have it that a turn went back before it was given.
+    early = {name: [at_us - SECOND for at_us in times] for name, times in back.items()}
+    assert verdicts(runs, turns, early)[0].findings == ()
+    # Not told of, they are turns like any.
+    limits, _ = verdicts(runs, turns)
+    assert limits.result is Result.FAIL
+    assert any("was given 2 turns" in one for one in limits.findings)
 
 
 def test_no_turn_is_nothing_to_look_at() -> None:

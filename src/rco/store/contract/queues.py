@@ -27,11 +27,15 @@ class ItemDone(IntEnum):
     """It waits again, in its old place, if it was held."""
     GONE = 3
     """Its run closes."""
+    RETURN = 4
+    """Its turn came where nobody could begin it: its permit is free again, and it is held. Of one that has no permit
+    nothing changes."""
 
 
 class ItemChange(msgspec.Struct, frozen=True, gc=False):
     """One change to one item; of an item that is not there nothing changes. Where several come for one run in a commit,
-    ``GONE`` wins over ``GRANT``, and that over the last of the others."""
+    ``GONE`` wins over ``GRANT``, and that over the last of the others; before a ``RETURN`` nothing
+    of them counts, and what follows it is done to an item that is held."""
 
     run_id: bytes
     queue: str

@@ -139,6 +139,10 @@ def prepare(
         statement = FLUSH_WITH_BOTH if more.schedules else FLUSH_WITH_QUEUES
         arguments += queues.columns(put, changes.queues)
         pokes = tuple(one for one in queues.pokes(put, changes.queues) if one[15] not in epochs)
+        back = queues.returned_columns(changes.queues)
+        if back[0]:
+            statement = queues.giving_back(statement.removeprefix("SELECT "), len(arguments))
+            arguments += back
         in_order = queues.ordered(opened) if put else []
         if in_order:
             statement = queues.in_order(statement.removeprefix("SELECT "), len(arguments))

@@ -23,11 +23,13 @@ __all__ = [
     "around",
     "columns",
     "fenced",
+    "giving_back",
     "in_order",
     "items",
     "order_columns",
     "ordered",
     "pokes",
+    "returned_columns",
 ]
 
 _COLUMNS = 16
@@ -65,6 +67,17 @@ def around(flush: str, arguments: int) -> str:
     return f"SELECT rco_queues({flush}, {', '.join(f'${arguments + at}' for at in range(1, _COLUMNS + 1))})"
 
 
+def giving_back(flush: str, arguments: int) -> str:
+    """The statement of a flush that also takes back permits. ``flush`` is the call without that."""
+    return f"SELECT rco_return({flush}, ${arguments + 1}, ${arguments + 2})"
+
+
+def returned_columns(changes: Iterable[ItemChange | QueueState]) -> tuple[list[Any], ...]:
+    """In the order of ``rco_return``; empty lists when no permit goes back."""
+    returned = sorted(net(changes).returned.items())
+    return [run_id for run_id, _ in returned], [state for _, state in returned]
+
+
 def in_order(flush: str, arguments: int) -> str:
     """The statement of a flush that also puts runs in ordered places. ``flush`` is the call without that."""
     return f"SELECT rco_order({flush}, ${arguments + 1}, ${arguments + 2})"
@@ -99,11 +112,7 @@ def fenced(changes: Iterable[ItemChange | QueueState]) -> set[int]:
 def pokes(put: list[Item], changes: Iterable[ItemChange | QueueState]) -> set[bytes]:
     """What owners on other nodes are told by."""
     told = {poke_of(one.queue) for one in put}
-    told.update(
-        poke_of(one.queue)
-        for one in changes
-        if isinstance(one, QueueState) or one.done in (ItemDone.GONE, ItemDone.FREE, ItemDone.HOLD)
-    )
+    told.update(poke_of(one.queue) for one in changes if isinstance(one, QueueState) or one.done is not ItemDone.GRANT)
     return told
 
 

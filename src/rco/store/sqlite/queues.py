@@ -22,6 +22,11 @@ _GRANT = Bulk(
 )
 _HOLD = Bulk("UPDATE queue_item SET state = 2 WHERE state = 0 AND run_id IN (VALUES ", "(?)", ")")
 _FREE = Bulk("UPDATE queue_item SET state = 0 WHERE state = 2 AND run_id IN (VALUES ", "(?)", ")")
+_RETURN = Bulk(
+    "UPDATE queue_item SET state = m.column2, granted_us = NULL FROM (VALUES ",
+    "(?,?)",
+    ") AS m WHERE queue_item.run_id = m.column1 AND queue_item.state = 1",
+)
 _GONE = Bulk("DELETE FROM queue_item WHERE run_id IN (VALUES ", "(?)", ")")
 _STATE = "INSERT OR REPLACE INTO queue_state (queue, paused, at_us, actor, reason) VALUES (?, ?, ?, ?, ?)"
 _ITEMS = f"SELECT {rows.ITEM_COLUMNS} FROM queue_item"
@@ -56,6 +61,8 @@ def put(cursor: sqlite3.Cursor, opened: Iterable[RunRow], n: int) -> None:
 def write(cursor: sqlite3.Cursor, changes: list[ItemChange | QueueState]) -> None:
     """Write what ``changes`` come to."""
     done = net(changes)
+    if done.returned:
+        _RETURN.run(cursor, [part for pair in done.returned.items() for part in pair])
     if done.held:
         _HOLD.run(cursor, done.held)
     if done.freed:

@@ -14,15 +14,15 @@ __all__ = ["fair", "in_order", "limits", "turns"]
 
 
 def limits(history: History) -> Iterator[str]:
-    """From the commit of a turn to that of the close, in the world's time: never more at once than the queue says."""
+    """From the commit of a turn to that of the close, or of its going back, in the world's time: never more at once
+    than the queue says."""
     spec = history.plan.queue
     if spec is None or history.rewinds:
         return
     moments: list[tuple[float, int, str]] = []
     for one in history.tables.granted:
-        run = history.runs[one.item.run_id]
         moments.append((one.at_s, 1, one.item.key))
-        moments.append((run.closed_s, -1, one.item.key))
+        moments.append((_until_s(history, one), -1, one.item.key))
     count: Counter[str] = Counter()
     for at_s, step, key in sorted(moments):
         count[key] += step
@@ -32,18 +32,28 @@ def limits(history: History) -> Iterator[str]:
             yield f"{count[key]} runs of {key} at once at {at_s:.6f}; {spec.per_key_concurrency} are allowed"
 
 
+def _until_s(history: History, turn: Granted) -> float:
+    """When the permit of this turn was free again."""
+    run_id = turn.item.run_id
+    back_s = (one.at_s for one in history.tables.returned if one.run_id == run_id and one.at_s > turn.at_s)
+    return min(back_s, default=history.runs[run_id].closed_s)
+
+
 def turns(history: History) -> Iterator[str]:
-    """A run of the queue is given one turn, and begins once, behind it. No item outlives its run."""
+    """A run of the queue is given one turn, and one more for each that went back, and begins once, behind the last. No
+    item outlives its run."""
     if history.plan.queue is None or history.rewinds:
         return
     given = Counter(one.item.run_id for one in history.tables.granted)
     given_s = {one.item.run_id: one.at_s for one in history.tables.granted}
+    back = Counter(one.run_id for one in history.tables.returned)
+    back_s = {one.run_id: one.at_s for one in history.tables.returned}
     for run_id, run in history.runs.items():
         begins = [at_s for record, at_s in zip(run.records, run.at_s, strict=True) if record.kind == Kind.BEGIN]
         queued = "queue" in run.start and run.row.parent is None
-        if len(begins) > 1 or given[run_id] > 1 or (begins and not queued):
+        if len(begins) > 1 or given[run_id] > 1 + back[run_id] or (begins and not queued):
             yield f"{run.name} began {len(begins)} times, on {given[run_id]} turns"
-        elif begins and not (given[run_id] and given_s[run_id] <= begins[0]):
+        elif begins and not (given[run_id] and back_s.get(run_id, 0.0) < given_s[run_id] <= begins[0]):
             yield f"{run.name} began at {begins[0]:.6f} without a turn"
         elif queued and not begins and {record.kind for record in run.own} - {Kind.START, Kind.CLOSE, Kind.VERSION}:
             yield f"{run.name} waits in the queue and did something"
@@ -60,6 +70,7 @@ def in_order(history: History) -> Iterator[str]:
         return
     # One that was passed over for a while comes later than it would.
     steered = {one.run_id for one in history.log if one.verb in ("pause", "resume", "cancel")}
+    steered |= {one.run_id for one in history.tables.returned}
     last: dict[tuple[int, str], int] = {}
     for one in history.tables.granted:
         item = one.item
@@ -82,6 +93,7 @@ def fair(history: History) -> Iterator[str]:
     heard_s += plan.pause_s[1] if plan.pauses else 0
     heard_s += plan.partition_s[1] if plan.partitions else 0
     paused = {one.run_id for one in history.log if one.verb in ("pause", "cancel")}
+    paused |= {one.run_id for one in history.tables.returned}
     granted = history.tables.granted
     for place, mine in enumerate(granted):
         run = history.runs[mine.item.run_id]
@@ -96,7 +108,7 @@ def _free_since_s(history: History, spec: Queue, mine: Granted) -> float:
     if spec.per_key_concurrency is None:
         return 0.0
     others = [one for one in history.tables.granted if one.item.key == mine.item.key and one.at_s < mine.at_s]
-    spans = [(one.at_s, history.runs[one.item.run_id].closed_s) for one in others]
+    spans = [(one.at_s, _until_s(history, one)) for one in others]
     free_s = 0.0
     for _, closed_s in spans:
         before = sum(first <= closed_s - 1e-9 < last for first, last in spans)

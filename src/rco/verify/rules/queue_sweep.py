@@ -1,6 +1,7 @@
 """Queues in an export: who waited, whose turn came, who closed, gone through once in the order of time.
 
-A turn is a decision ``dispatch`` in the commit that gave the permit; the permit is held until the run closes. The order
+A turn is a decision ``dispatch`` in the commit that gave the permit; the permit is held until the run closes, or until
+another ``dispatch``, which does not allow it, says that the turn went back. The order
 within a level is deficit round robin in which a key that comes anew is served once ahead of the round: between two
 turns of a key that waits and may run, another of its level has at most two, each of as many runs as its weight.
 """
@@ -16,7 +17,7 @@ from rco.verify.case import Case, Run, Turn
 
 __all__ = ["QueueRuns", "Waited", "sweep"]
 
-_CLOSE, _TURN, _SINCE = 0, 1, 2
+_RETURN, _CLOSE, _TURN, _SINCE = 0, 1, 2, 3
 Key = tuple[int, str]
 
 
@@ -93,7 +94,7 @@ def sweep(case: Case, runs: dict[str, Waited]) -> tuple[list[str], list[str]]:
         by_queue[turn.queue].append(turn)
         given[turn.run] += 1
     for run in runs.values():
-        if given[run.id] > 1:
+        if given[run.id] > 1 + len(case.returns.get(run.id, ())):
             over.append(f"run {run.id} was given {given[run.id]} turns in queue {run.queue}")
         elif run.acted and not given[run.id] and not case.begun_before_cut(run.opened_us):
             over.append(f"run {run.id} began without a turn in queue {run.queue}")
@@ -120,20 +121,28 @@ def _queue(
     events: list[tuple[int, int, int, Any]] = []
     for place, turn in enumerate(sorted(turns, key=lambda one: (one.at_us, one.chain, one.n, one.place))):
         events.append((turn.at_us, _TURN, place, turn))
+    went_back = [(at_us - skew_us, run) for run in waited for at_us in case.returns.get(run.id, ())]
+    events += [(at_us, _RETURN, place, run) for place, (at_us, run) in enumerate(went_back)]
     for place, run in enumerate(waited):
         if run.closed_us is not None and run.id in had:
             events.append((run.closed_us - skew_us, _CLOSE, place, run))
-        if run.id not in case.steered:
+        if run.id not in case.steered and run.id not in case.returns:
             events.append((run.opened_us + heard_us, _SINCE, place, run))
     heapq.heapify(events)
     line, closed, begun = _Line(), set[str](), set[str]()
+    early: Counter[str] = Counter()
+    """Turns that went back before they were given, by the clocks of two nodes."""
     step = len(events)
     while events:
         at_us, kind, _, what = heapq.heappop(events)
         step += 1
-        if kind == _CLOSE:
-            closed.add(what.id)
+        if kind in (_RETURN, _CLOSE):
+            if kind == _CLOSE:
+                closed.add(what.id)
+            elif what.id not in begun:
+                early[what.id] += 1
             if what.id in begun:
+                begun.discard(what.id)
                 line.running[what.key] -= 1
                 if line.per_key is not None and line.running[what.key] == line.per_key - 1:
                     heapq.heappush(events, (at_us + heard_us, _SINCE, step, what.key))
@@ -149,15 +158,20 @@ def _queue(
                 if key not in line.since and _may(line, key):
                     line.begin(key, step)
         else:
-            begun.add(what.run)
-            _turn(line, queue, what, step, what.run in closed, over, unfair)
+            is_over = what.run in closed
+            if not is_over and early[what.run]:
+                early[what.run] -= 1
+                is_over = True
+            if not is_over:
+                begun.add(what.run)
+            _turn(line, queue, what, step, is_over, over, unfair)
 
 
 def _may(line: _Line, key: Key) -> bool:
     return line.per_key is None or line.running[key[1]] < line.per_key
 
 
-def _turn(line: _Line, queue: str, turn: Turn, step: int, is_closed: bool, over: list[str], unfair: list[str]) -> None:
+def _turn(line: _Line, queue: str, turn: Turn, step: int, is_over: bool, over: list[str], unfair: list[str]) -> None:
     key = (turn.level, turn.key)
     if line.tenure != (turn.chain, turn.epoch):
         # Another owner begins a round of its own, and has to read who waits.
@@ -166,7 +180,7 @@ def _turn(line: _Line, queue: str, turn: Turn, step: int, is_closed: bool, over:
         for other in list(line.since):
             line.begin(other, step)
     line.per_key = turn.per_key_concurrency
-    if not is_closed:
+    if not is_over:
         line.running[turn.key] += 1
     together = sum(line.running.values())
     if turn.concurrency is not None and together > turn.concurrency:
