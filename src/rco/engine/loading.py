@@ -207,6 +207,7 @@ class Loading:
         ends = [message for message in messages if message.kind == "terminate"]
         live = self._owner.live.get(run_id)
         if live is None and len(messages) == 1 and messages[0].kind == BEGIN and self._begin(run_id, messages[0]):
+            self._all_read(run_id, by=True)
             return True
         if live is None or moves or ends:
             row = await self._reader.run(run_id)
@@ -278,9 +279,7 @@ class Loading:
         opening = self.unbegun.take(run_id)
         if opening is None or self.barred(opening.row.namespace) or not self._programs.has(opening.row.version):
             return False
-        live = self._bring_in(opening.row, decode_segment(opening.segment), None, begin)
-        if live is not None:
-            self._inbox_read(live, by=True)
+        self._bring_in(opening.row, decode_segment(opening.segment), None, begin)
         return True
 
     def _begin_unread(self, run_id: bytes, begin: Message) -> bool:
@@ -288,10 +287,14 @@ class Loading:
         if run_id in self._loads or self.unbegun.heard(run_id):
             return False
         try:
-            return self._begin(run_id, begin)
+            begun = self._begin(run_id, begin)
         except StoreError:
             # Nothing can be written now; who loads it insists.
             return False
+        if begun:
+            # What came by the same commit as its turn wakes it next: that is read before it is given what comes later.
+            self._owner.loop.call_soon(self._all_read, run_id)
+        return begun
 
     def _returned(self, row: RunRow) -> None:
         """The turn of this run went back. Who was given its version meanwhile did not find it waiting for that."""
@@ -324,6 +327,11 @@ class Loading:
     def _deliver(self, live: Live, messages: list[Message]) -> None:
         for message in messages:
             self._waits.deliver(live, message)
+
+    def _all_read(self, run_id: bytes, *, by: bool = False) -> None:
+        live = self._owner.live.get(run_id)
+        if live is not None and not isinstance(live, Ghost):
+            self._inbox_read(live, by=by)
 
     def _inbox_read(self, live: Live, *, by: bool) -> None:
         """``by``: by the load of it that is under way."""

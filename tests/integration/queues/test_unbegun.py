@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
@@ -203,3 +204,32 @@ def test_what_became_of_it_otherwise_is_noticed(what: str) -> None:
         account.forget_namespace("default")
     assert account.take(one.row.run_id) is None
     assert len(account) == 0
+
+
+async def test_what_comes_with_its_turn_is_read_before_what_comes_after_it(nodes: Any) -> None:
+    """A pause in the commit of the turn, and a resume that was asked for when the pause was acknowledged."""
+    node = await nodes(queues={"q": Queue(concurrency=1)})
+    first, second = await node.open(), await node.open()
+    await node.is_in(Mode.HOT, first)
+    give, loading = node.dispatcher._give, node.engine._loading
+    told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    reading, read = asyncio.Event(), loading._reader.messages
+
+    async def slowly(run_id: bytes) -> Any:
+        await reading.wait()
+        return await read(run_id)
+
+    def give_and_pause(held: Any, items: Any) -> None:
+        give(held, items)
+        body = msgspec.msgpack.encode({"reason": "", "actor": "me"})
+        changes = node.keeper.writer.changes(held.shard)
+        changes.messages.append(Message(second, "pause:1", "pause", "pause", body, node.clock.now_us()))
+        changes.then.append((told.set_result, (None,)))
+        loading._reader.messages = slowly
+
+    node.dispatcher._give = give_and_pause
+    await node.go(first)
+    await told
+    await node.engine.resume(second, "go", "me", Decision(verb=Verb.RESUME, at_us=0))
+    reading.set()
+    await begun(node, second)
