@@ -18,6 +18,7 @@ from rco.store.judge import Added, Held, added, judge
 from rco.store.pools import Pools
 from rco.store.postgres import attributes, columns, namespaces, payloads, queues, schedules, versions
 from rco.store.postgres.evidence import leases_decision
+from rco.store.queue_changes import net
 from rco.store.quota import added_to, asked_spaces
 
 __all__ = ["Chain", "Prepared", "ShardsLost", "prepare"]
@@ -137,12 +138,12 @@ def prepare(
     put = queues.items(opened)
     if put or changes.queues:
         statement = FLUSH_WITH_BOTH if more.schedules else FLUSH_WITH_QUEUES
-        arguments += queues.columns(put, changes.queues)
+        done = net(changes.queues)
+        arguments += queues.columns(put, done)
         pokes = tuple(one for one in queues.pokes(put, changes.queues) if one[15] not in epochs)
-        back = queues.returned_columns(changes.queues)
-        if back[0]:
+        if done.returned:
             statement = queues.giving_back(statement.removeprefix("SELECT "), len(arguments))
-            arguments += back
+            arguments += queues.returned_columns(done)
         in_order = queues.ordered(opened) if put else []
         if in_order:
             statement = queues.in_order(statement.removeprefix("SELECT "), len(arguments))

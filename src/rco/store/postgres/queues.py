@@ -11,7 +11,7 @@ from rco.model.run import RunRow
 from rco.store import rows
 from rco.store.contract.queues import ItemChange, ItemDone, QueueState
 from rco.store.postgres.text import plain_all
-from rco.store.queue_changes import item_of, net
+from rco.store.queue_changes import NetChanges, item_of
 
 __all__ = [
     "BY_ID",
@@ -72,9 +72,9 @@ def giving_back(flush: str, arguments: int) -> str:
     return f"SELECT rco_return({flush}, ${arguments + 1}, ${arguments + 2})"
 
 
-def returned_columns(changes: Iterable[ItemChange | QueueState]) -> tuple[list[Any], ...]:
-    """In the order of ``rco_return``; empty lists when no permit goes back."""
-    returned = sorted(net(changes).returned.items())
+def returned_columns(done: NetChanges) -> tuple[list[Any], ...]:
+    """In the order of ``rco_return``."""
+    returned = sorted(done.returned.items())
     return [run_id for run_id, _ in returned], [state for _, state in returned]
 
 
@@ -116,9 +116,8 @@ def pokes(put: list[Item], changes: Iterable[ItemChange | QueueState]) -> set[by
     return told
 
 
-def columns(put: list[Item], changes: Iterable[ItemChange | QueueState]) -> tuple[list[Any], ...]:
+def columns(put: list[Item], done: NetChanges) -> tuple[list[Any], ...]:
     """In the order of ``rco_queues``. By identity: two commits that meet take their locks in one order."""
-    done = net(changes)
     granted = sorted(done.granted.items())
     return (
         [one.run_id for one in put],
