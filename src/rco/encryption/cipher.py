@@ -117,6 +117,9 @@ class Cipher:
         """What ``encrypt`` was given at this place. Raises ``EvidenceBroken`` when it was changed, or is of another."""
         head = data[:HEAD_BYTES]
         try:
+            if len(data) < OVERHEAD_BYTES:
+                # Cut so short that it has no whole nonce, which is no question of the key any more.
+                raise InvalidTag
             return self._session(head[_KEY_END:_SESSION_END]).decrypt(
                 head[_SESSION_END:_NONCE_END], data[HEAD_BYTES:], self._bound(head, place, owner, number)
             )

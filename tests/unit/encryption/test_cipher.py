@@ -53,6 +53,11 @@ def test_any_flipped_bit_and_any_cut_is_refused(data: bytes, draw: st.DataObject
     assert opens(cipher(), made)
 
 
+def test_what_is_cut_within_its_head_is_refused_like_any_cut() -> None:
+    made = cipher().encrypt(Place.JOURNAL, OWNER, 3, b"data")
+    assert not any(opens(cipher(), made[:length]) for length in range(len(made)))
+
+
 def test_it_opens_nowhere_else() -> None:
     made = cipher().encrypt(Place.JOURNAL, OWNER, 3, b"secret")
     assert opens(cipher(), made)

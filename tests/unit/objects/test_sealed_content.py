@@ -169,6 +169,16 @@ async def test_any_flipped_bit_and_any_cut_is_found(data: st.DataObject) -> None
         await broken(shelf, address, changed)
 
 
+async def test_every_flipped_bit_of_what_comes_before_the_pieces_is_found() -> None:
+    """Also in the length of the head, which says where it is cut from the rest."""
+    shelf = Shelf()
+    address = await shelf.put(b"Zaphod")
+    whole = await shelf.kept(address)
+    for place in range(len(MAGIC) + STREAM_BYTES + 4):
+        for bit in range(8):
+            await broken(shelf, address, whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+
+
 async def test_moved_to_another_address_it_does_not_come_out() -> None:
     shelf = Shelf()
     one, two = await shelf.put(b"one"), await shelf.put(b"two")
