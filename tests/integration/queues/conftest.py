@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.scheduler.conftest import MovedClock, clock, home, options, postgres_home
 from tests.integration.scheduler.conftest import Node as SchedulerNode
+from tests.integration.scheduler.conftest import clock, home, nodes, options, postgres_home
 
 from rco.engine.ask import StartAsk
 from rco.model.decision import Decision, Verb
@@ -23,7 +23,7 @@ from rco.verify.check import check
 from rco.verify.sources import read_export
 from rco.verify.verdict import RuleVerdict
 
-__all__ = ["Node", "clock", "home", "options", "postgres_home"]
+__all__ = ["Node", "clock", "home", "nodes", "options", "postgres_home"]
 
 
 class Node(SchedulerNode):
@@ -82,20 +82,8 @@ class Node(SchedulerNode):
 
 
 @pytest.fixture
-async def nodes(home: Any, clock: MovedClock, options: Any) -> AsyncIterator[Callable[..., Awaitable[Node]]]:
-    made: list[Node] = []
-
-    async def start(name: str = "node-1", **more: Any) -> Node:
-        node = Node(home, name, clock, options)
-        for key, value in more.items():
-            setattr(node, key, value)
-        await node.start()
-        made.append(node)
-        return node
-
-    yield start
-    for node in made:
-        await node.stop()
+def kind() -> type[Node]:
+    return Node
 
 
 @pytest.fixture

@@ -87,25 +87,14 @@ class Versioned(Node):
 
 
 @pytest.fixture
-async def started(home: Any, clock: Any, options: Any) -> Any:
-    made: list[Versioned] = []
-
-    async def start(name: str, *versions: str) -> Versioned:
-        node = Versioned(home, name, clock, options)
-        node.versions = versions
-        await node.start()
-        made.append(node)
-        return node
-
-    yield start
-    for node in made:
-        await node.stop()
+def kind() -> type[Versioned]:
+    return Versioned
 
 
 @pytest.fixture
-async def stranded(started: Any) -> tuple[Versioned, list[bytes], bytes]:
+async def stranded(nodes: Any) -> tuple[Versioned, list[bytes], bytes]:
     """A node without v1; two runs of v1 whose turns went back; one of v2 that has the permit."""
-    node = await started("node-1", "v1")
+    node = await nodes(versions=("v1",))
     first = await node.open()
     await node.is_in(Mode.HOT, first)
     old = [await node.open() for _ in range(2)]
@@ -186,8 +175,8 @@ async def test_what_the_export_says_of_it_verifies(stranded: Any, tmp_path: Any)
 
 
 @pytest.mark.parametrize("home", ["postgres"], indirect=True)
-async def test_a_run_waits_while_the_only_node_with_its_version_is_away(started: Any) -> None:
-    one, two = await started("node-1", "v1"), await started("node-2", "v2")
+async def test_a_run_waits_while_the_only_node_with_its_version_is_away(nodes: Any) -> None:
+    one, two = await nodes("node-1", versions=("v1",)), await nodes("node-2", versions=("v2",))
 
     async def shared() -> bool:
         return all(node.keeper.ownership.shards() for node in (one, two))

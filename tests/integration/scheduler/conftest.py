@@ -231,13 +231,19 @@ def postgres_home(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
+def kind() -> type[Node]:
+    """What ``nodes`` starts."""
+    return Node
+
+
+@pytest.fixture
 async def nodes(
-    home: Any, clock: MovedClock, options: SchedulerOptions
+    kind: type[Node], home: Any, clock: MovedClock, options: SchedulerOptions
 ) -> AsyncIterator[Callable[..., Awaitable[Node]]]:
     made: list[Node] = []
 
     async def start(name: str = "node-1", **more: Any) -> Node:
-        node = Node(home, name, clock, options)
+        node = kind(home, name, clock, options)
         for key, value in more.items():
             setattr(node, key, value)
         await node.start()
