@@ -24,7 +24,7 @@ from rco.model.message import BEGIN, Message
 from rco.model.queue import FAIR_KEY_CHARS_MAX, PRIORITIES, Place, Queue, fair_key_of
 from rco.model.run import Mode, RunRow
 from rco.model.version import is_pin, named
-from rco.store.contract.changes import Moved
+from rco.store.contract.changes import Changes, Moved
 from rco.store.contract.queues import ItemChange, ItemDone
 
 __all__ = [
@@ -200,8 +200,12 @@ class Queueing:
                 changes.then += [(listener, (run_id, queue)) for listener in self.on_held]
             elif not granted:
                 # With its turn it waits no more: who takes the queue over just now would give it another.
-                place = Place(queue, told["fair_key"], told["priority"])
-                changes.then.append((self.waiting, (run_id, place, row.opened_us, True)))
+                self._again(changes, row, told)
+
+    def _again(self, changes: Changes, row: RunRow, told: dict[str, Any]) -> None:
+        """With this commit the run waits once more, in the place that its row says."""
+        place = Place(told["queue"], told["fair_key"], told["priority"])
+        changes.then.append((self.waiting, (row.run_id, place, row.opened_us, True)))
 
     # -- turns that nobody can take --------------------------------------------------------------------------------
 
@@ -252,8 +256,7 @@ class Queueing:
             reason=f"version {named(row.version)} is on a node",
         )
         changes.decisions.append(decided)
-        place = Place(queue, told["fair_key"], told["priority"])
-        changes.then.append((self.waiting, (row.run_id, place, row.opened_us, True)))
+        self._again(changes, row, told)
         return after
 
     def _set(self, row: RunRow, mode: Mode, said: dict[str, Any], done: ItemDone) -> RunRow:
