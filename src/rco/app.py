@@ -155,7 +155,7 @@ class Service:
         databases = open_databases(ground, keeper)
         keys = await open_keys(ground, keeper)
         objects = ObjectsOnce(ground)
-        self._contents = Contents(ground, objects, keys)
+        self._contents = Contents(ground, objects, keys, keeper.reader)
         payloads = await open_payloads(ground, keeper, keys, objects)
         reader = fetching(opened_by(keys, keeper.reader), payloads, ground.warn("payloads.behind"))
         await announce(keeper.reader, node, self._versions.digests, self._versions.name, clock.now_us())

@@ -113,6 +113,23 @@ async def test_many_put_at_the_same_time_are_all_there(objects: Objects) -> None
     assert [seen.key for seen in await objects.listed("content/", "", 100)] == sorted(data)
 
 
+async def test_many_put_together_are_all_there_and_replace_what_was(objects: Objects) -> None:
+    data = {f"content/{number % 7:02x}/{number:04x}": os.urandom(number) for number in range(60)}
+    await objects.put("content/03/0003", b"from before")
+    await objects.put_all(list(data.items()))
+    assert {key: b"".join(await get(objects, key)) for key in data} == data
+    assert [seen.key for seen in await objects.listed("content/", "", 100)] == sorted(data)
+    seen = await objects.seen("content/03/0003")
+    again = [("content/03/0003", b"again"), ("content/03/0003", b"and again")]
+    await objects.put_all(again)
+    assert await get(objects, "content/03/0003") == [b"and again"]
+    assert await objects.seen("content/03/0003") != seen
+    await objects.put_all([])
+    assert await objects.collect() == 0
+    with pytest.raises(Misuse):
+        await objects.put_all([("content/aa/bb", b""), ("../secret", b"")])
+
+
 async def test_more_than_one_part_of_an_upload(objects: Objects) -> None:
     data = os.urandom((11 << 20) + 17)
     await put(objects, KEY, data, step=1 << 20)

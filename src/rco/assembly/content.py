@@ -14,8 +14,9 @@ from rco.bridge.dependency import Dependency
 from rco.config.settings import Settings
 from rco.encryption.keys import Keys
 from rco.objects.content import ContentStore
-from rco.objects.contract import Dropping
+from rco.objects.contract import Dropping, Objects
 from rco.objects.insisting import Insisting
+from rco.objects.staging import StagedObjects, StagingRows
 from rco.operations.access import Access
 from rco.operations.desk import Desk
 from rco.operations.drop_content import ContentCut
@@ -33,8 +34,9 @@ __all__ = ["Content", "Contents", "large_bodies", "open_content"]
 class Contents:
     """The content store, opened when the first asks for it: at the start, or with the reload that first needs it."""
 
-    def __init__(self, ground: Ground, objects: ObjectsOnce, keys: Keys | None) -> None:
-        self._ground, self.objects, self._keys = ground, objects, keys
+    def __init__(self, ground: Ground, objects: ObjectsOnce, keys: Keys | None, rows: StagingRows) -> None:
+        """``rows``: where small content stands until it is moved."""
+        self._ground, self.objects, self._keys, self._rows = ground, objects, keys, rows
         self.held: ContentStore | None = None
 
     async def open(self) -> ContentStore:
@@ -45,8 +47,27 @@ class Contents:
                 from rco.encryption.contents import KeyedContent
 
                 sealing = KeyedContent(self._keys, self._ground.ids.secret)
-            self.held = ContentStore(Insisting(await self.objects(), self._ground.clock, random.random), sealing)
+            objects = Insisting(await self.objects(), self._ground.clock, random.random)
+            staging = await self._staging(objects)
+            self.held = ContentStore(staging or objects, sealing, staging)
         return self.held
+
+    async def _staging(self, objects: Objects) -> StagedObjects | None:
+        """``None`` where content is in memory anyway."""
+        ground = self._ground
+        if ground.settings.objects.place == "memory":
+            return None
+        staging = StagedObjects(
+            objects,
+            self._rows,
+            ground.clock,
+            limit_bytes=ground.settings.content.staged_limit_bytes,
+            trouble=ground.warn("content.behind"),
+        )
+        await staging.start()
+        ground.stops.append(staging.stop)
+        ground.metrics.gauge(signals.OBJECTS_STAGED).watch(lambda: staging.waiting)
+        return staging
 
     async def open_for(self, settings: Settings) -> None:
         """Open it if a provider may send what is streamed to it."""
@@ -62,7 +83,11 @@ class Contents:
             # What is no bucket is one.
             return cast("Dropping", await self.objects())
 
-        return ContentCut(dropping)
+        async def put_lately(keys: list[str]) -> set[str]:
+            staging = (await self.open()).staging
+            return set() if staging is None else await staging.among(keys)
+
+        return ContentCut(dropping, put_lately)
 
     def for_steps(self) -> ContentStore:
         """The store, once it is open. Raises ``Misuse`` where it is not."""

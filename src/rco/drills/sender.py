@@ -36,6 +36,9 @@ ADDRESSES_MAX = 10_000
 _IDLE_S = 3.0
 """A connection unused for longer may be about to be closed by the other side."""
 _SWEEP_S = 0.25
+_BEAT_S = 0.001
+"""The loop's timers know nothing shorter: a shorter sleep is none, and who does not sleep takes the core that the
+service needs. What is due within it goes together."""
 _LINE_BYTES_MAX = 1 << 20
 
 
@@ -207,7 +210,7 @@ class Sender:
             while due <= now:
                 self._dispatch(self._make(load))
                 due += gap
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await asyncio.sleep(max(_BEAT_S, due - time.monotonic()))
 
     async def _sweep(self) -> None:
         while True:

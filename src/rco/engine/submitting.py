@@ -43,6 +43,9 @@ class Submitting:
         changes.records += 1
         if admission.payloads:
             changes.payloads.extend(admission.payloads)
+        if admission.staged is not None:
+            changes.staged.append(admission.staged)
+            changes.size_bytes += len(admission.staged.data)
         admitted = await future
         if admitted.status == "quota":
             for listener in self.on_quota:

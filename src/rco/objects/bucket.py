@@ -28,6 +28,8 @@ __all__ = ["BucketObjects"]
 
 _PART_BYTES = 5 << 20
 _LIST_PAGE = 1000
+_TOGETHER = 16
+"""Small objects that are sent at the same time."""
 _TIMEOUT_S = 30
 _RETRIES = 3
 
@@ -81,6 +83,10 @@ class BucketObjects:
         check_key(key)
         with _told(self.place):
             await obstore.put_async(self._store, key, data, chunk_size=_PART_BYTES, max_concurrency=2)
+
+    async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
+        for at in range(0, len(objects), _TOGETHER):
+            await asyncio.gather(*(self.put(key, data) for key, data in objects[at : at + _TOGETHER]))
 
     async def spool(self) -> Spool:
         return await FileSpool.begin(self._spool, self.place)

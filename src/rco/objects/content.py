@@ -14,8 +14,10 @@ import msgspec
 
 from rco.errors import EvidenceBroken, PayloadErased, PayloadLocked
 from rco.kit.digest import ContentDigest, content_address
+from rco.model.staged import StagedObject
 from rco.objects.contract import CHUNK_BYTES, Found, Intake, Objects
 from rco.objects.sealed import MAGIC, STREAM_BYTES, ContentSealing, Opening, Sealing, plain_bytes
+from rco.objects.staging import StagedObjects
 
 __all__ = ["CONTENT", "Content", "ContentStore", "Filling", "Meta", "Stored", "key_of", "well_formed_address"]
 
@@ -36,10 +38,12 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """Content that is kept. Durable when one holds this."""
+    """Content that is kept. Durable when one holds this, but for what is ``staged``: that is with the commit which
+    carries it."""
 
     address: str
     size_bytes: int
+    staged: StagedObject | None = None
 
 
 def well_formed_address(text: str) -> bool:
@@ -60,8 +64,11 @@ class ContentStore:
     erasing its key erases it, and what others put of the same content stays.
     """
 
-    def __init__(self, objects: Objects, sealing: ContentSealing | None = None) -> None:
-        self.objects, self._sealing = objects, sealing
+    def __init__(
+        self, objects: Objects, sealing: ContentSealing | None = None, staging: StagedObjects | None = None
+    ) -> None:
+        """``staging``: where ``objects`` are staged, for ``Filling.finish``."""
+        self.objects, self._sealing, self.staging = objects, sealing, staging
 
     def begin(self, meta: Meta, namespace: str = "default") -> Filling:
         """Content that comes in pieces. Nothing is kept anywhere before there is more of it than one piece. Raises
@@ -196,13 +203,17 @@ class Filling:
         """That of what was written so far."""
         return self._digest.address()
 
-    async def finish(self) -> Stored:
-        """Durable when this returns. A second put of the same bytes changes nothing but what is said of them."""
+    async def finish(self, staging: StagedObjects | None = None) -> Stored:
+        """Durable when this returns. A second put of the same bytes changes nothing but what is said of them. With
+        ``staging`` what is small may be staged instead: whoever asks for that hands it to a commit, and tells
+        ``staging`` what became of that."""
         address = self.address
         if self._sealing is not None:
             await self._keep(self._sealing.end())
         key = key_of(address) + self._where
         if self._intake is None:
+            if staging is not None and (staged := staging.stage(key, bytes(self._held))) is not None:
+                return Stored(address, self.size_bytes, staged)
             await self._objects.put(key, bytes(self._held))
         else:
             await self._intake.commit(key)

@@ -123,6 +123,11 @@ class Objects(Protocol):
         returns. Raises ``StoreError``, and what ``write`` raises: it may be there or not then."""
         ...
 
+    async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
+        """Put each of them; all are durable when this returns. For who moves many and waits for none. Raises
+        ``StoreError``: each may be there or not then."""
+        ...
+
     async def spool(self) -> Spool:
         """Room for what must be read again before it is known what becomes of it, where objects come in."""
         ...

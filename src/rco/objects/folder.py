@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import stat
+from functools import partial
 from pathlib import Path
 
 from rco.errors import ConfigInvalid
@@ -24,6 +24,7 @@ from rco.objects.dropping import drop, move
 from rco.objects.files import told
 from rco.objects.listing import walk
 from rco.objects.spool import FileSpool
+from rco.objects.syncing import place, sync_all
 
 __all__ = ["FolderObjects"]
 
@@ -37,7 +38,7 @@ class FolderObjects:
 
     def __init__(self, folder: Path, ids: Ids) -> None:
         self.place = f"file:{folder}"
-        self._folder, self._ids = folder, ids
+        self.folder, self._ids = folder, ids
         self._top = str(folder)
         self._puts: Gather[_Put, OSError] = Gather(self._put_together, most=_TOGETHER, under_way=_GROUPS)
         self._made: set[Path] = set()
@@ -49,7 +50,7 @@ class FolderObjects:
             await asyncio.to_thread(self._open)
         except OSError as error:
             raise ConfigInvalid(
-                f"the folder of objects {self._folder} cannot be used: {error.strerror}", key="objects.place"
+                f"the folder of objects {self.folder} cannot be used: {error.strerror}", key="objects.place"
             ) from None
 
     async def stop(self) -> None:
@@ -69,8 +70,13 @@ class FolderObjects:
                     # It knows this frame, and so the data.
                     del problem
 
+    async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
+        puts = [_Put(self.path_of(key), self._beside(), data) for key, data in objects]
+        with told(self.place):
+            await asyncio.to_thread(_put_synced, self, puts)
+
     async def spool(self) -> Spool:
-        return await FileSpool.begin(self._folder / _INCOMING, self.place)
+        return await FileSpool.begin(self.folder / _INCOMING, self.place)
 
     async def seen(self, key: str) -> Seen | None:
         path = self.path_of(key)
@@ -86,20 +92,20 @@ class FolderObjects:
             if file < 0:
                 return None
             try:
-                state = os.fstat(file)
-                if not stat.S_ISREG(state.st_mode):
-                    os.close(file)
+                size_bytes, put_us, is_file = kernel_cache.state(file)
+                if not is_file:
+                    kernel_cache.close(file)
                     return None
-                first = kernel_cache.piece(file, min(state.st_size, CHUNK_BYTES))
+                first = kernel_cache.piece(file, min(size_bytes, CHUNK_BYTES))
                 if first is None:
                     first = await asyncio.to_thread(_piece, file, 0)
             except BaseException:
                 os.close(file)
                 raise
-            seen = Seen(key, state.st_size, state.st_mtime_ns // 1000)
+            seen = Seen(key, size_bytes, put_us)
             if len(first) == CHUNK_BYTES:
                 return Found(seen, first, _Rest(self.place, file))
-            os.close(file)
+            kernel_cache.close(file)
             return Found(seen, first)
 
     async def delete(self, key: str) -> bool:
@@ -121,46 +127,47 @@ class FolderObjects:
             return await asyncio.to_thread(self._listed, prefix, after, limit)
 
     def _beside(self) -> Path:
-        return self._folder / _INCOMING / self._ids.token(16)
+        return self.folder / _INCOMING / self._ids.token(16)
 
     async def _put_together(self, puts: list[_Put]) -> dict[_Put, OSError]:
         return await asyncio.to_thread(_put_all, self, puts)
 
     def path_of(self, key: str) -> Path:
-        return self._folder / check_key(key)
+        return self.folder / check_key(key)
 
     def move(self, path: Path, target: Path) -> None:
         """Put what is whole in its place. Its folder is durable in the one above before, whoever made it."""
-        self._make(target.parent)
+        self.make(target.parent)
         try:
             move(path, target)
         except FileNotFoundError:
             # Somebody took the folder away.
             self._made.clear()
-            self._make(target.parent)
+            self.make(target.parent)
             move(path, target)
 
-    def _make(self, folder: Path) -> None:
-        if folder == self._folder or folder in self._made:
+    def make(self, folder: Path) -> None:
+        """Make it, durable in the one above."""
+        if folder == self.folder or folder in self._made:
             return
-        self._make(folder.parent)
+        self.make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
         _sync_folder(folder.parent)
         self._made.add(folder)
 
     def _open(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        incoming = self._folder / _INCOMING
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        incoming = self.folder / _INCOMING
         incoming.mkdir(mode=0o700, exist_ok=True)
         self._collect()
 
     def _collect(self) -> int:
-        return sum(_collected(left) for left in (self._folder / _INCOMING).iterdir())
+        return sum(_collected(left) for left in (self.folder / _INCOMING).iterdir())
 
     def _listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         found: list[Seen] = []
-        for key in walk(self._folder, prefix, after):
-            seen = _seen(self._folder / key, key)
+        for key in walk(self.folder, prefix, after):
+            seen = _seen(self.folder / key, key)
             if seen is not None:
                 found.append(seen)
             if len(found) == limit:
@@ -292,6 +299,38 @@ def _put_all(keeper: FolderObjects, puts: list[_Put]) -> dict[_Put, OSError]:
             with contextlib.suppress(OSError):
                 put.beside.unlink(missing_ok=True)
     return failed
+
+
+def _put_synced(keeper: FolderObjects, puts: list[_Put]) -> None:
+    """All of them durable under their targets. Raises ``OSError``."""
+    for put in puts:
+        keeper.make(put.target.parent)
+        place(put.data, put.target, partial(_put_unsynced, keeper, put))
+    sync_all(keeper.folder, partial(_sync_each, puts))
+
+
+def _put_unsynced(keeper: FolderObjects, put: _Put) -> None:
+    file = _created(put.beside)
+    try:
+        _write(file, put.data)
+        keeper.move(put.beside, put.target)
+    except OSError:
+        put.beside.unlink(missing_ok=True)
+        raise
+    finally:
+        # Closed afterwards: with its lock gone it would be taken for what a crash left.
+        os.close(file)
+
+
+def _sync_each(puts: list[_Put]) -> None:
+    for put in puts:
+        file = os.open(put.target, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+    for folder in {put.target.parent for put in puts}:
+        _sync_folder(folder)
 
 
 def _created(path: Path) -> int:

@@ -41,6 +41,9 @@ class Insisting:
     async def put(self, key: str, data: bytes) -> None:
         await self._inner.put(key, data)
 
+    async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
+        await self._inner.put_all(objects)
+
     async def spool(self) -> Spool:
         return await self._inner.spool()
 

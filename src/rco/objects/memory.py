@@ -49,6 +49,10 @@ class MemoryObjects:
         self.reserve(len(data))
         self.keep(key, data)
 
+    async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
+        for key, data in objects:
+            await self.put(key, data)
+
     def keep(self, key: str, data: bytes) -> None:
         """Keep ``data``, whose room is reserved."""
         before = self._held.get(check_key(key))

@@ -46,6 +46,9 @@ class ContentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How many bodies may come in at the same time."""
     put_timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 120.0
     """A whole body must be there within it; each piece of it within `server.read_timeout`."""
+    staged_limit_bytes: Annotated[int, Meta(ge=0, le=1 << 30)] = 64 << 20
+    """How much small content may stand in the store, durable, until it is moved to its place. 0: each is put there
+    before it is answered."""
     readers: Literal["anyone", "principals"] = "anyone"
     """Who may read: whoever knows an address, or only who shows a token."""
 

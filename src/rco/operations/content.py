@@ -12,6 +12,7 @@ from rco.kit.ids import id_text
 from rco.model.decision import Decision, Verb
 from rco.model.event import Event
 from rco.objects.content import Meta, Stored
+from rco.objects.staging import StagedObjects
 from rco.operations.clearance import Granting
 from rco.operations.desk import Desk
 from rco.operations.observe_traces import came_in
@@ -62,11 +63,37 @@ def may_put(desk: Desk, authorization: str | None, corr_id: str) -> PutRight:
     return right
 
 
-async def record_put(desk: Desk, right: PutRight, stored: Stored, meta: Meta, corr_id: str, trace: str = "") -> None:
-    """Make the acceptance of ``stored`` durable: the decision, the event, and the runs that want it.
+async def record_put(
+    desk: Desk,
+    right: PutRight,
+    stored: Stored,
+    meta: Meta,
+    corr_id: str,
+    trace: str = "",
+    staging: StagedObjects | None = None,
+) -> None:
+    """Make the acceptance of ``stored`` durable: the decision, the event, the runs that want it, and the content itself
+    where it is staged with ``staging``.
 
-    Raises ``Overloaded`` and ``StoreError``; the content is kept then, and nobody was told so: a second put is due.
+    Raises ``Overloaded`` and ``StoreError``; the content may be kept then, and nobody was told so: a second put is due.
     """
+    try:
+        await _record_put(desk, right, stored, meta, corr_id, trace, staging)
+    except BaseException:
+        if staging is not None and stored.staged is not None:
+            staging.drop(stored.staged)
+        raise
+
+
+async def _record_put(
+    desk: Desk,
+    right: PutRight,
+    stored: Stored,
+    meta: Meta,
+    corr_id: str,
+    trace: str,
+    staging: StagedObjects | None,
+) -> None:
     require_open(desk, right.namespace)
     now_us = desk.clock.now_us()
     trace, caller = desk.tracer.came(trace)
@@ -98,9 +125,14 @@ async def record_put(desk: Desk, right: PutRight, stored: Stored, meta: Meta, co
     )
 
     def begin(outcome: Admitted) -> None:
+        if staging is not None and stored.staged is not None and outcome.status == "accepted":
+            # Before the runs begin: they read it.
+            staging.keep(stored.staged)
         begin_opened(desk, outcome, opened)
 
-    await desk.engine.submit(0, admission_of(event, opened, letters, None, [decision, *more], []), begin)
+    admission = admission_of(event, opened, letters, None, [decision, *more], [])
+    admission.staged = stored.staged
+    await desk.engine.submit(0, admission, begin)
     if desk.trail is not None:
         desk.trail.tell(decision)
     if desk.tracer.on:

@@ -17,9 +17,12 @@ PAGE = 500
 class ContentCut:
     """Whoever puts the same content again while it is dropped keeps it: see ``rco.objects.dropping``."""
 
-    def __init__(self, objects: Callable[[], Awaitable[Dropping]]) -> None:
-        """``objects`` gives the keeper, opened when it is first asked for."""
-        self._objects = objects
+    def __init__(
+        self, objects: Callable[[], Awaitable[Dropping]], put_lately: Callable[[list[str]], Awaitable[set[str]]]
+    ) -> None:
+        """``objects`` gives the keeper, opened when it is first asked for; ``put_lately`` those of some keys which were
+        put so lately that it does not know."""
+        self._objects, self._put_lately = objects, put_lately
 
     async def count(self, before_us: int) -> tuple[int, int | None]:
         """How much was last put before then, and when the first of it was."""
@@ -55,6 +58,8 @@ class ContentCut:
         objects, after = await self._objects(), ""
         while found := await objects.listed(CONTENT, after, PAGE):
             after = found[-1].key
-            page = [one for one in found if one.put_us < before_us]
+            old = [one for one in found if one.put_us < before_us]
+            lately = await self._put_lately([one.key for one in old]) if old else set()
+            page = [one for one in old if one.key not in lately]
             if page:
                 yield page

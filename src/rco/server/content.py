@@ -181,13 +181,13 @@ class ContentApp:
             async for piece in body:
                 await filling.write(piece)
             right.check(filling.address)
-            stored = await filling.finish()
+            stored = await filling.finish(self._store.staging)
         except BaseException:
             await filling.abort()
             raise
-        # The content is durable before anything says that it is.
+        # The content is durable before anything says that it is, or with it.
         began = self._clock.monotonic()
-        await record_put(desk, right, stored, meta, corr_id, trace)
+        await record_put(desk, right, stored, meta, corr_id, trace, self._store.staging)
         # How long the bytes take is a matter of how many there are; this is not.
         ended = self._clock.monotonic()
         self._sentinel.asked(ended, ended - began)

@@ -49,6 +49,7 @@ def _has_rows(changes: Changes) -> bool:
         or changes.queues
         or changes.attributes
         or changes.payloads
+        or changes.staged
     )
 
 

@@ -264,6 +264,7 @@ INTEROP_AUTH_FAILURES = _counter("svc_interop_auth_failures_total", "Requests wi
 INTEROP_CONTENT_BYTES = _counter(
     "svc_interop_content_bytes_total", "Bytes of content taken in and given out (in, out).", "direction"
 )
+OBJECTS_STAGED = _gauge("rco_objects_staged", "Small objects of this node that wait in the store to be moved.")
 OBJECTS_BROKEN = _counter(
     "rco_objects_broken_total", "Objects whose bytes were not what their address or their record says."
 )

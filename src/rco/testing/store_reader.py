@@ -19,6 +19,7 @@ from rco.model.namespace import NamespaceRow, Usage
 from rco.model.principal import Principal
 from rco.model.queue import Item, ItemState
 from rco.model.run import Mode, RunRow, fork_prefix, shard_of
+from rco.model.staged import StagedObject
 from rco.model.version import is_pin, named, pin
 from rco.store.contract.endpoints import EndpointPage
 from rco.store.contract.limit_states import LimitState, StatesRead
@@ -31,7 +32,7 @@ from rco.store.contract.schedules import ScheduleRow
 from rco.store.contract.versions import NodeVersion, OpenRuns
 from rco.store.contract.writer import Seal
 from rco.store.pools import byte_of
-from rco.testing import table_payloads, table_queues
+from rco.testing import table_payloads, table_queues, table_staged
 from rco.testing.clocks import EPOCH_US
 from rco.testing.database import ModelDatabase
 from rco.testing.link import ConnectionLost, Link, told
@@ -454,6 +455,15 @@ class ModelReader:
 
     async def forget_payloads(self, names: list[bytes]) -> None:
         await self.ask(lambda tables: table_payloads.forget(tables, names))
+
+    async def staged(self, key: str) -> StagedObject | None:
+        return await self.ask(lambda tables: tables.staged.get(key))
+
+    async def staged_before(self, before_us: int, limit: int) -> list[StagedObject]:
+        return await self.ask(lambda tables: table_staged.before(tables, before_us, limit))
+
+    async def unstage(self, moved: list[StagedObject]) -> None:
+        await self.ask(lambda tables: table_staged.remove(tables, moved))
 
     async def cursor(self, name: str) -> int:
         return await self.ask(lambda tables: tables.cursors.get(name, 0))

@@ -26,7 +26,7 @@ NOTES_LIMIT = 512
 _ROWS = (
     *("drafts", "opened", "opened_segments", "ended", "moved", "start_keys", "messages", "taken", "waiters"),
     *("waiters_gone", "events", "letters", "letters_replayed", "decisions", "admissions", "queues", "versions"),
-    *("attributes", "payloads"),
+    *("attributes", "payloads", "staged"),
 )
 _AGAIN = Backoff(first_s=0.05, cap_s=1.0, jitter=0.0)
 

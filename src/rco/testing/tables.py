@@ -25,6 +25,7 @@ from rco.model.payload import is_reference
 from rco.model.principal import Principal
 from rco.model.queue import Item, queue_shard
 from rco.model.run import SHARDS, Mode, RunRow, shard_of
+from rco.model.staged import StagedObject
 from rco.model.version import is_pin
 from rco.store.contract.changes import Admission, Admitted, Changes, Claim, Draft, Ended, StartKey, Waiter
 from rco.store.contract.limit_states import LimitState
@@ -43,6 +44,7 @@ from rco.testing.table_payloads import refer
 from rco.testing.table_queues import change_queues, granting_shards, put_items, returning
 from rco.testing.table_quotas import ModelQuotas
 from rco.testing.table_schedules import changed_schedules
+from rco.testing.table_staged import stage
 
 __all__ = [
     "Appended",
@@ -175,6 +177,7 @@ class Tables(msgspec.Struct):
     cursors: dict[str, int] = {}
     endpoints: dict[str, Endpoint] = {}
     payloads: dict[PayloadUse, None] = {}
+    staged: dict[str, StagedObject] = {}
     """Which objects are referred to, in order."""
     endpoint_changes: list[str] = []
     """Which was changed, in order."""
@@ -286,6 +289,7 @@ class Transaction:
             self._end(ended)
         change_attributes(tables.attributes, self._opened, changes.attributes)
         refer(tables, changes.payloads)
+        stage(tables, changes.staged)
         told, tables.arrivals = put_items(tables.items, self._opened, tables.arrivals)
         tables.returned += [Returned(one, self._now_s) for one in returning(tables.items, changes.queues)]
         told |= change_queues(tables.items, tables.queue_states, changes.queues)

@@ -67,6 +67,18 @@ class Keeping(Governed):
         async with aiohttp.ClientSession() as session, session.request(method, url, headers=named) as got:
             return Answer(got.status, dict(got.headers), await got.read())
 
+    async def moved(self) -> None:
+        """Wait until nothing that was put stands in the store any more."""
+        store = self.service._contents.held
+        assert store is not None
+        staging = store.staging
+        assert staging is not None
+
+        async def nothing() -> bool:
+            return staging.waiting == 0
+
+        await self.until(nothing)
+
     def file(self, address: str) -> Path:
         return self.folder / "data/objects" / key_of(address)
 
@@ -310,6 +322,7 @@ async def test_an_address_is_one_or_it_is_not(keeping: Keeping, address: str, st
 async def test_content_with_a_flipped_bit_does_not_come_out_whole(keeping: Keeping, size: int) -> None:
     data = os.urandom(size)
     address = (await keeping.put(data)).json["address"]
+    await keeping.moved()
     file = keeping.file(address)
     good = file.read_bytes()
     for place in (0, 16, len(good) - size, len(good) - 1):
@@ -330,6 +343,8 @@ async def test_content_with_a_flipped_bit_does_not_come_out_whole(keeping: Keepi
         assert size > CHUNK_BYTES
     assert (await keeping.put(data)).status == 202, "a second put heals it"
     assert (await keeping.get(address)).body == data
+    await keeping.moved()
+    assert file.read_bytes().endswith(data)
     assert any(one.get("reason") == "content_broken" for one in await keeping.decisions())
 
 

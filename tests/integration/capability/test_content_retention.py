@@ -23,7 +23,8 @@ class Dropping(Keeping):
         options = RetentionOptions(classes=CLASSES, content="brief", rate_per_s=100_000.0)
         return msgspec.structs.replace(super().settings(**more), retention=options)
 
-    def grow_old(self, address: str) -> None:
+    async def grow_old(self, address: str) -> None:
+        await self.moved()
         path = self.file(address)
         seen = path.stat()
         os.utime(path, (seen.st_atime - 7200, seen.st_mtime - 7200))
@@ -39,7 +40,7 @@ async def test_what_is_over_its_time_goes_and_what_was_put_again_stays(world: Dr
     addresses = [(await world.put(os.urandom(100 + at))).json["address"] for at in range(4)]
     again = await world.put(b"again and again")
     for address in (*addresses[:3], again.json["address"]):
-        world.grow_old(address)
+        await world.grow_old(address)
     await world.put(b"again and again")
     for _ in range(2):
         view = await world.client.retention.run(preview=True)
@@ -72,7 +73,7 @@ async def test_more_than_a_page_goes_and_a_second_service_on_the_folder_does_not
     monkeypatch.setattr(drop_content, "PAGE", 2)
     addresses = [(await world.put(os.urandom(50 + at))).json["address"] for at in range(7)]
     for address in addresses:
-        world.grow_old(address)
+        await world.grow_old(address)
     # Somebody else has dropped one meanwhile.
     world.file(addresses[3]).unlink()
     view = await world.client.retention.run()
@@ -82,7 +83,7 @@ async def test_more_than_a_page_goes_and_a_second_service_on_the_folder_does_not
 
 async def test_nothing_goes_where_no_class_is_named(world: Dropping) -> None:
     put = await world.put(b"kept for ever")
-    world.grow_old(put.json["address"])
+    await world.grow_old(put.json["address"])
     retention = world.service._desk.retention
     retention.options = msgspec.structs.replace(retention.options, content="")
     assert (await world.client.retention.run()).lines == []

@@ -82,6 +82,8 @@ async def test_what_is_put_is_ciphertext_and_comes_out_whole_and_in_part(sealed:
     put = await sealed.put(body)
     address = put.json["address"]
     assert (put.status, address) == (202, content_address(body))
+    assert holding(sealed.folder, WORD * 2) == []
+    await sealed.moved()
     assert not sealed.file(address).exists()
     assert holding(sealed.folder, WORD * 2) == []
     got = await sealed.get(address)

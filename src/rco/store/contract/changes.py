@@ -16,6 +16,7 @@ from rco.model.event import Event
 from rco.model.letter import DeadLetter
 from rco.model.message import Message
 from rco.model.run import Mode, Outcome, RunRow
+from rco.model.staged import StagedObject
 from rco.store.contract.attributes import AttributeChange
 from rco.store.contract.payloads import PayloadUse
 from rco.store.contract.queues import ItemChange, QueueState
@@ -131,6 +132,9 @@ class Admission(msgspec.Struct, kw_only=True):
     letters: list[DeadLetter] = []
     schedules: list[ScheduleWrite] = []
     """Each schedule at most once."""
+    staged: StagedObject | None = None
+    """A small object that goes with it. Handed over with its transaction as ``payloads`` are: refused, it is put and
+    nobody is told so."""
     payloads: list[PayloadUse] = []
     """What it refers to. Who submits it hands them over with its transaction, whether it is accepted or not: a use by
     what never came to be counts for nothing."""
@@ -162,6 +166,7 @@ class Changes:
         "queues",
         "records",
         "size_bytes",
+        "staged",
         "start_keys",
         "taken",
         "then",
@@ -199,6 +204,8 @@ class Changes:
         self.attributes: list[AttributeChange] = []
         self.payloads: list[PayloadUse] = []
         """Objects that rows of this transaction refer to."""
+        self.staged: list[StagedObject] = []
+        """Small objects whose bytes are kept in the database until they are moved."""
         self.queues: list[ItemChange | QueueState] = []
         """Changes to items of queues, and queues that are paused or resumed."""
         self.decisions: list[Decision] = []

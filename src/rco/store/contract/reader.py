@@ -25,6 +25,7 @@ from rco.store.contract.payloads import PayloadRows
 from rco.store.contract.queues import QueueReader
 from rco.store.contract.revocations import Revocations
 from rco.store.contract.schedules import ScheduleReader
+from rco.store.contract.staging import StagedRows
 from rco.store.contract.versions import Versions
 from rco.store.contract.writer import Seal
 
@@ -227,6 +228,7 @@ class Reader(
     Cursors,
     Endpoints,
     PayloadRows,
+    StagedRows,
     Protocol,
 ):
     """All families together: what ``app`` hands out, each room taking the part it needs."""

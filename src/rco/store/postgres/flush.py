@@ -16,7 +16,7 @@ from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Seal, Sealer
 from rco.store.judge import Added, Held, added, judge
 from rco.store.pools import Pools
-from rco.store.postgres import attributes, columns, namespaces, payloads, queues, schedules, versions
+from rco.store.postgres import attributes, columns, namespaces, payloads, queues, schedules, staging, versions
 from rco.store.postgres.evidence import leases_decision
 from rco.store.queue_changes import net
 from rco.store.quota import added_to, asked_spaces
@@ -157,6 +157,9 @@ def prepare(
     if changes.payloads:
         statement = payloads.around(statement, len(arguments))
         arguments += payloads.columns(changes.payloads)
+    if changes.staged:
+        statement = staging.around(statement, len(arguments))
+        arguments += staging.columns(changes.staged)
     if watched:
         statement, arguments = _counting(statement, arguments, changes, held, watched, at_us)
     return Prepared(

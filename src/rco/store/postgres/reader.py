@@ -18,6 +18,7 @@ from rco.model.namespace import NamespaceRow, Usage
 from rco.model.principal import Principal
 from rco.model.queue import Item
 from rco.model.run import Mode, RunRow, fork_prefix
+from rco.model.staged import StagedObject
 from rco.store import rows
 from rco.store.contract.endpoints import EndpointPage
 from rco.store.contract.limit_states import CLOSED, LimitState, StatesRead
@@ -43,6 +44,7 @@ from rco.store.postgres import (
     read_runs,
     revocations,
     schedules,
+    staging,
     versions,
 )
 from rco.store.postgres.connection import Pool, answering_within, fetch, is_unique_violation, open_pool, patiently
@@ -375,6 +377,16 @@ class PostgresReader:
 
     async def payloads_used(self, names: list[bytes]) -> set[bytes]:
         return {row[0] for row in await self._ask(payloads.USED, names)}
+
+    async def staged(self, key: str) -> StagedObject | None:
+        found = await self._ask(staging.FIND, key)
+        return StagedObject(*found[0]) if found else None
+
+    async def staged_before(self, before_us: int, limit: int) -> list[StagedObject]:
+        return [StagedObject(*row) for row in await self._ask(staging.BEFORE, before_us, limit)]
+
+    async def unstage(self, moved: list[StagedObject]) -> None:
+        await self._ask(staging.MOVED, *staging.moved(moved))
 
     async def forget_payloads(self, names: list[bytes]) -> None:
         await self._ask(payloads.FORGET, names)

@@ -15,7 +15,7 @@ from rco.store.contract.changes import Admitted, Changes
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import added, asked_runs, judge
 from rco.store.quota import asked_spaces, spend
-from rco.store.sqlite import attributes, match, namespaces, payloads, queues, schedules, versions
+from rco.store.sqlite import attributes, match, namespaces, payloads, queues, schedules, staging, versions
 from rco.store.sqlite.admit import look_up, open_among
 from rco.store.sqlite.bulk import Bulk
 from rco.store.sqlite.sweep import ClaimSweep
@@ -345,6 +345,8 @@ class _Work:
             attributes.write(cursor, self._opened, changes.attributes)
         if changes.payloads:
             payloads.write(cursor, changes.payloads)
+        if changes.staged:
+            staging.write(cursor, changes.staged)
         if self._letters:
             _LETTERS.run(cursor, [value for letter in self._letters for value in rows.letter_values(letter)])
         if changes.letters_replayed:

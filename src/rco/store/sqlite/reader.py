@@ -23,6 +23,7 @@ from rco.model.namespace import NamespaceRow, Usage
 from rco.model.principal import Principal
 from rco.model.queue import Item
 from rco.model.run import Mode, RunRow
+from rco.model.staged import StagedObject
 from rco.store import rows
 from rco.store.contract.endpoints import EndpointPage
 from rco.store.contract.limit_states import LimitState, StatesRead
@@ -47,6 +48,7 @@ from rco.store.sqlite import (
     read_runs,
     revocations,
     schedules,
+    staging,
     versions,
 )
 from rco.store.sqlite.connection import in_memory, open_reader
@@ -382,6 +384,16 @@ class SqliteReader:
     async def forget_payloads(self, names: list[bytes]) -> None:
         """Written by the writer, in its next transaction."""
         await asyncio.gather(*(self._writer.chore(payloads.FORGET, (name,)) for name in names))
+
+    async def staged(self, key: str) -> StagedObject | None:
+        return await self._ask(lambda connection: staging.find(connection, key))
+
+    async def staged_before(self, before_us: int, limit: int) -> list[StagedObject]:
+        return await self._ask(lambda connection: staging.before(connection, before_us, limit))
+
+    async def unstage(self, moved: list[StagedObject]) -> None:
+        """Written by the writer, in its next transaction."""
+        await self._writer.work(staging.removing(moved))
 
     async def revocations(self, after: int, limit: int) -> RevocationPage:
         limit = self._bounded(limit)

@@ -1,0 +1,225 @@
+"""Small objects that are durable with a commit of the store, and are moved to where objects are kept afterwards.
+
+To put a small object by itself is a file and two flushes of the disk (or a bucket's answer), beside the commit that
+says that it was accepted. So its bytes go with that commit, and every now and then those that came meanwhile are put
+together. Until then they are read from memory by who put them, and from the database by everybody else. A node that
+dies leaves them there; whoever looks next moves them, and twice is once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from rco.errors import StoreError
+from rco.kit.clock import MICROS, Clock
+from rco.kit.lifecycle import stop_task
+from rco.model.staged import StagedObject
+from rco.objects.contract import Found, Intake, Objects, Seen, Spool
+
+__all__ = ["StagedObjects", "StagingRows"]
+
+OBJECT_BYTES_MAX = 16 << 10
+"""What is larger is put by itself: a commit carries what others wait for as well."""
+MOVED_TOGETHER = 512
+EVERY_S = 0.5
+ORPHAN_S = 60.0
+"""What has stood for so long was left by who died, or by a commit of which nobody knew whether it stands."""
+AWAY_S = 5.0
+_EVER_US = 1 << 62
+
+
+class StagingRows(Protocol):
+    """Where they stand meanwhile: ``rco.store.contract.staging.StagedRows``."""
+
+    async def staged(self, key: str) -> StagedObject | None: ...
+
+    async def staged_before(self, before_us: int, limit: int) -> list[StagedObject]: ...
+
+    async def unstage(self, moved: list[StagedObject]) -> None: ...
+
+
+class StagedObjects:
+    """Implements ``rco.objects.contract.Objects`` over another keeper, and keeps the ``kit.lifecycle.Lives`` contract
+    for what moves them. Listed are only those that were moved.
+
+    ``stage`` reserves room for one; then exactly one of ``keep`` (it is committed) and ``drop`` (it is not).
+    """
+
+    def __init__(
+        self,
+        inner: Objects,
+        rows: StagingRows,
+        clock: Clock,
+        *,
+        limit_bytes: int,
+        trouble: Callable[[BaseException], None],
+        every_s: float = EVERY_S,
+    ) -> None:
+        """``limit_bytes`` bounds what waits to be moved; ``trouble`` hears of what gives no answer, and is tried
+        again."""
+        self._inner, self._rows, self._clock = inner, rows, clock
+        self._limit_bytes, self._trouble, self._every_s = limit_bytes, trouble, every_s
+        self.place = inner.place
+        self._held: dict[str, StagedObject] = {}
+        self._size_bytes = self._last_us = 0
+        self._came = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- staging ---------------------------------------------------------------------------------------------------
+
+    def stage(self, key: str, data: bytes) -> StagedObject | None:
+        """The object as a commit is to carry it; ``None`` where it is too large, or too much waits already."""
+        if len(data) > OBJECT_BYTES_MAX or self._size_bytes + len(data) > self._limit_bytes:
+            return None
+        self._size_bytes += len(data)
+        # Later than every other of this node: what is put again is not taken for what is being moved.
+        self._last_us = max(self._clock.now_us(), self._last_us + 1)
+        return StagedObject(key, self._last_us, data)
+
+    def keep(self, one: StagedObject) -> None:
+        """It is durable: from now on it is found, and it will be moved."""
+        before = self._held.pop(one.key, None)
+        if before is not None:
+            self._size_bytes -= len(before.data)
+        self._held[one.key] = one
+        self._came.set()
+
+    def drop(self, one: StagedObject) -> None:
+        """It was not committed, or nobody knows: then it is moved when it has stood for long."""
+        self._size_bytes -= len(one.data)
+
+    @property
+    def waiting(self) -> int:
+        """Objects of this node that are not moved yet."""
+        return len(self._held)
+
+    async def among(self, keys: list[str]) -> set[str]:
+        """Those of ``keys`` under which something was put that is not moved yet, by whomever. Raises ``StoreError``."""
+        found = {key for key in keys if key in self._held}
+        if await self._rows.staged_before(_EVER_US, 1):
+            found |= {key for key in keys if key not in found and await self._rows.staged(key) is not None}
+        return found
+
+    # -- moving ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """The keeper below is started by who opened it."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._move_on(), name="rco-staged-objects"),
+            loop.create_task(self._adopt_on(), name="rco-orphaned-objects"),
+        ]
+
+    async def stop(self) -> None:
+        """What is not moved yet stays where it is; the next start finds it."""
+        for task in self._tasks:
+            await stop_task(task)
+        self._tasks = []
+
+    async def _move_on(self) -> None:
+        while True:
+            await self._came.wait()
+            self._came.clear()
+            await asyncio.sleep(self._every_s)
+            while self._held:
+                some = list(self._held.values())[:MOVED_TOGETHER]
+                if await self._move(some):
+                    for one in some:
+                        if self._held.get(one.key) is one:
+                            del self._held[one.key]
+                            self._size_bytes -= len(one.data)
+                    if len(some) < MOVED_TOGETHER:
+                        break
+                else:
+                    await asyncio.sleep(AWAY_S)
+            if self._held:
+                self._came.set()
+
+    async def _adopt_on(self) -> None:
+        # A start takes all there is: nobody may be left who put it. Where somebody is, both move it, which is no harm.
+        age_s = 0.0
+        while True:
+            before_us = self._clock.now_us() - round(age_s * MICROS)
+            try:
+                while some := await self._rows.staged_before(before_us, MOVED_TOGETHER):
+                    if not await self._move([one for one in some if self._held.get(one.key) != one]):
+                        break
+                    if len(some) < MOVED_TOGETHER or any(one.key in self._held for one in some):
+                        break
+            except StoreError as problem:
+                self._trouble(problem)
+            else:
+                age_s = ORPHAN_S
+            await asyncio.sleep(ORPHAN_S)
+
+    async def _move(self, some: list[StagedObject]) -> bool:
+        """Put them where objects are kept, then take them out of the database. Whether that was done."""
+        try:
+            if some:
+                await self._inner.put_all([(one.key, one.data) for one in some])
+                await self._rows.unstage(some)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, they stay where they are and this goes on
+            self._trouble(problem)
+            return False
+        return True
+
+    # -- as a keeper of objects ------------------------------------------------------------------------------------
+
+    async def open(self, key: str) -> Found | None:
+        held = self._held.get(key)
+        if held is not None:
+            return _found(held)
+        found = await self._inner.open(key)
+        if found is not None:
+            return found
+        held = await self._rows.staged(key)
+        # Moved between the two looks, it is there now.
+        return await self._inner.open(key) if held is None else _found(held)
+
+    async def seen(self, key: str) -> Seen | None:
+        found = await self.open(key)
+        if found is None:
+            return None
+        await found.close()
+        return found.seen
+
+    async def begin(self) -> Intake:
+        return await self._inner.begin()
+
+    async def put(self, key: str, data: bytes) -> None:
+        await self._inner.put(key, data)
+        # What was put before it must not come after it.
+        if key in self._held:
+            await self._forget(key)
+
+    async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
+        await self._inner.put_all(objects)
+
+    async def spool(self) -> Spool:
+        return await self._inner.spool()
+
+    async def delete(self, key: str) -> bool:
+        was_staged = await self._forget(key)
+        return await self._inner.delete(key) or was_staged
+
+    async def _forget(self, key: str) -> bool:
+        """Take out of the database what stands there under ``key``. Whether there was something."""
+        held = self._held.pop(key, None)
+        if held is not None:
+            self._size_bytes -= len(held.data)
+        found = held or await self._rows.staged(key)
+        if found is not None:
+            await self._rows.unstage([found])
+        return found is not None
+
+    async def collect(self) -> int:
+        return await self._inner.collect()
+
+    async def listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
+        return await self._inner.listed(prefix, after, limit)
+
+
+def _found(one: StagedObject) -> Found:
+    return Found(Seen(one.key, len(one.data), one.put_us), one.data)
