@@ -341,7 +341,7 @@ async def test_of_a_group_only_what_is_durable_is_said_to_be(tmp_path: Path, mon
     assert [type(one) for one in came] == [StoreError if "/ac/" in key else type(None) for key in keys]
     # What failed before it was whole leaves nothing behind either.
     synced.broken = ""
-    monkeypatch.setattr("rco.objects.folder._write", lambda *_: os.write(-1, b""))
+    monkeypatch.setattr("rco.objects.putting.write", lambda *_: os.write(-1, b""))
     with pytest.raises(StoreError):
         await kept.put(KEY, b"never")
     assert list((tmp_path / "objects/.incoming").iterdir()) == []

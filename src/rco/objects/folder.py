@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
-from functools import partial
 from pathlib import Path
 
 from rco.errors import ConfigInvalid
 from rco.kit.gather import Gather
 from rco.kit.ids import Ids
 from rco.objects import kernel_cache
+from rco.objects.coming_in import collected, created, sync_folder, write
 from rco.objects.contract import CHUNK_BYTES, Found, Seen, Spool, check_key
 from rco.objects.dropping import drop, move
 from rco.objects.files import told
 from rco.objects.listing import walk
+from rco.objects.putting import Put, put_group, put_synced
 from rco.objects.spool import FileSpool
-from rco.objects.syncing import place, sync_all
 
 __all__ = ["FolderObjects"]
 
@@ -40,7 +39,7 @@ class FolderObjects:
         self.place = f"file:{folder}"
         self.folder, self._ids = folder, ids
         self._top = str(folder)
-        self._puts: Gather[_Put, OSError] = Gather(self._put_together, most=_TOGETHER, under_way=_GROUPS)
+        self._puts: Gather[Put, OSError] = Gather(self._put_together, most=_TOGETHER, under_way=_GROUPS)
         self._made: set[Path] = set()
         """Folders that are known to be there after a power cut."""
 
@@ -59,11 +58,11 @@ class FolderObjects:
     async def begin(self) -> _Intake:
         path = self._beside()
         with told(self.place):
-            return _Intake(self, path, await asyncio.to_thread(_created, path))
+            return _Intake(self, path, await asyncio.to_thread(created, path))
 
     async def put(self, key: str, data: bytes) -> None:
         with told(self.place):
-            if (problem := await self._puts(_Put(self.path_of(key), self._beside(), data))) is not None:
+            if (problem := await self._puts(Put(self.path_of(key), self._beside(), data))) is not None:
                 try:
                     raise problem
                 finally:
@@ -71,9 +70,9 @@ class FolderObjects:
                     del problem
 
     async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
-        puts = [_Put(self.path_of(key), self._beside(), data) for key, data in objects]
+        puts = [Put(self.path_of(key), self._beside(), data) for key, data in objects]
         with told(self.place):
-            await asyncio.to_thread(_put_synced, self, puts)
+            await asyncio.to_thread(put_synced, self, puts)
 
     async def spool(self) -> Spool:
         return await FileSpool.begin(self.folder / _INCOMING, self.place)
@@ -129,8 +128,8 @@ class FolderObjects:
     def _beside(self) -> Path:
         return self.folder / _INCOMING / self._ids.token(16)
 
-    async def _put_together(self, puts: list[_Put]) -> dict[_Put, OSError]:
-        return await asyncio.to_thread(_put_all, self, puts)
+    async def _put_together(self, puts: list[Put]) -> dict[Put, OSError]:
+        return await asyncio.to_thread(put_group, self, puts)
 
     def path_of(self, key: str) -> Path:
         return self.folder / check_key(key)
@@ -152,7 +151,7 @@ class FolderObjects:
             return
         self.make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
         self._made.add(folder)
 
     def _open(self) -> None:
@@ -162,7 +161,7 @@ class FolderObjects:
         self._collect()
 
     def _collect(self) -> int:
-        return sum(_collected(left) for left in (self.folder / _INCOMING).iterdir())
+        return sum(collected(left) for left in (self.folder / _INCOMING).iterdir())
 
     def _listed(self, prefix: str, after: str, limit: int) -> list[Seen]:
         found: list[Seen] = []
@@ -210,15 +209,6 @@ class _Rest:
         self._close()
 
 
-class _Put:
-    """What is put at once: where it goes, where it is until it is whole, and what it is."""
-
-    __slots__ = ("beside", "data", "target")
-
-    def __init__(self, target: Path, beside: Path, data: bytes) -> None:
-        self.target, self.beside, self.data = target, beside, data
-
-
 class _Intake:
     """Holds less than a piece back, so that what is small goes to the disk in one turn of a thread."""
 
@@ -233,7 +223,7 @@ class _Intake:
         if len(self._held) >= CHUNK_BYTES:
             held, self._held = self._held, b""
             with told(self._keeper.place):
-                await asyncio.to_thread(_write, self._file, held)
+                await asyncio.to_thread(write, self._file, held)
 
     async def commit(self, key: str) -> None:
         target = self._keeper.path_of(key)
@@ -246,12 +236,12 @@ class _Intake:
             self._path.unlink(missing_ok=True)
 
     def _commit(self, target: Path) -> None:
-        _write(self._file, self._held)
+        write(self._file, self._held)
         os.fsync(self._file)
         self._keeper.move(self._path, target)
         # Closed afterwards: with its lock gone it would be taken for what a crash left.
         self._close()
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def _close(self) -> None:
         file, self._file = self._file, -1
@@ -260,118 +250,6 @@ class _Intake:
 
     def __del__(self) -> None:
         self._close()
-
-
-def _put_all(keeper: FolderObjects, puts: list[_Put]) -> dict[_Put, OSError]:
-    """Each of them durable under its target, but for those that it gives, with the reason.
-
-    All are written before the first is made durable, and all moved before the first folder is: the file system's own
-    commit of the first then carries much of the others.
-    """
-    failed: dict[_Put, OSError] = {}
-    with contextlib.ExitStack() as files:
-        begun: list[tuple[_Put, int]] = []
-        for put in puts:
-            try:
-                file = _created(put.beside)
-                # Closed at the end: with its lock gone it would be taken for what a crash left.
-                files.callback(os.close, file)
-                _write(file, put.data)
-                begun.append((put, file))
-            except OSError as problem:
-                failed[put] = problem.with_traceback(None)
-        for put, file in begun:
-            try:
-                os.fsync(file)
-                keeper.move(put.beside, put.target)
-            except OSError as problem:
-                failed[put] = problem.with_traceback(None)
-        folders: dict[Path, list[_Put]] = {}
-        for put, _ in begun:
-            if put not in failed:
-                folders.setdefault(put.target.parent, []).append(put)
-        for folder, moved in folders.items():
-            try:
-                _sync_folder(folder)
-            except OSError as problem:
-                failed |= dict.fromkeys(moved, problem.with_traceback(None))
-        for put in failed:
-            with contextlib.suppress(OSError):
-                put.beside.unlink(missing_ok=True)
-    return failed
-
-
-def _put_synced(keeper: FolderObjects, puts: list[_Put]) -> None:
-    """All of them durable under their targets. Raises ``OSError``."""
-    for put in puts:
-        keeper.make(put.target.parent)
-        place(put.data, put.target, partial(_put_unsynced, keeper, put))
-    sync_all(keeper.folder, partial(_sync_each, puts))
-
-
-def _put_unsynced(keeper: FolderObjects, put: _Put) -> None:
-    file = _created(put.beside)
-    try:
-        _write(file, put.data)
-        keeper.move(put.beside, put.target)
-    except OSError:
-        put.beside.unlink(missing_ok=True)
-        raise
-    finally:
-        # Closed afterwards: with its lock gone it would be taken for what a crash left.
-        os.close(file)
-
-
-def _sync_each(puts: list[_Put]) -> None:
-    for put in puts:
-        file = os.open(put.target, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
-    for folder in {put.target.parent for put in puts}:
-        _sync_folder(folder)
-
-
-def _created(path: Path) -> int:
-    """A descriptor of the file, new and locked."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    while True:
-        file = os.open(path, flags, 0o600)
-        if _locked(file) and path.exists():
-            return file
-        # A collector took it between the two.
-        os.close(file)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _collected(left: Path) -> bool:
-    """Whether it was left by who is gone, and is removed."""
-    try:
-        handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        if not _locked(handle):
-            return False
-        left.unlink(missing_ok=True)
-        return True
-    finally:
-        os.close(handle)
-
-
-def _write(file: int, chunk: bytes) -> None:
-    written = os.write(file, chunk)
-    while written < len(chunk):
-        chunk = chunk[written:]
-        written = os.write(file, chunk)
 
 
 def _opened(path: str) -> int:
@@ -403,13 +281,5 @@ def _delete(path: Path) -> bool:
         path.unlink()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
