@@ -120,8 +120,7 @@ async def test_many_put_together_are_all_there_and_replace_what_was(objects: Obj
     assert {key: b"".join(await get(objects, key)) for key in data} == data
     assert [seen.key for seen in await objects.listed("content/", "", 100)] == sorted(data)
     seen = await objects.seen("content/03/0003")
-    again = [("content/03/0003", b"again"), ("content/03/0003", b"and again")]
-    await objects.put_all(again)
+    await objects.put_all([("content/03/0003", b"and again")])
     assert await get(objects, "content/03/0003") == [b"and again"]
     assert await objects.seen("content/03/0003") != seen
     await objects.put_all([])

@@ -124,8 +124,8 @@ class Objects(Protocol):
         ...
 
     async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
-        """Put each of them; all are durable when this returns. For who moves many and waits for none. Raises
-        ``StoreError``: each may be there or not then."""
+        """Put each of them, no key twice; all are durable when this returns. For who moves many and waits for none.
+        Raises ``StoreError``: each may be there or not then."""
         ...
 
     async def spool(self) -> Spool:
