@@ -82,6 +82,12 @@ class Line:
             if again:
                 self._forget(key)
             return
+        if again and key.more and (key.asked or (key.items and _turn(item) < _turn(key.items[-1]))):
+            # Its place is among those in memory, or among those that are being read, which may not see it: left to the
+            # store it would come after all of them.
+            key.passed_over = True
+            self._put(key, item, behind=False)
+            return
         behind = not key.items or key.items[-1].run_id < item.run_id
         if key.more or (behind and len(key.items) >= 2 * self.page):
             # It is found in the store when its turn is near.

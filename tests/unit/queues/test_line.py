@@ -137,6 +137,26 @@ def test_permits_are_taken_and_given_once() -> None:
     assert one.count("a") == 0
 
 
+def test_one_that_waits_again_while_its_key_is_read_keeps_its_place() -> None:
+    """The read does not see it. What the read gives would have its turn before it, page after page."""
+    one = line(page=2)
+    key = one.key(5, "a")
+    key.more = True
+    one.ask(key)
+    one.push(item(1, "a"), again=True)
+    one.fill(key, [item(2, "a"), item(3, "a")], {run(1)})
+    assert [one.next() for _ in range(3)] == [item(1, "a"), item(2, "a"), item(3, "a")]
+
+
+def test_one_that_waits_again_has_its_place_among_those_in_memory() -> None:
+    one = line(page=2)
+    for number in range(2, 9):
+        one.push(item(number, "a"))
+    assert one.keys[5, "a"].more
+    one.push(item(1, "a"), again=True)
+    assert one.next() == item(1, "a")
+
+
 def test_keys_beyond_the_bound_stay_in_the_store() -> None:
     one = line(keys_limit=2)
     for number in range(3):
@@ -153,6 +173,7 @@ STEPS = st.lists(
         st.tuples(st.just("next"), st.just(0), st.just(0)),
         st.tuples(st.just("close"), st.integers(0, 20), st.just(0)),
         st.tuples(st.just("drop"), st.integers(0, 20), st.just(0)),
+        st.tuples(st.just("again"), st.integers(0, 20), st.just(0)),
         st.tuples(st.just("read"), st.just(0), st.just(0)),
     ),
     max_size=200,
@@ -171,6 +192,7 @@ def test_limits_order_and_fairness_hold_in_any_history(
     one = line(page=page, concurrency=concurrency, per_key_concurrency=per_key, weights=WEIGHTS)
     waiting: dict[bytes, Item] = {}
     running: dict[bytes, str] = {}
+    every: dict[bytes, Item] = {}
     since: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
     """By key that waits and may run: turns of others of its level since its own, or since it came to wait."""
 
@@ -203,7 +225,7 @@ def test_limits_order_and_fairness_hold_in_any_history(
     for number, (what, which, level) in enumerate(steps):
         if what == "push":
             one.push(put := item(number, f"k{which}", level))
-            waiting[put.run_id] = put
+            waiting[put.run_id] = every[put.run_id] = put
             if may_run(put.key):
                 since[level, put.key] += Counter()
         elif what == "drop" and waiting:
@@ -216,6 +238,13 @@ def test_limits_order_and_fairness_hold_in_any_history(
             heard(gone)
             assert one.release(gone)
             del running[gone]
+        elif what == "again" and running:
+            back = every[sorted(running)[which % len(running)]]
+            heard(back.run_id)
+            assert one.release(back.run_id)
+            del running[back.run_id]
+            one.push(back, again=True)
+            waiting[back.run_id] = back
         elif what == "read":
             answer()
         elif what == "next" and one.has_room:
