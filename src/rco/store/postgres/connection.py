@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from rco.store.postgres.options import PostgresOptions
 __all__ = [
     "Connection",
     "Line",
+    "Outage",
     "Pool",
     "Row",
     "answering_within",
@@ -39,6 +41,9 @@ T = TypeVar("T")
 _PASSING_CLASSES = frozenset({"08", "40", "53", "58"})
 _PASSING = frozenset({"57P01", "57P02", "57P03", "57P05", "57014", "55P03", "25006", "26000"})
 _KEEPS_CONNECTION = frozenset({"40001", "40P01", "55P03"})
+_COMES_OR_GOES = frozenset({"57P01", "57P02", "57P03"})
+_LONG_S = 1.0
+"""An attempt that took longer has waited for a server, not met a connection that was gone."""
 
 
 def state_of(error: BaseException) -> str:
@@ -54,6 +59,13 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
         return "closed" in str(error) or "in progress" in str(error)
     return isinstance(error, (OSError, TimeoutError, asyncpg.InternalClientError))
+
+
+def _is_away(error: BaseException) -> bool:
+    """Whether the server could not be reached, or said that it comes or goes."""
+    if isinstance(error, asyncpg.PostgresError):
+        return state_of(error) in _COMES_OR_GOES
+    return is_passing(error)
 
 
 def is_unique_violation(error: BaseException) -> bool:
@@ -179,20 +191,57 @@ async def fetch(connection: Connection, options: PostgresOptions, sql: str, valu
         return list(await connection.fetch(sql, *values))
 
 
+class Outage:
+    """What is known of a server by all who ask it: who comes into an outage that has outlasted everybody's patience is
+    told so, and does not find it out once more."""
+
+    __slots__ = ("_first_s", "_last_s", "_patience_s")
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._first_s = self._last_s = -math.inf
+
+    def failed(self, began_s: float, now_s: float) -> bool:
+        """An attempt from ``began_s`` until now could not reach it. Whether that has been so for too long."""
+        if began_s - self._last_s > self._patience_s:
+            self._first_s = began_s
+        self._last_s = now_s
+        return now_s - self._first_s > self._patience_s
+
+    def answered(self) -> None:
+        """It is there."""
+        self._last_s = -math.inf
+
+
 async def patiently(
-    work: Callable[[], Coroutine[Any, Any, T]], clock: Clock, options: PostgresOptions, patience_s: float
+    work: Callable[[], Coroutine[Any, Any, T]],
+    clock: Clock,
+    options: PostgresOptions,
+    patience_s: float,
+    outage: Outage | None = None,
 ) -> T:
-    """What ``work`` gives, tried again while its trouble passes, for ``patience_s``. Raises ``StoreError``."""
+    """What ``work`` gives, tried again while its trouble passes, for ``patience_s``. In an ``outage`` that has lasted
+    for so long it is tried twice, or once where that took a second. Raises ``StoreError``."""
     attempt, began = 0, clock.monotonic()
     while True:
+        tried_s = clock.monotonic()
         try:
-            return await work()
+            found = await work()
         except Exception as error:
             if isinstance(error, (SchemaOutdated, StoreError)):
                 raise
             attempt += 1
-            if not is_passing(error) or clock.monotonic() - began > patience_s:
+            now_s = clock.monotonic()
+            known = outage is not None and _is_away(error) and outage.failed(tried_s, now_s)
+            # The first attempt may have met a connection that an outage before had cut.
+            if known and (attempt > 1 or now_s - tried_s > _LONG_S):
+                patience_s = -1.0
+            if not is_passing(error) or now_s - began > patience_s:
                 away = isinstance(error, OSError)
                 what = f"cannot be reached: {error}" if away else f"could not do it: {type(error).__name__}: {error}"
                 raise StoreError(f"PostgreSQL {what}.", cure="Look at the server, its log and the dsn.") from error
             await asyncio.sleep(options.backoff.delay_s(attempt, lambda: 0.0))
+        else:
+            if outage is not None:
+                outage.answered()
+            return found

@@ -47,7 +47,15 @@ from rco.store.postgres import (
     staging,
     versions,
 )
-from rco.store.postgres.connection import Pool, answering_within, fetch, is_unique_violation, open_pool, patiently
+from rco.store.postgres.connection import (
+    Outage,
+    Pool,
+    answering_within,
+    fetch,
+    is_unique_violation,
+    open_pool,
+    patiently,
+)
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain
 
@@ -61,8 +69,8 @@ class PostgresReader:
     """Implements ``rco.store.contract.reader.Reader``.
 
     A page holds at most ``options.read_limit`` rows, whatever was asked for. A read that meets a lost connection, or a
-    silent one, is tried again for ``options.connect_timeout_s``, at least once. After ``stop`` every read raises
-    ``StoreError``.
+    silent one, is tried again for ``options.connect_timeout_s``, at least once; where the server has been away for
+    longer than that, whoever reads is told so at once. After ``stop`` every read raises ``StoreError``.
     """
 
     def __init__(self, dsn: str, *, clock: Clock, options: PostgresOptions) -> None:
@@ -70,6 +78,7 @@ class PostgresReader:
         # A connection is silent, not slow, when it has said nothing for as long as this: every read is a page.
         self._options = answering_within(options, max(options.ttl_s, _SILENT_S))
         self._patience_s = max(options.connect_timeout_s, 2 * self._options.answer_timeout_s)
+        self._outage = Outage(self._patience_s)
         self._pool: Pool | None = None
         self._rows, self._journals = Gather(self._read_rows), Gather(self._read_journals)
         self._inboxes = Gather(self._read_inboxes)
@@ -110,7 +119,7 @@ class PostgresReader:
             finally:
                 await pool.release(connection)
 
-        return await patiently(once, self._clock, self._options, self._patience_s)
+        return await patiently(once, self._clock, self._options, self._patience_s, self._outage)
 
     async def _read_rows(self, run_ids: list[bytes]) -> dict[bytes, RunRow]:
         return {row.run_id: row for row in map(rows.run, await self._ask(read_runs.RUNS, run_ids))}
