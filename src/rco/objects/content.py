@@ -83,19 +83,21 @@ class ContentStore:
     async def open(self, address: str) -> Content | None:
         """What is there under ``address``, or ``None``. Raises ``EvidenceBroken`` for what is no content at all,
         ``PayloadErased`` and ``PayloadLocked`` where all there is is ciphertext that nobody here can read."""
-        found = await self.objects.open(key_of(address))
-        if found is not None:
-            return await self._plain(address, found)
         gone: PayloadErased | PayloadLocked | None = None
-        for tag in () if self._sealing is None else self._sealing.tags():
-            found = await self.objects.open(f"{key_of(address)}-{tag}")
+        for look in (self.objects.open,) if self.staging is None else (self.staging.near, self.staging.far):
+            # What is where objects are kept is read without the store, whoever put it.
+            found = await look(key_of(address))
             if found is not None:
-                try:
-                    return await self._sealed(address, found)
-                except (PayloadErased, PayloadLocked) as problem:
-                    await found.close()
-                    # Another namespace may have put the same.
-                    gone = problem
+                return await self._plain(address, found)
+            for tag in () if self._sealing is None else self._sealing.tags():
+                found = await look(f"{key_of(address)}-{tag}")
+                if found is not None:
+                    try:
+                        return await self._sealed(address, found)
+                    except (PayloadErased, PayloadLocked) as problem:
+                        await found.close()
+                        # Another namespace may have put the same.
+                        gone = problem
         if gone is not None:
             raise gone
         return None

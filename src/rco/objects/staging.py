@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 from typing import Protocol
 
 from rco.errors import StoreError
@@ -27,6 +28,7 @@ EVERY_S = 0.5
 ORPHAN_S = 60.0
 """What has stood for so long was left by who died, or by a commit of which nobody knew whether it stands."""
 AWAY_S = 5.0
+_ENOUGH = 3
 _EVER_US = 1 << 62
 
 
@@ -123,19 +125,24 @@ class StagedObjects:
             await self._came.wait()
             self._came.clear()
             await asyncio.sleep(self._every_s)
-            while self._held:
-                some = list(self._held.values())[:MOVED_TOGETHER]
-                if await self._move(some):
-                    for one in some:
-                        if self._held.get(one.key) is one:
-                            del self._held[one.key]
-                            self._size_bytes -= len(one.data)
-                    if len(some) < MOVED_TOGETHER:
-                        break
-                else:
-                    await asyncio.sleep(AWAY_S)
-            if self._held:
-                self._came.set()
+            await self._move_all()
+
+    async def _move_all(self) -> None:
+        together = MOVED_TOGETHER
+        while self._held:
+            some = list(islice(self._held.values(), together))
+            if await self._move(some):
+                for one in some:
+                    if self._held.get(one.key) is one:
+                        del self._held[one.key]
+                        self._size_bytes -= len(one.data)
+                together = min(2 * together, MOVED_TOGETHER)
+                continue
+            # The place is away, or will not have one of them: that one is found, and keeps nobody waiting behind it.
+            if len(some) == 1 and self._held.get(some[0].key) is some[0]:
+                self._held[some[0].key] = self._held.pop(some[0].key)
+            together = 1
+            await asyncio.sleep(AWAY_S)
 
     async def _adopt_on(self) -> None:
         # A start takes all there is: nobody may be left who put it. Where somebody is, both move it, which is no harm.
@@ -144,15 +151,25 @@ class StagedObjects:
             before_us = self._clock.now_us() - round(age_s * MICROS)
             try:
                 while some := await self._rows.staged_before(before_us, MOVED_TOGETHER):
-                    if not await self._move([one for one in some if self._held.get(one.key) != one]):
+                    others = [one for one in some if self._held.get(one.key) != one]
+                    if not (await self._move(others) or await self._move_each(others)):
                         break
-                    if len(some) < MOVED_TOGETHER or any(one.key in self._held for one in some):
+                    if len(some) < MOVED_TOGETHER or len(others) < len(some):
                         break
             except StoreError as problem:
                 self._trouble(problem)
             else:
                 age_s = ORPHAN_S
             await asyncio.sleep(ORPHAN_S)
+
+    async def _move_each(self, some: list[StagedObject]) -> bool:
+        """One by one, as not all can be moved together. Whether all were."""
+        failed = 0
+        for one in some:
+            failed += not await self._move([one])
+            if failed == _ENOUGH:
+                break
+        return not failed
 
     async def _move(self, some: list[StagedObject]) -> bool:
         """Put them where objects are kept, then take them out of the database. Whether that was done."""
@@ -168,15 +185,18 @@ class StagedObjects:
     # -- as a keeper of objects ------------------------------------------------------------------------------------
 
     async def open(self, key: str) -> Found | None:
+        return await self.near(key) or await self.far(key)
+
+    async def near(self, key: str) -> Found | None:
+        """What is there, as far as the database need not be asked."""
         held = self._held.get(key)
-        if held is not None:
-            return _found(held)
-        found = await self._inner.open(key)
-        if found is not None:
-            return found
-        held = await self._rows.staged(key)
-        # Moved between the two looks, it is there now.
         return await self._inner.open(key) if held is None else _found(held)
+
+    async def far(self, key: str) -> Found | None:
+        """What ``near`` did not find, and the database knows of."""
+        staged = await self._rows.staged(key)
+        # Moved between the two looks, it is there now.
+        return await self._inner.open(key) if staged is None else _found(staged)
 
     async def seen(self, key: str) -> Seen | None:
         found = await self.open(key)

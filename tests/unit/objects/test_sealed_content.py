@@ -9,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rco.encryption.cipher import Cipher, Place, key_id_of
-from rco.errors import EvidenceBroken, PayloadErased
+from rco.errors import EvidenceBroken, PayloadErased, StoreError
 from rco.kit.clock import SystemClock
 from rco.kit.digest import content_address
+from rco.model.staged import StagedObject
 from rco.objects.content import ContentStore, Meta, key_of
 from rco.objects.contract import CHUNK_BYTES
 from rco.objects.contract import read as stored
 from rco.objects.memory import MemoryObjects
 from rco.objects.sealed import MAGIC, OVERHEAD_BYTES, STREAM_BYTES, Opening, Sealing
+from rco.objects.staging import StagedObjects
 
 PIECE = CHUNK_BYTES + OVERHEAD_BYTES
 WORD = b"Trillian "
@@ -241,3 +243,47 @@ async def test_a_stream_that_was_cut_does_not_open_whatever_its_digest_is() -> N
         await opened(ring, stream, data + data[-PIECE:])
     with pytest.raises(EvidenceBroken):
         await opened(ring, os.urandom(STREAM_BYTES), data)
+
+
+class Away:
+    """Stands for a store that is away, and counts who asked it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def staged(self, key: str) -> StagedObject | None:
+        self.asked += 1
+        raise StoreError(f"{key} cannot be looked for.")
+
+    async def staged_before(self, before_us: int, limit: int) -> list[StagedObject]:
+        raise NotImplementedError
+
+    async def unstage(self, moved: list[StagedObject]) -> None:
+        raise NotImplementedError
+
+
+async def test_what_is_where_objects_are_kept_is_read_without_the_store_whoever_put_it() -> None:
+    shelf, away = Shelf(), Away()
+    staging = StagedObjects(shelf.objects, away, SystemClock(), limit_bytes=1 << 20, trouble=lambda _: None)
+    address = await shelf.put(b"of the second namespace", "bolt")
+    shelf.store = ContentStore(staging, shelf.ring, staging)
+    assert await shelf.read(address) == b"of the second namespace"
+    assert away.asked == 0
+    with pytest.raises(StoreError):
+        await shelf.store.open(content_address(b"of nobody"))
+
+
+async def test_ciphertext_is_staged_like_anything_else_and_erased_like_it() -> None:
+    shelf = Shelf()
+    staging = StagedObjects(shelf.objects, Away(), SystemClock(), limit_bytes=1 << 20, trouble=lambda _: None)
+    shelf.store = ContentStore(staging, shelf.ring, staging)
+    filling = shelf.store.begin(Meta(), "acme")
+    await filling.write(WORD * 10)
+    stored = await filling.finish(staging)
+    assert stored.staged is not None
+    assert WORD not in stored.staged.data
+    staging.keep(stored.staged)
+    assert await shelf.read(stored.address) == WORD * 10
+    shelf.ring.gone.add(shelf.ring.ciphers["acme"].key_id)
+    with pytest.raises((PayloadErased, StoreError)):
+        await shelf.store.open(stored.address)

@@ -53,6 +53,7 @@ class Place(MemoryObjects):
     def __init__(self) -> None:
         super().__init__(SystemClock(), 64 << 20)
         self.away = False
+        self.refused: set[str] = set()
         self.moving = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -60,7 +61,7 @@ class Place(MemoryObjects):
     async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
         self.moving.set()
         await self.go_on.wait()
-        if self.away:
+        if self.away or any(key in self.refused for key, _ in objects):
             raise StoreError("away.")
         await super().put_all(objects)
 
@@ -141,6 +142,35 @@ async def test_while_the_store_is_away_it_is_moved_again_until_it_is_taken_out(w
         assert world.staging.waiting == 1
         world.rows.away = False
         await world.until(lambda: not world.rows.kept)
+
+
+async def test_one_that_the_place_will_not_have_keeps_nobody_waiting(world: World) -> None:
+    keys = [f"content/aa/{at:04}" for at in range(40)]
+    world.place.refused = {keys[3], keys[20]}
+    for key in keys:
+        world.put(key, key.encode())
+    async with world.moving():
+        await world.until(lambda: world.staging.waiting == 2)
+        assert set(world.rows.kept) == world.place.refused
+        world.place.refused = set()
+        await world.until(lambda: world.staging.waiting == 0)
+    # The same of those that somebody else has left.
+    world.place.refused = {keys[5]}
+    for key in keys:
+        world.rows.kept[key] = StagedObject(key, 1, b"left")
+    world.staging = world.another()
+    async with world.moving():
+        await world.until(lambda: set(world.rows.kept) == {keys[5]})
+
+
+async def test_what_was_moved_is_read_without_the_store(world: World) -> None:
+    world.put(KEY, b"hello")
+    async with world.moving():
+        await world.until(lambda: world.staging.waiting == 0)
+    world.rows.away = True
+    assert await world.data(KEY) == b"hello"
+    with pytest.raises(StoreError):
+        await world.staging.open("content/ab/none")
 
 
 async def test_what_is_put_again_while_it_is_moved_is_moved_again(world: World) -> None:
