@@ -11,6 +11,7 @@ import pytest
 from rco.kit.clock import SystemClock
 from rco.model.letter import DeadLetter
 from rco.model.run import Mode, Outcome
+from rco.model.staged import StagedObject
 from rco.operations.check_chain import check_chain, check_chains
 from rco.operations.export_runs import Counts, export_runs
 from rco.store.contract.changes import Ended, Moved
@@ -147,6 +148,10 @@ async def test_what_is_not_well_is_told(keeper, desk, where):
     assert [one.run_id for one in blocked] == [ids[1]]
     assert (overdue, not_yet) == ((1, 10), (0, 0))
     assert await look(where, lambda snapshot: snapshot.waiting_letters()) == 1
+    assert await look(where, lambda snapshot: snapshot.staged(99)) == (0, 0)
+    objects = [StagedObject(f"content/aa/{at}", at, b"") for at in (7, 5, 99)]
+    await desk.commit(keeper.writer, lambda c: (c.decisions.append(desk.decision()), c.staged.extend(objects)))
+    assert await look(where, lambda snapshot: snapshot.staged(99)) == (2, 5)
 
 
 async def test_an_export_of_it_counts_what_it_holds(keeper, desk, where):

@@ -87,16 +87,18 @@ async def test_each_trouble_has_its_line_and_its_cure(service: Service) -> None:
         f"UPDATE run SET mode = 3, detail = x'{detail}' WHERE run_id = x'{raw['gate'].hex()}'",
         f"UPDATE timer SET due_us = 1 WHERE run_id = x'{raw['patient'].hex()}'",
         "INSERT INTO dead_letter VALUES (zeroblob(16), 'default', 's', 'c', 1, NULL, x'00')",
+        "INSERT INTO staged_object VALUES ('content/aa/bb', 1, x'00')",
     )
     (service.folder / "data" / "admin.token").chmod(0o644)
     service.environ.pop("VERIFY_SECRET")
     status, found = await doctor(service)
     assert results(found, "disk", "leases") >= {
-        *("runs in doubt", "timers", "dead letters", "mode of admin.token", "secrets", "service")
+        *("runs in doubt", "timers", "dead letters", "content", "mode of admin.token", "secrets", "service")
     }
     assert f"rco run settle {gate} 'charge'" in found["runs in doubt"]["cure"]
     assert found["mode of admin.token"]["cure"] == f"chmod go= {service.folder}/data/admin.token"
     assert "VERIFY_SECRET" in found["secrets"]["found"]
+    assert "1 small object(s) wait" in found["content"]["found"]
 
     change(service.database, f"UPDATE run SET mode = 2 WHERE run_id = x'{raw['gate'].hex()}'")
     change(service.database, f"UPDATE run SET mode = 0 WHERE run_id = x'{raw['patient'].hex()}'")

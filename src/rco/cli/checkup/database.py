@@ -18,6 +18,8 @@ __all__ = ["chain", "runs"]
 SHOWN = 3
 SAID_MAX = 400
 OVERDUE_US = 60_000_000
+STAGED_US = 300_000_000
+"""They are moved within a second, or within two minutes where the node that put them died."""
 
 
 def chain(snapshot: Snapshot, links: int) -> Iterator[Found]:
@@ -65,6 +67,16 @@ def runs(snapshot: Snapshot, now_us: int, stuck_us: int, held: bool) -> Iterator
         yield warn("dead letters", f"{letters} wait", "rco letters list; cure the cause; rco letters replay ID")
     else:
         yield ok("dead letters", "none wait")
+    yield from _content(snapshot, now_us)
+
+
+def _content(snapshot: Snapshot, now_us: int) -> Iterator[Found]:
+    """Nothing where all is well: most have no content store."""
+    count, first_us = snapshot.staged(now_us - STAGED_US)
+    if count:
+        said = f"{count} small object(s) wait in the database to be moved, the first since {iso(first_us)}"
+        cure = "None is lost. Look at objects.place and at content.behind in the log: the place takes none of them."
+        yield warn("content", said, cure)
 
 
 def _stuck(snapshot: Snapshot, now_us: int, stuck_us: int, held: bool) -> Found:

@@ -61,3 +61,7 @@ class Diagnosis(Protocol):
     def waiting_letters(self) -> int:
         """How many dead letters nobody has sent again."""
         ...
+
+    def staged(self, before_us: int) -> tuple[int, int]:
+        """How many small objects that were put before then still wait to be moved, and when the first was put."""
+        ...

@@ -18,7 +18,7 @@ from rco.store.contract.reader import Segment
 from rco.store.contract.snapshot import History, LeaseRange, NodeRow
 from rco.store.contract.versions import OpenRuns
 from rco.store.contract.writer import Seal
-from rco.store.postgres import migrate, payloads, read_evidence, read_runs, versions
+from rco.store.postgres import migrate, payloads, read_evidence, read_runs, staging, versions
 from rco.store.postgres.aside import Aside
 from rco.store.postgres.connection import Connection, connect, state_of
 from rco.store.postgres.operate import CHAIN
@@ -156,6 +156,10 @@ class PostgresSnapshot:
 
     def waiting_letters(self) -> int:
         return int(self.fetch(_LETTERS)[0][0])
+
+    def staged(self, before_us: int) -> tuple[int, int]:
+        [(count, first_us)] = self.fetch(staging.COUNT, before_us)
+        return count, first_us
 
 
 class _Ahead:

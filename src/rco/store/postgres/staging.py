@@ -7,10 +7,11 @@ from typing import Any
 
 from rco.model.staged import StagedObject
 
-__all__ = ["BEFORE", "FIND", "MOVED", "around", "columns", "moved"]
+__all__ = ["BEFORE", "COUNT", "FIND", "MOVED", "around", "columns", "moved"]
 
 _COLUMNS = 3
 FIND = "SELECT key, put_us, data FROM staged_object WHERE key = $1"
+COUNT = "SELECT count(*), coalesce(min(put_us), 0) FROM staged_object WHERE put_us < $1"
 BEFORE = "SELECT key, put_us, data FROM staged_object WHERE put_us < $1 ORDER BY put_us LIMIT $2"
 # Rows are locked in the order of their keys, here and in rco_stage: two never wait for each other.
 MOVED = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from rco.model.run import Mode
 from rco.store.contract.diagnosis import STUCK_LOOKED_AT, Idle, Stuck
 
-__all__ = ["damage", "held", "idle_runs", "overdue", "stuck_runs", "unsettled", "waiting_letters"]
+__all__ = ["damage", "held", "idle_runs", "overdue", "staged", "stuck_runs", "unsettled", "waiting_letters"]
 
 
 def damage(connection: sqlite3.Connection) -> str | None:
@@ -52,6 +52,13 @@ def overdue(connection: sqlite3.Connection, before_us: int) -> tuple[int, int]:
 def waiting_letters(connection: sqlite3.Connection) -> int:
     (count,) = connection.execute("SELECT count(*) FROM dead_letter WHERE replayed_us IS NULL").fetchone()
     return int(count)
+
+
+def staged(connection: sqlite3.Connection, before_us: int) -> tuple[int, int]:
+    count, first_us = connection.execute(
+        "SELECT count(*), min(put_us) FROM staged_object WHERE put_us < ?", (before_us,)
+    ).fetchone()
+    return int(count), int(first_us or 0)
 
 
 def held(path: Path) -> int | None:

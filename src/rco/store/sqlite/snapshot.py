@@ -111,6 +111,9 @@ class SqliteSnapshot:
     def waiting_letters(self) -> int:
         return examine.waiting_letters(self.connection)
 
+    def staged(self, before_us: int) -> tuple[int, int]:
+        return examine.staged(self.connection, before_us)
+
 
 @contextmanager
 def open_snapshot(path: Path, options: SqliteOptions | None = None) -> Iterator[SqliteSnapshot]:
