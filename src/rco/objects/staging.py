@@ -9,6 +9,7 @@ dies leaves them there; whoever looks next moves them, and twice is once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
@@ -28,6 +29,7 @@ EVERY_S = 0.5
 ORPHAN_S = 60.0
 """What has stood for so long was left by who died, or by a commit of which nobody knew whether it stands."""
 AWAY_S = 5.0
+LAST_S = 3.0
 _ENOUGH = 3
 _EVER_US = 1 << 62
 
@@ -115,10 +117,15 @@ class StagedObjects:
         ]
 
     async def stop(self) -> None:
-        """What is not moved yet stays where it is; the next start finds it."""
-        for task in self._tasks:
+        """Move what waits, if that takes no longer than ``LAST_S``. What is left stays where it is, and the next start
+        finds it."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             await stop_task(task)
-        self._tasks = []
+        if tasks and self._held:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_S):
+                    await self._move(list(self._held.values()))
 
     async def _move_on(self) -> None:
         while True:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from rco.errors import SchemaOutdated, StoreError
@@ -37,6 +38,19 @@ async def test_up_and_down_and_up_again(empty: str, make_node: Any) -> None:
     node = make_node("a", dsn=empty)
     await node.keeper.start()
     await node.open(0)
+
+
+async def test_the_way_back_is_refused_while_content_stands_nowhere_else(empty: str, postgres_server: Any) -> None:
+    staged = "20261129160000"
+    await migrate.up(empty)
+    while max(one.version for one in await migrate.status(empty) if one.applied) > staged:
+        await migrate.down(empty)
+    postgres_server.query("empty", "INSERT INTO staged_object VALUES ('content/aa/bb', 1, '\\x00')")
+    with pytest.raises((StoreError, asyncpg.PostgresError), match="content waits to be moved"):
+        await migrate.down(empty)
+    postgres_server.query("empty", "DELETE FROM staged_object")
+    assert await migrate.down(empty) == staged
+    assert staged in await migrate.up(empty)
 
 
 async def test_a_newer_schema_is_not_guessed_at(make_node: Any, postgres_server: Any, postgres_database: str) -> None:

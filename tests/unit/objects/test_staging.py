@@ -253,7 +253,8 @@ async def test_deleted_it_is_gone_wherever_it_stood(world: World) -> None:
     assert await world.staging.among([KEY]) == set()
 
 
-async def test_it_may_be_stopped_before_its_start_and_twice(world: World) -> None:
+async def test_it_may_be_stopped_before_its_start_and_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LAST_S", 0.01)
     await world.staging.stop()
     world.place.go_on.clear()
     world.put(KEY, b"hello")
@@ -261,4 +262,14 @@ async def test_it_may_be_stopped_before_its_start_and_twice(world: World) -> Non
     await world.place.moving.wait()
     await world.staging.stop()
     await world.staging.stop()
-    assert world.rows.kept, "stopped in the middle of a move it is left to the next start"
+    assert world.rows.kept, "a move that takes too long is left to the next start"
+
+
+async def test_a_stop_moves_what_waits(world: World) -> None:
+    world.staging = StagedObjects(
+        world.place, world.rows, SystemClock(), limit_bytes=LIMIT, trouble=world.troubles.append, every_s=60.0
+    )
+    async with world.moving():
+        world.put(KEY, b"hello")
+    assert world.rows.kept == {}
+    assert await world.data(KEY, world.another()) == b"hello"

@@ -41,6 +41,28 @@ def test_up_down_up_gives_the_same_schema(tmp_path):
     assert schema(path) == first
 
 
+STAGED = "20261129160000"
+
+
+def test_the_way_back_is_refused_while_content_stands_nowhere_else(tmp_path):
+    path = tmp_path / "rco.sqlite"
+    migrate.up(path)
+    while max(one.version for one in migrate.status(path) if one.applied) > STAGED:
+        migrate.down(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO staged_object VALUES ('content/aa/bb', 1, x'00')")
+    with pytest.raises((StoreError, sqlite3.Error), match="CHECK constraint failed"):
+        migrate.down(path)
+    connection.close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM staged_object").fetchone() == (1,)
+    with connection:
+        connection.execute("DELETE FROM staged_object")
+    connection.close()
+    assert migrate.down(path) == STAGED
+    assert STAGED in migrate.up(path)
+
+
 def test_the_file_is_its_owners_alone(tmp_path):
     path = tmp_path / "rco.sqlite"
     migrate.up(path)

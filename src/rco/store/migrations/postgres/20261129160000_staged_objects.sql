@@ -28,5 +28,14 @@ $rco$;
 
 -- migrate:down
 
+-- What stands here was acknowledged and is nowhere else: the version before must not begin without it.
+DO $do$
+BEGIN
+    IF EXISTS (SELECT 1 FROM staged_object) THEN
+        RAISE EXCEPTION 'content waits to be moved'
+            USING HINT = 'Start this version once more, and stop it when rco_objects_staged is 0.';
+    END IF;
+END
+$do$;
 DROP FUNCTION rco_stage;
 DROP TABLE staged_object;
