@@ -51,7 +51,7 @@ def test_the_way_back_is_refused_while_content_stands_nowhere_else(tmp_path):
         migrate.down(path)
     with sqlite3.connect(path) as connection:
         connection.execute("INSERT INTO staged_object VALUES ('content/aa/bb', 1, x'00')")
-    with pytest.raises((StoreError, sqlite3.Error), match="CHECK constraint failed"):
+    with pytest.raises((StoreError, sqlite3.Error), match="content_waits_to_be_moved"):
         migrate.down(path)
     connection.close()
     connection = sqlite3.connect(path)

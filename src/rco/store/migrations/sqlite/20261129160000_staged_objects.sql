@@ -12,7 +12,7 @@ CREATE TABLE staged_object (
 
 -- What stands here was acknowledged and is nowhere else: the version before must not begin without it. Where the check
 -- fails, start this version once more and stop it when rco_objects_staged is 0.
-CREATE TABLE content_waits_to_be_moved (count INTEGER NOT NULL CHECK (count = 0));
-INSERT INTO content_waits_to_be_moved SELECT count(*) FROM staged_object;
-DROP TABLE content_waits_to_be_moved;
+CREATE TABLE staged_left (count INTEGER NOT NULL CONSTRAINT content_waits_to_be_moved CHECK (count = 0));
+INSERT INTO staged_left SELECT count(*) FROM staged_object;
+DROP TABLE staged_left;
 DROP TABLE staged_object;
