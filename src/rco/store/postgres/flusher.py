@@ -14,7 +14,7 @@ from rco.store.contract.rewind import Rewind
 from rco.store.contract.writer import Flushed, Sealer
 from rco.store.judge import Held
 from rco.store.pools import byte_of
-from rco.store.postgres.admit import look_up
+from rco.store.postgres.admit import look_up, may_hope
 from rco.store.postgres.connection import Connection, Line, answering_within, fetch, is_passing, state_of
 from rco.store.postgres.evidence import rewound_decision
 from rco.store.postgres.flush import Chain, Prepared, ShardsLost, prepare
@@ -27,6 +27,8 @@ _FENCED, _CHANGED, _REWOUND = "RC001", "RC002", "RC003"
 _HEAD = "SELECT n, hash FROM seal WHERE chain = $1 ORDER BY n DESC LIMIT 1"
 _GENESIS = bytes(32)
 _PATIENT_WITH_CHANGES = 1000
+_CAREFUL = 64
+"""Batches that are looked up before they are sent, after one that met what it had not expected."""
 
 
 class Identity:
@@ -80,6 +82,8 @@ class Flusher:
         self._line = Line(dsn, answering_within(options, options.ttl_s))
         self._tried: dict[bytes, Prepared] = {}
         """What was sent as the next link and may have been committed, by the link's hash."""
+        self._careful = 0
+        """So many batches more are looked up first."""
         self._told: dict[int, int] = {}
         """Epochs of the shards that the chain names."""
         self._lost_in_flight: set[int] = set()
@@ -209,7 +213,7 @@ class Flusher:
                     raise ShardsLost(str(error)) from error
                 if state == _CHANGED and changed < _PATIENT_WITH_CHANGES:
                     changed += 1
-                    prepared = None
+                    prepared, self._careful = None, _CAREFUL
                     continue
                 if state == _REWOUND:
                     prepared = await self._found(error)
@@ -230,10 +234,10 @@ class Flusher:
 
     async def _prepare(self, connection: Connection, batch: Batch) -> Prepared:
         changes = batch.changes
-        if changes.admissions:
+        held = Held({}, {}, set())
+        if changes.admissions and not (self._careful == 0 and may_hope(changes, self.watched)):
             held = await look_up(connection, self._options, changes, self._clock.now_us(), self.watched)
-        else:
-            held = Held({}, {}, set())
+            self._careful = _CAREFUL if held.claims or held.keys else max(0, self._careful - 1)
         identity, epochs = self._identity, self._ownership.epochs
         if self._lost_in_flight:
             epochs = {shard: epoch for shard, epoch in epochs.items() if shard not in self._lost_in_flight}
