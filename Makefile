@@ -28,7 +28,7 @@ types: setup ## its last part: types and floors
 	@scripts/check types
 .PHONY: lint types
 
-# In the order of the folders: the long files come before the many short ones, which fill up both cores at the end.
+# The longest files first (tests/conftest.py), then in the order of the folders: the many short ones fill up both cores at the end.
 # Three at a time on two cores: a third of the time of the long ones is waiting, for leases, brokers and upstreams.
 test: setup ## every test this machine can run
 	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder

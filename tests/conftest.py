@@ -7,6 +7,14 @@ from collections.abc import Iterator
 import pytest
 from tests.servers.postgres import PostgresServer
 
+_LONG = ("test_seeds.py", "test_planted_bugs.py")
+"""What takes minutes in one file. Begun last it would run alone while the other workers have nothing to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, all others in the order of their folders."""
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
