@@ -48,7 +48,8 @@ class StagedObjects:
     """Implements ``rco.objects.contract.Objects`` over another keeper, and keeps the ``kit.lifecycle.Lives`` contract
     for what moves them. Listed are only those that were moved.
 
-    ``stage`` reserves room for one; then exactly one of ``keep`` (it is committed) and ``drop`` (it is not).
+    ``stage`` reserves room for one; then ``keep`` (it is committed) or ``drop`` (it is not, or nobody waits any more to
+    hear of it). Who gave up waiting may be followed by the commit: ``keep`` counts whatever came before.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class StagedObjects:
         self.place = inner.place
         self._held: dict[str, StagedObject] = {}
         self._size_bytes = self._last_us = 0
+        self._reserved: set[int] = set()
+        """``put_us`` of what was staged and of which nothing was heard since."""
         self._came = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -80,10 +83,15 @@ class StagedObjects:
         self._size_bytes += len(data)
         # Later than every other of this node: what is put again is not taken for what is being moved.
         self._last_us = max(self._clock.now_us(), self._last_us + 1)
+        self._reserved.add(self._last_us)
         return StagedObject(key, self._last_us, data)
 
     def keep(self, one: StagedObject) -> None:
         """It is durable: from now on it is found, and it will be moved."""
+        if one.put_us in self._reserved:
+            self._reserved.remove(one.put_us)
+        else:
+            self._size_bytes += len(one.data)
         before = self._held.pop(one.key, None)
         if before is not None:
             self._size_bytes -= len(before.data)
@@ -91,8 +99,11 @@ class StagedObjects:
         self._came.set()
 
     def drop(self, one: StagedObject) -> None:
-        """It was not committed, or nobody knows: then it is moved when it has stood for long."""
-        self._size_bytes -= len(one.data)
+        """It was not committed, or nobody knows: then it is moved when it has stood for long. Nothing where it is kept
+        already."""
+        if one.put_us in self._reserved:
+            self._reserved.remove(one.put_us)
+            self._size_bytes -= len(one.data)
 
     @property
     def waiting(self) -> int:

@@ -212,6 +212,22 @@ async def test_only_so_much_waits_and_what_is_large_never_does(world: World) -> 
     assert world.staging.stage(KEY, b"x") is None
 
 
+async def test_room_is_counted_once_whoever_gives_up_waiting_when(world: World) -> None:
+    """A sender goes away while its put is committed: it is dropped first and kept then, or the other way round."""
+    size = OBJECT_BYTES_MAX
+    for at in range(20):
+        one = world.staging.stage(f"content/aa/{at}", bytes(size))
+        assert one is not None
+        world.rows.kept[one.key] = one
+        for call in (world.staging.drop, world.staging.keep, world.staging.drop)[at % 2 :]:
+            call(one)
+        async with world.moving():
+            await world.until(lambda: world.staging.waiting == 0)
+    for at in range(LIMIT // size):
+        world.put(f"content/bb/{at}", bytes(size))
+    assert world.staging.stage(KEY, b"x") is None
+
+
 async def test_what_another_has_left_is_read_and_moved(world: World) -> None:
     data = {f"content/aa/{at:04}": os.urandom(at % 50) for at in range(1200)}
     for key, body in data.items():
