@@ -81,7 +81,10 @@ def put_synced(into: Folder, puts: list[Put]) -> None:
     for put in puts:
         into.make(put.target.parent)
         place(put.data, put.target, partial(_put_unsynced, into, put))
-    sync_all(into.folder, partial(_sync_each, puts))
+    # Each of the folders at the top may be a file system of its own.
+    behind = len(str(into.folder)) + 1
+    for top in {str(put.target)[behind:].partition("/")[0] for put in puts}:
+        sync_all(into.folder / top, partial(_sync_each, puts))
 
 
 def _put_unsynced(into: Folder, put: Put) -> None:

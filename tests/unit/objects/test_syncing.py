@@ -65,15 +65,17 @@ async def test_where_each_has_to_be_synced_by_itself(objects: FolderObjects, mon
 async def test_they_are_synced_after_the_last_is_in_its_place(
     objects: FolderObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there: list[bool] = []
+    there: list[tuple[str, bool]] = []
 
-    def syncfs(_: int) -> int:
-        there.append(all(objects.path_of(key).exists() for key, _ in DATA))
+    def syncfs(folder: int) -> int:
+        every = all(objects.path_of(key).exists() for key, _ in DATA)
+        there.append((Path(f"/proc/self/fd/{folder}").readlink().name, every))
         return 0
 
     monkeypatch.setattr(syncing, "_syncfs", syncfs)
-    await objects.put_all(DATA)
-    assert there == [True]
+    await objects.put_all([*DATA, ("payload/aa", b"x")])
+    # Whatever is mounted at either.
+    assert sorted(there) == [("content", True), ("payload", True)]
 
 
 async def test_a_disk_that_fails_is_told(objects: FolderObjects, monkeypatch: pytest.MonkeyPatch) -> None:
