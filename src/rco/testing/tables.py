@@ -177,8 +177,8 @@ class Tables(msgspec.Struct):
     cursors: dict[str, int] = {}
     endpoints: dict[str, Endpoint] = {}
     payloads: dict[PayloadUse, None] = {}
-    staged: dict[str, StagedObject] = {}
     """Which objects are referred to, in order."""
+    staged: dict[str, StagedObject] = {}
     endpoint_changes: list[str] = []
     """Which was changed, in order."""
     chains: dict[str, list[Seal]] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 from rco.model.attribute import Attribute, Type, meant
@@ -12,21 +11,13 @@ from rco.store.contract.attributes import AttributeChange, net_attributes
 from rco.store.contract.reader import RunFilter
 from rco.store.postgres.text import plain, plain_all
 
-__all__ = ["OF_RUNS", "around", "columns", "conditions", "grouped"]
+__all__ = ["OF_RUNS", "columns", "conditions", "grouped"]
 
-_COLUMNS = 8
 _RUNS = "SELECT run_id FROM run_attribute"
 OF_RUNS = """
 SELECT run_id, name, type, text, number FROM run_attribute WHERE run_id = ANY ($1::bytea[])
 ORDER BY run_id, name COLLATE "C"
 """
-
-
-@lru_cache(maxsize=16)
-def around(flush: str, arguments: int) -> str:
-    """The statement of a flush that also writes attributes. ``flush`` is the one without, with ``arguments``."""
-    places = ", ".join(f"${arguments + at}" for at in range(1, _COLUMNS + 1))
-    return f"SELECT rco_attributes({flush.removeprefix('SELECT ')}, {places})"
 
 
 def columns(opened: Iterable[RunRow], changes: list[AttributeChange]) -> tuple[list[Any], ...]:

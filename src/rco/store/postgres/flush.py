@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,11 +26,9 @@ __all__ = ["Chain", "Prepared", "ShardsLost", "prepare"]
 
 _ARGUMENTS = 80
 NO_POOLS = Pools()
-_FLUSH = f"rco_flush({', '.join(f'${at}' for at in range(1, _ARGUMENTS + 1))})"
-FLUSH = f"SELECT {_FLUSH}"
-FLUSH_WITH_SCHEDULES = schedules.around(_FLUSH, _ARGUMENTS)
-FLUSH_WITH_QUEUES = queues.around(_FLUSH, _ARGUMENTS)
-FLUSH_WITH_BOTH = queues.around(FLUSH_WITH_SCHEDULES.removeprefix("SELECT "), _ARGUMENTS + schedules.COLUMNS)
+_Sent = tuple[str, tuple[Any, ...]]
+"""A statement and its arguments."""
+FLUSH = f"SELECT rco_flush({', '.join(f'${at}' for at in range(1, _ARGUMENTS + 1))})"
 
 
 class ShardsLost(Exception):
@@ -129,42 +128,33 @@ def prepare(
         journal.data or None,
         *columns.of(changes, more, handed),
     )
-    statement = FLUSH
+    sent: _Sent = (FLUSH, arguments)
     if more.schedules:
-        statement = FLUSH_WITH_SCHEDULES
-        arguments += schedules.columns(more.schedules)
+        sent = _around("rco_schedules", sent, schedules.columns(more.schedules))
     pokes: tuple[bytes, ...] = ()
     opened = (*changes.opened, *more.opened)
     put = queues.items(opened)
     if put or changes.queues:
-        statement = FLUSH_WITH_BOTH if more.schedules else FLUSH_WITH_QUEUES
         done = net(changes.queues)
-        arguments += queues.columns(put, done)
+        sent = _around("rco_queues", sent, queues.columns(put, done))
         pokes = tuple(one for one in queues.pokes(put, changes.queues) if one[15] not in epochs)
         if done.returned:
-            statement = queues.giving_back(statement.removeprefix("SELECT "), len(arguments))
-            arguments += queues.returned_columns(done)
+            sent = _around("rco_return", sent, queues.returned_columns(done))
         in_order = queues.ordered(opened) if put else []
         if in_order:
-            statement = queues.in_order(statement.removeprefix("SELECT "), len(arguments))
-            arguments += queues.order_columns(in_order)
+            sent = _around("rco_order", sent, queues.order_columns(in_order))
     if changes.attributes or any(row.attributes for row in opened):
-        statement = attributes.around(statement, len(arguments))
-        arguments += attributes.columns(opened, changes.attributes)
+        sent = _around("rco_attributes", sent, attributes.columns(opened, changes.attributes))
     if changes.versions:
-        statement = f"SELECT {versions.around(statement.removeprefix('SELECT '), len(arguments))}"
-        arguments += versions.columns(changes.versions)
+        sent = _around("rco_versions", sent, versions.columns(changes.versions))
     if changes.payloads:
-        statement = payloads.around(statement, len(arguments))
-        arguments += payloads.columns(changes.payloads)
+        sent = _around("rco_payloads", sent, payloads.columns(changes.payloads))
     if changes.staged:
-        statement = staging.around(statement, len(arguments))
-        arguments += staging.columns(changes.staged)
+        sent = _around("rco_stage", sent, staging.columns(changes.staged))
     if watched:
-        statement, arguments = _counting(statement, arguments, changes, held, watched, at_us)
+        sent = _counting(sent, changes, held, watched, at_us)
     return Prepared(
-        statement,
-        arguments,
+        *sent,
         seal,
         admitted,
         journal.records,
@@ -177,21 +167,33 @@ def prepare(
 
 
 def _counting(
-    statement: str,
-    arguments: tuple[Any, ...],
+    sent: _Sent,
     changes: Changes,
     held: Held,
     watched: frozenset[str],
     at_us: int,
-) -> tuple[str, tuple[Any, ...]]:
+) -> _Sent:
     """The same, counting what it adds to namespaces that have quotas."""
     if held.spaces:
         counted = {name: space.added for name, space in held.spaces.items()}
     else:
         counted = added_to(changes, asked_spaces(changes, watched))
     if not counted:
-        return statement, arguments
-    return namespaces.around(statement, len(arguments)), arguments + namespaces.columns(counted, at_us)
+        return sent
+    return _around("rco_quota", sent, namespaces.columns(counted, at_us))
+
+
+def _around(function: str, sent: _Sent, more: tuple[Any, ...]) -> _Sent:
+    """The same, and ``function`` called with what it returns and with ``more``: one statement, one commit."""
+    statement, arguments = sent
+    return _calling(function, statement, len(arguments), len(more)), arguments + more
+
+
+@lru_cache(maxsize=256)
+def _calling(function: str, statement: str, arguments: int, more: int) -> str:
+    # The same text each time is the same object, whose hash the driver's cache of statements needs not compute.
+    places = ", ".join(f"${arguments + at}" for at in range(1, more + 1))
+    return f"SELECT {function}({statement.removeprefix('SELECT ')}, {places})"
 
 
 class _Journal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from rco.kit.clock import MICROS
@@ -14,9 +13,8 @@ from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain, plain_all
 from rco.store.quota import DAY_S, Added, Space
 
-__all__ = ["CHANGE", "COUNT", "PAGE", "PUT_IN", "RECOUNT", "RECOUNT_NOW", "around", "columns", "look_up", "usage"]
+__all__ = ["CHANGE", "COUNT", "PAGE", "PUT_IN", "RECOUNT", "RECOUNT_NOW", "columns", "look_up", "usage"]
 
-_COLUMNS = 9
 _USED = "open_runs, stored_bytes, counted_us, second, starts_second, day, starts_day, events_day"
 _LOOK = (
     f"SELECT {rows.NAMESPACE_COLUMNS}, {_USED}, CASE WHEN quotas::jsonb ? 'schedules' THEN"
@@ -40,13 +38,6 @@ COUNT = (
     " (SELECT count(*) FROM schedule WHERE namespace = $1), quotas::jsonb ? 'stored_bytes'"
     " FROM namespace WHERE name = $1"
 )
-
-
-@cache
-def around(flush: str, arguments: int) -> str:
-    """The statement of a flush that counts. ``flush`` is the statement without it, with ``arguments``."""
-    more = ", ".join(f"${arguments + at}" for at in range(1, _COLUMNS + 1))
-    return f"SELECT rco_quota({flush.removeprefix('SELECT ')}, {more})"
 
 
 def columns(added: dict[str, Added], now_us: int) -> tuple[Any, ...]:

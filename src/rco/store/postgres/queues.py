@@ -20,11 +20,8 @@ __all__ = [
     "KEYS",
     "RUNNING",
     "STATES",
-    "around",
     "columns",
     "fenced",
-    "giving_back",
-    "in_order",
     "items",
     "order_columns",
     "ordered",
@@ -32,7 +29,6 @@ __all__ = [
     "returned_columns",
 ]
 
-_COLUMNS = 16
 _SLOTS = 1024
 _ROWS = f"SELECT {rows.ITEM_COLUMNS} FROM queue_item"
 BY_ID = f"{_ROWS} WHERE run_id = $1"
@@ -62,25 +58,10 @@ COUNTS = (
 STATES = 'SELECT queue, paused, at_us, actor, reason FROM queue_state ORDER BY queue COLLATE "C"'
 
 
-def around(flush: str, arguments: int) -> str:
-    """The statement of a flush that also changes queues. ``flush`` is the call without them, with ``arguments``."""
-    return f"SELECT rco_queues({flush}, {', '.join(f'${arguments + at}' for at in range(1, _COLUMNS + 1))})"
-
-
-def giving_back(flush: str, arguments: int) -> str:
-    """The statement of a flush that also takes back permits. ``flush`` is the call without that."""
-    return f"SELECT rco_return({flush}, ${arguments + 1}, ${arguments + 2})"
-
-
 def returned_columns(done: NetChanges) -> tuple[list[Any], ...]:
     """In the order of ``rco_return``."""
     returned = sorted(done.returned.items())
     return [run_id for run_id, _ in returned], [state for _, state in returned]
-
-
-def in_order(flush: str, arguments: int) -> str:
-    """The statement of a flush that also puts runs in ordered places. ``flush`` is the call without that."""
-    return f"SELECT rco_order({flush}, ${arguments + 1}, ${arguments + 2})"
 
 
 def ordered(opened: Iterable[RunRow]) -> list[tuple[bytes, Place]]:

@@ -10,10 +10,8 @@ from rco.store.postgres.connection import Connection, fetch
 from rco.store.postgres.options import PostgresOptions
 from rco.store.postgres.text import plain, plain_all
 
-__all__ = ["BY_ID", "BY_NAME", "COLUMNS", "COUNT", "DUE", "PAGE", "UNDER_OTHERS", "around", "columns", "look_up"]
+__all__ = ["BY_ID", "BY_NAME", "COUNT", "DUE", "PAGE", "UNDER_OTHERS", "columns", "look_up"]
 
-COLUMNS = 11
-"""How many arguments they add to a flush."""
 _ROWS = f"SELECT {rows.SCHEDULE_COLUMNS} FROM schedule"
 BY_ID = f"{_ROWS} WHERE schedule_id = $1"
 BY_NAME = f"{_ROWS} WHERE namespace = $1 AND name = $2"
@@ -33,11 +31,6 @@ UNION
 SELECT s.schedule_id, s.namespace, s.name, s.revision FROM unnest($2::text[], $3::text[]) AS a(n, k)
     CROSS JOIN LATERAL (SELECT * FROM schedule WHERE namespace = a.n AND name = a.k OFFSET 0) AS s
 """
-
-
-def around(flush: str, arguments: int) -> str:
-    """The statement of a flush that also changes schedules. ``flush`` is the call without them, with ``arguments``."""
-    return f"SELECT rco_schedules({flush}, {', '.join(f'${arguments + at}' for at in range(1, COLUMNS + 1))})"
 
 
 def columns(writes: list[ScheduleWrite]) -> tuple[list[Any], ...]:

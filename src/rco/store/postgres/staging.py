@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from rco.model.staged import StagedObject
 
-__all__ = ["BEFORE", "COUNT", "FIND", "MOVED", "around", "columns", "moved"]
+__all__ = ["BEFORE", "COUNT", "FIND", "MOVED", "columns", "moved"]
 
-_COLUMNS = 3
 FIND = "SELECT key, put_us, data FROM staged_object WHERE key = $1"
 COUNT = "SELECT count(*), coalesce(min(put_us), 0) FROM staged_object WHERE put_us < $1"
 BEFORE = "SELECT key, put_us, data FROM staged_object WHERE put_us < $1 ORDER BY put_us LIMIT $2"
@@ -20,13 +18,6 @@ MOVED = (
     " ORDER BY s.key FOR UPDATE OF s)"
     " DELETE FROM staged_object AS s USING gone WHERE s.key = gone.key"
 )
-
-
-@lru_cache(maxsize=32)
-def around(flush: str, arguments: int) -> str:
-    """The statement of a flush that also stages objects. ``flush`` is the one without, with ``arguments``."""
-    places = ", ".join(f"${arguments + at}" for at in range(1, _COLUMNS + 1))
-    return f"SELECT rco_stage({flush.removeprefix('SELECT ')}, {places})"
 
 
 def columns(staged: list[StagedObject]) -> tuple[list[Any], ...]:

@@ -9,7 +9,7 @@ from rco.store.contract.ownership import Pooled, Shards
 from rco.store.pools import byte_of
 from rco.store.postgres.text import plain_all
 
-__all__ = ["ANNOUNCE", "COUNT", "HOMELESS", "KNOWN", "NODES", "around", "columns", "within"]
+__all__ = ["ANNOUNCE", "COUNT", "HOMELESS", "KNOWN", "NODES", "columns", "within"]
 
 ANNOUNCE = "SELECT name, digest FROM rco_announce($1, $2, $3, $4, $5)"
 KNOWN = "SELECT name, digest FROM app_version ORDER BY name"
@@ -26,12 +26,6 @@ HOMELESS = (
     " FROM node_version AS v JOIN node AS n ON n.name = v.node WHERE v.name IN ('', substr(r.version, 2))"
     " AND n.alive_until > clock_timestamp()) GROUP BY 1 ORDER BY 1"
 )
-_COLUMNS = 2
-
-
-def around(flush: str, arguments: int) -> str:
-    """The expression of a flush that also moves runs to versions. ``flush`` is the one without, with ``arguments``."""
-    return f"rco_versions({flush}, {', '.join(f'${arguments + at}' for at in range(1, _COLUMNS + 1))})"
 
 
 def columns(moved: list[tuple[bytes, str]]) -> tuple[list[Any], ...]:
