@@ -70,9 +70,13 @@ class FolderObjects:
                     del problem
 
     async def put_all(self, objects: list[tuple[str, bytes]]) -> None:
-        puts = [Put(self.path_of(key), self._beside(), data) for key, data in objects]
         with told(self.place):
-            await asyncio.to_thread(put_synced, self, puts)
+            await asyncio.to_thread(self._put_all, objects, self._beside())
+
+    def _put_all(self, objects: list[tuple[str, bytes]], beside: Path) -> None:
+        # One name for all, drawn once: few of them are ever beside their places.
+        puts = [Put(self.path_of(key), Path(f"{beside}-{at}"), data) for at, (key, data) in enumerate(objects)]
+        put_synced(self, puts)
 
     async def spool(self) -> Spool:
         return await FileSpool.begin(self.folder / _INCOMING, self.place)
