@@ -35,6 +35,7 @@ from rco.kit import memory
 from rco.kit.clock import SystemClock
 from rco.kit.ids import Ids
 from rco.kit.lifecycle import stop_task
+from rco.kit.loading import load_in_turn
 from rco.operations.clearance import OPEN
 from rco.operations.desk import Desk
 from rco.operations.namespaces import declare_namespaces
@@ -74,7 +75,7 @@ async def build(settings: Settings, *, environ: dict[str, str] | None = None, mi
     ``migrating`` brings the schema up to date first, as ``rco dev`` does. Raises ``ConfigInvalid`` for what cannot be
     used and ``Misuse`` for an application that cannot be replayed; then nothing was started.
     """
-    versions = await asyncio.to_thread(load_code, settings, migrating)
+    versions = await load_in_turn(partial(load_code, settings, migrating))
     queues_declared(settings, versions)
     retention_of(settings, versions)
     return Service(settings, versions, dict(os.environ) if environ is None else environ, migrating=migrating)
@@ -268,8 +269,8 @@ class Service:
         )
         self.metrics.gauge(signals.READY).watch(lambda: not health.missing())
         self._desk = replace(self._desk, forget_tokens=access.forget)
-        late = {"/v1": control_api(ground, access, desk, self._broken)}
-        asked = graph(ground, access, desk, self._broken, self._ingress, content)
+        late = {"/v1": control_api(ground, access, desk, self._unloaded)}
+        asked = graph(ground, access, desk, self._unloaded, self._ingress, content)
         if asked is not None:
             late["/graphql"] = asked
         self._stops.extend(app.stop for app in late.values())
@@ -293,7 +294,7 @@ class Service:
             require_changeable(self.settings, settings, versions=bool(versions.pool))
             # What a version stands for does not change either: its code is that of the start.
             if not versions.pool:
-                versions = await asyncio.to_thread(load_code, settings, self._migrating)
+                versions = await load_in_turn(partial(load_code, settings, self._migrating))
                 if versions.pool:
                     raise ConfigInvalid("versions begin with a start", cure="Restart the service.", key="app_version")
             queues_declared(settings, versions)
@@ -368,6 +369,13 @@ class Service:
 
     def _broken(self, problem: BaseException) -> None:
         self.log.error("store.failed", error=problem)
+        self._fail(problem)
+
+    def _unloaded(self, problem: BaseException) -> None:
+        self.log.error("door.failed", error=problem)
+        self._fail(problem)
+
+    def _fail(self, problem: BaseException) -> None:
         if not self.failed.done():
             self.failed.set_result(problem)
 

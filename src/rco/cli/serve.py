@@ -154,7 +154,7 @@ def _status(service: Service, word: str) -> int:
     if word != "failed":
         return Exit.OK
     problem = service.failed.result()
-    _say(f"the store can no longer be written: {told(problem) if isinstance(problem, RcoError) else problem}")
+    _say(f"it cannot go on: {told(problem) if isinstance(problem, RcoError) else repr(problem)}")
     return Exit.FAILED
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from rco.kit.lifecycle import stop_task
+from rco.kit.loading import load_in_turn
 from rco.server.framing import App, Receive, Scope, Send
 
 __all__ = ["Deferred"]
@@ -13,6 +14,7 @@ __all__ = ["Deferred"]
 
 class Deferred:
     """Makes its application once, on a thread, from ``start`` on; requests that come earlier wait for it. A ``Lives``.
+    Those of a process are made one after another.
 
     ``failed`` is told when it cannot be made; requests then get that error. ``ready`` is called on the loop when it is.
     """
@@ -44,7 +46,7 @@ class Deferred:
 
     async def _prepare(self) -> None:
         try:
-            self._made = await asyncio.to_thread(self._make)
+            self._made = await load_in_turn(self._make)
         except Exception as error:
             self._failed(error)
             raise

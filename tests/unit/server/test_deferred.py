@@ -17,6 +17,7 @@ class Making:
 
     def __init__(self, problem: Exception | None = None) -> None:
         self.go, self.made, self.told, self.ready = threading.Event(), 0, list[BaseException](), 0
+        self.over = threading.Event()
         self.thread: threading.Thread | None = None
         self.problem = problem
         self.deferred = Deferred(self._make, ready=self._ready, failed=self.told.append)
@@ -25,6 +26,7 @@ class Making:
         assert self.go.wait(30)
         self.made += 1
         self.thread = threading.current_thread()
+        self.over.set()
         if self.problem is not None:
             raise self.problem
         return answer
@@ -94,3 +96,17 @@ async def test_a_stop_while_it_is_made_ends_the_wait() -> None:
     making.go.set()
     await making.deferred.stop()
     assert making.ready == 0
+
+
+async def test_of_two_the_second_is_not_begun_before_the_first_is_whole() -> None:
+    """Both would import: what the one finds half loaded of the other's, it takes for whole."""
+    first, second = Making(), Making()
+    await first.deferred.start()
+    await second.deferred.start()
+    second.go.set()
+    assert not await asyncio.to_thread(second.over.wait, 0.3)
+    first.go.set()
+    assert await ask(second.deferred, "/two") == ["/two"]
+    assert (first.made, second.made) == (1, 1)
+    await first.deferred.stop()
+    await second.deferred.stop()
