@@ -22,7 +22,7 @@ import msgspec
 from aiohttp.client_proto import ResponseHandler
 
 import rco.egress.sending as egress_sending
-import rco.engine.loading as engine_loading
+import rco.engine.reviving as engine_reviving
 import rco.store.sqlite.keeper as sqlite_keeper
 from rco.datasource.outbox import OutboxReader
 from rco.datasource.steps import Datasource
@@ -31,9 +31,9 @@ from rco.egress.wire import Wire
 from rco.engine.children import Children
 from rco.engine.effects import Effects
 from rco.engine.engine import Engine
-from rco.engine.loading import Loading
 from rco.engine.owner import Owner
 from rco.engine.parking import Parking
+from rco.engine.reviving import Reviving
 from rco.engine.sending import Sending
 from rco.engine.timing import Timers
 from rco.engine.waiting import Waits
@@ -371,9 +371,9 @@ def _engine(trap: Trap) -> None:
     _after(Parking, "_park", lambda *_: trap.passing("engine.park-collected"))
     _before(Parking, "_parked", lambda *_: trap.passing("engine.parked"))
     _before(Parking, "_due", lambda *_: trap.passing("engine.wake-due"))
-    _before(Loading, "_revive", lambda *_: trap.passing("engine.revive-begins"))
-    _before(engine_loading, "replay", lambda *_: trap.passing("engine.journal-read"))
-    _after(engine_loading, "replay", lambda *_: trap.passing("engine.replayed"))
+    _before(Reviving, "from_journal", lambda *_: trap.passing("engine.revive-begins"))
+    _before(engine_reviving, "replay", lambda *_: trap.passing("engine.journal-read"))
+    _after(engine_reviving, "replay", lambda *_: trap.passing("engine.replayed"))
     if trap.wants("engine.parent-late"):
         _late_parents(trap)
 

@@ -28,6 +28,7 @@ from rco.engine.patching import Patch, Patches
 from rco.engine.probing import Probed, Probes
 from rco.engine.program import Program, Programs
 from rco.engine.queueing import Queueing
+from rco.engine.recovering import Recovery
 from rco.engine.referring import Payloads, Referring
 from rco.engine.sending import Sending, ignore
 from rco.engine.submitting import Submitting
@@ -135,6 +136,7 @@ class Engine:
         self._ending = Ending(owner, reader)
         self._insisting = Insisting(owner.loop)
         self._loading = Loading(owner, reader, programs, self._waits, self._effects, self._insisting, self.queueing)
+        self._recovery = Recovery(owner, reader, programs, self._loading)
         self._openings.on_overtaken = self._loading.wake
         self._openings.on_waiting = self._loading.unbegun.add
         self._loading.barred = self._openings.barred
@@ -156,7 +158,7 @@ class Engine:
     async def start(self) -> None:
         """Load every open run and go on with it."""
         early, self._early = self._early or (), None
-        await self._loading.recover(self._owner.ownership.shards())
+        await self._recovery.recover(self._owner.ownership.shards())
         await self._parking.start()
         for run_id in early:
             self.wake(run_id)
@@ -190,7 +192,7 @@ class Engine:
         for live in list(self._owner.live.values()):
             if live.committed == live.seq and not live.tasks and not live.ending:
                 self._owner.evict(live)
-        await self._loading.recover(self._owner.ownership.shards())
+        await self._recovery.recover(self._owner.ownership.shards())
 
     def _gained(self, shards: Shards) -> None:
         # What is owned before the start is loaded by it.
@@ -200,7 +202,7 @@ class Engine:
             task.add_done_callback(self._gaining.discard)
 
     async def _recover(self, shards: Shards) -> None:
-        await self._insisting.ask("Loading the runs of a shard", lambda: self._loading.recover(shards))
+        await self._insisting.ask("Loading the runs of a shard", lambda: self._recovery.recover(shards))
 
     def _flushed(self, flushed: Flushed) -> None:
         for run_id in flushed.woken:
@@ -383,7 +385,7 @@ class Engine:
         """Try a blocked run again on the code there is now. True when it goes on."""
         if row.mode is not Mode.BLOCKED:
             return True
-        live = await self._loading.revive(row)
+        live = await self._loading.reviving.revive(row)
         return live is not None
 
     def refuse_with(self, refusing: Callable[[str], None]) -> None:
@@ -392,7 +394,7 @@ class Engine:
 
     async def set_aside(self, namespace: str, detail: dict[str, Any]) -> int:
         """Block every open run of ``namespace`` on the shards owned here, for a reason that no code can help."""
-        return await self._loading.set_aside(namespace, detail)
+        return await self._recovery.set_aside(namespace, detail)
 
     def wake(self, run_id: bytes) -> None:
         """See to it that an open run is in memory. Before ``start`` it is kept in mind; after ``stop`` it is left to
@@ -417,8 +419,8 @@ class Engine:
             retries=self._effects.retried,
             in_doubt=self._effects.doubted,
             messages_taken=self._waits.taken,
-            replayed=self._loading.replayed,
-            blocked=self._loading.blocked,
+            replayed=self._loading.reviving.replayed,
+            blocked=self._loading.reviving.blocked,
             refused=self._openings.refused,
             reads_failed=self._insisting.failed,
             backlog=self._writer.backlog,

@@ -15,10 +15,11 @@ import msgspec
 from rco.engine.ask import Started
 from rco.engine.attributes import attributes_of
 from rco.engine.children import Inherit, as_it_is
-from rco.engine.loading import Loading, replay
+from rco.engine.loading import Loading
 from rco.engine.owner import Owner
 from rco.engine.program import Programs
 from rco.engine.queueing import Queueing, began_us, queued_detail
+from rco.engine.replaying import replay
 from rco.errors import CodeChanged, Conflict, NotFound
 from rco.kit.digest import digest
 from rco.kit.ids import id_text

@@ -1,89 +1,33 @@
-"""Loading: bringing runs back into memory by replaying their journals, after a restart or when a parked run wakes."""
+"""Loading: a run that is sent something is brought into memory, and reads it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from rco.engine.aside import Ghost
 from rco.engine.effects import Effects
 from rco.engine.insisting import Insisting
 from rco.engine.live import Live
-from rco.engine.machine import Machine
 from rco.engine.owner import Owner
-from rco.engine.pausing import Pausing, is_paused
+from rco.engine.pausing import Pausing
 from rco.engine.program import Programs
-from rco.engine.queueing import Queueing, awaits_version, began_us, begin_record
+from rco.engine.queueing import Queueing, awaits_version
+from rco.engine.reviving import Reviving
 from rco.engine.unbegun import Unbegun
 from rco.engine.waiting import Waits
-from rco.errors import CodeChanged, EvidenceBroken, ObjectsAway, PayloadErased, PayloadLocked, StoreError
-from rco.kit.ids import id_text
-from rco.model.journal import Kind, Record, decode_segment
+from rco.errors import ObjectsAway, StoreError
+from rco.model.journal import COMMANDED, decode_segment
 from rco.model.message import BEGIN, HANDED, Message
 from rco.model.run import Mode, RunRow, shard_of
-from rco.store.contract.changes import Moved
-from rco.store.contract.ownership import Pooled, Shards
 from rco.store.contract.reader import Reader, records_of
 
-__all__ = ["Loading", "replay"]
+__all__ = ["MOVE", "Loading"]
 
-PAGE = 500
 MOVE = "move"
 """The kind of a message that asks the run's owner to write down another version."""
 _WAITING = ("pause", "resume")
-_COMMANDED = (Kind.CANCEL, Kind.PAUSE, Kind.RESUME)
-
-
-def replay(programs: Programs, row: RunRow, records: list[Record]) -> Live:
-    """Rebuild a run from its records. Pure: nothing is armed and nothing is written.
-
-    Raises ``CodeChanged`` when the code does not fit the records, ``NotFound`` when its workflow is not there.
-    """
-    if not records or records[0].kind != Kind.START:
-        raise CodeChanged("the run's journal does not begin with START.", diff={"recorded": "nothing", "code": []})
-    start: dict[str, Any] = records[0].body
-    program = programs.get(row.workflow, row.version)
-    machine = Machine(row.run_id)
-    live = Live(row.run_id, machine, start, records[0].at_us)
-    live.seq = live.committed = len(records)
-    live.version = row.version
-    names = _names(start, row.run_id)
-    machine.run_id = names.get(0, machine.run_id)
-    machine.begin(lambda machine: program.begin(machine, row.run_id, start), began_us(records))
-    for seq, record in enumerate(records[1:], 1):
-        if seq in names:
-            machine.run_id = names[seq]
-        machine.apply(record)
-        if record.kind == Kind.MESSAGE:
-            live.taken.add(_message_id(record.body))
-        elif record.kind in _COMMANDED:
-            live.taken.add(record.body["message_id"])
-    # What was dropped then was dropped with its consequences, in the same commit.
-    machine.dropped.clear()
-    return live
-
-
-def _names(start: dict[str, Any], run_id: bytes) -> dict[int, bytes]:
-    """From which record on the code goes under which identity. A fork's copied part keeps the one it was written under,
-    as the code may have used it; with the last copied record it goes on as itself."""
-    origin = start.get("origin")
-    if origin is None:
-        return {}
-    names: dict[int, bytes] = {}
-    since = 0
-    for count, name in origin["ids"]:
-        if count - 1 > since or not names:
-            names[since] = name
-        since = count - 1
-    names[since] = run_id
-    return names
-
-
-def _message_id(body: list[Any]) -> str:
-    taken = body[0]
-    return taken if isinstance(taken, str) else f"child:{id_text(taken)}"
 
 
 async def _keep(run_id: bytes, message: Message) -> None:
@@ -117,18 +61,18 @@ class Loading:
         """Asked with its namespace before a run begins from its opening: why it may not."""
         self._insisting = insisting
         self._pausing = Pausing(owner, effects, self.wake)
+        self.reviving = Reviving(owner, reader, programs, self._pausing, self.unbegun)
         waits.on_pause = self._pausing.pause
         self._reader = reader
         self._programs = programs
         self._waits = waits
-        self._gate = asyncio.Semaphore(owner.options.loads_at_a_time)
+        self.gate = asyncio.Semaphore(owner.options.loads_at_a_time)
+        """Held while a run is read."""
         self._loads: dict[bytes, asyncio.Task[None]] = {}
         self._again: set[bytes] = set()
         self._alone = owner.ownership.shards() is None
         """Whether this node hears of all that is sent to a run."""
         self._turns: dict[bytes, Message] = {}
-        self.replayed = 0
-        self.blocked = 0
         self.on_terminate: Callable[[RunRow, Message], Awaitable[None]] = _refuse
         self.on_cancel: Callable[[RunRow, Message], Awaitable[None]] = _refuse
         """Given a run that is cancelled before it has begun."""
@@ -176,7 +120,7 @@ class Loading:
     async def _load(self, run_id: bytes) -> None:
         attempt = 0
         while True:
-            async with self._gate:
+            async with self.gate:
                 with self._owner.departures() as gone:
                     read = await self._insisting.ask(
                         "Loading a run",
@@ -254,7 +198,7 @@ class Loading:
                     # Those before it are forgotten; read on, a pause among them would come after the resume.
                     before = messages[: messages.index(resume)]
                     heard = {one.message_id for one in before if one.kind in _WAITING}
-            live = await self._revive(row, gone, resume, begin)
+            live = await self.reviving.from_journal(row, gone, resume, begin)
             if live is None:
                 return run_id not in gone
             if isinstance(live, Ghost):
@@ -279,7 +223,7 @@ class Loading:
         opening = self.unbegun.take(run_id)
         if opening is None or self.barred(opening.row.namespace) or not self._programs.has(opening.row.version):
             return False
-        self._bring_in(opening.row, decode_segment(opening.segment), None, begin)
+        self.reviving.bring_in(opening.row, decode_segment(opening.segment), None, begin)
         return True
 
     def _begin_unread(self, run_id: bytes, begin: Message) -> bool:
@@ -317,12 +261,17 @@ class Loading:
         if row.run_id in gone or row.run_id in self._owner.live:
             # Moved while that was read, it may be another node's: what is said to it is not ours to forget.
             return None
-        taken = {record.body["message_id"] for record in records if record.kind in _COMMANDED}
+        taken = {record.body["message_id"] for record in records if record.kind in COMMANDED}
         for message in asked:
             if message.kind == "resume" and message.message_id not in taken:
                 return message
             self._pausing.forget(row, message)
         return None
+
+    def hand_over(self, live: Live, messages: list[Message]) -> None:
+        """Give a run that was just brought in what its inbox held."""
+        self._deliver(live, messages)
+        self._inbox_read(live, by=False)
 
     def _deliver(self, live: Live, messages: list[Message]) -> None:
         for message in messages:
@@ -341,164 +290,6 @@ class Loading:
         live.read = True
         if live.committed == live.seq and not live.ending:
             self._owner.on_idle(live)
-
-    async def revive(self, row: RunRow) -> Live | None:
-        """Load one open run from its journal and arm what it waits for. ``None`` when it is blocked now."""
-        with self._owner.departures() as gone:
-            return await self._revive(row, gone)
-
-    async def _revive(
-        self, row: RunRow, gone: set[bytes], resume: Message | None = None, begin: Message | None = None
-    ) -> Live | None:
-        """``gone`` takes up who leaves memory since ``row`` was read: of those, row and journal may be old, and going
-        on from them would do again what was done since. ``None`` for them, for the blocked, and for those whose version
-        is not on this node: they wait, untouched."""
-        owner, shard = self._owner, self._owner.home(row)
-        if not self._programs.has(row.version):
-            return None
-        tenure = owner.tenure(shard)
-        try:
-            segments = await self._reader.journal(row.run_id)
-        except (PayloadErased, PayloadLocked, EvidenceBroken) as problem:
-            # Nobody else can have it in memory: what cannot be read here was taken out of memory everywhere.
-            if owner.ownership.owns(shard) and owner.tenure(shard) == tenure and row.run_id not in gone:
-                self._block(row, {"cause": problem.code, "message": str(problem)})
-            return None
-        already = owner.live.get(row.run_id)
-        if already is not None:
-            return already
-        if row.run_id in gone or not owner.ownership.owns(shard) or owner.tenure(shard) != tenure:
-            return None
-        try:
-            records = records_of(segments)
-        except Exception as problem:  # noqa: BLE001 - a run that cannot be loaded must not stop the others
-            self._block(row, {"cause": type(problem).__name__, "message": str(problem)})
-            return None
-        if records and records[-1].kind == Kind.CLOSE:
-            # It closed after the caller had looked at its row.
-            return None
-        if resume is not None and not is_paused(records):
-            # The database has lost what its row said: it is to be looked at anew.
-            gone.add(row.run_id)
-            return None
-        return self._bring_in(row, records, resume, begin)
-
-    def _bring_in(
-        self, row: RunRow, records: list[Record], resume: Message | None, begin: Message | None
-    ) -> Live | None:
-        """Replay what the run did, and arm what it waits for. ``None`` when it is blocked now."""
-        owner = self._owner
-        self.unbegun.forget(row.run_id)
-        try:
-            begun = None
-            if begin is not None and not any(record.kind == Kind.BEGIN for record in records):
-                begun = begin_record(records[0].body, begin, owner.clock.now_us())
-                live = replay(self._programs, row, [*records, begun])
-                live.seq = live.committed = len(records)
-            else:
-                live = replay(self._programs, row, records)
-        except CodeChanged as changed:
-            self._block(row, {"cause": "code changed", "message": changed.message, "diff": changed.diff})
-            return None
-        except Exception as problem:  # noqa: BLE001 - a run that cannot be loaded must not stop the others
-            self._block(row, {"cause": type(problem).__name__, "message": str(problem)})
-            return None
-        live.read = False
-        owner.housed(live)
-        owner.live[row.run_id] = live
-        if begun is None:
-            self.replayed += 1
-        try:
-            if resume is not None or is_paused(records):
-                self._pausing.resume(live, resume)
-            elif row.mode is not Mode.HOT and row.mode is not Mode.IN_DOUBT:
-                owner.changes(live.run_id, live.shard).moved.append(Moved(row.run_id, Mode.HOT))
-            if begun is not None:
-                owner.changes(live.run_id, live.shard).taken.append((row.run_id, BEGIN))
-                live.taken.add(BEGIN)
-                owner.append(live, begun)
-                for listener in owner.on_opened:
-                    listener(live.workflow)
-            owner.drive(live)
-        except BaseException:
-            # Where nothing can be written now, it would stand in memory as armed, and nothing of it was.
-            owner.evict(live)
-            raise
-        return live
-
-    def _block(self, row: RunRow, detail: dict[str, Any]) -> None:
-        self.blocked += 1
-        self.unbegun.forget(row.run_id)
-        start = {"workflow": row.workflow, "namespace": row.namespace, "corr_id": row.corr_id, "parent": row.parent}
-        start["version"] = row.version
-        live = self._owner.housed(Live(row.run_id, Machine(row.run_id), start, row.opened_us))
-        self._owner.block(live, detail)
-
-    async def recover(self, shards: Shards | None = None) -> int:
-        """Load every open run of ``shards`` (``None``: all) that is not parked. Returns how many came back."""
-        count = 0
-        among = self._owner.ownership.among(shards, self._programs.pool)
-        with self._owner.departures() as gone:
-            for mode in (Mode.HOT, Mode.IN_DOUBT, Mode.BLOCKED):
-                after: bytes | None = None
-                while True:
-                    rows = await self._reader.open_runs(mode, after, PAGE, *among)
-                    if not rows:
-                        break
-                    after = rows[-1].run_id
-                    count += sum(await asyncio.gather(*(self._recover_one(row, gone) for row in rows)))
-            await self._let_wait(among)
-        return count
-
-    async def _let_wait(self, among: tuple[Shards | None, Pooled | None]) -> None:
-        """Wake the runs whose turns went back as long as their versions, which are here, were on no node."""
-        after: bytes | None = None
-        while rows := await self._reader.open_runs(Mode.PAUSED, after, PAGE, *among):
-            after = rows[-1].run_id
-            for row in rows:
-                if awaits_version(row):
-                    self.wake(row.run_id)
-
-    async def _recover_one(self, row: RunRow, gone: set[bytes]) -> bool:
-        async with self._gate:
-            run_id = row.run_id
-            # Runs that those loaded before them opened or woke stand in later pages as well.
-            if run_id in self._owner.live or run_id in gone:
-                return False
-            try:
-                live = await self._revive(row, gone)
-                messages = [] if live is None else await self._reader.messages(run_id)
-            except ObjectsAway:
-                # One whose payloads cannot be had must not hold up the others.
-                self.wake(run_id)
-                return False
-            if live is None:
-                return False
-            for message in messages:
-                self._waits.deliver(live, message)
-            self._inbox_read(live, by=False)
-            if messages and run_id in gone:
-                self.wake(run_id)
-            return True
-
-    async def set_aside(self, namespace: str, detail: dict[str, Any]) -> int:
-        """Block every open run of ``namespace`` that is owned here; returns how many were not yet."""
-        count = 0
-        self.unbegun.forget_namespace(namespace)
-        for live in [live for live in self._owner.live.values() if live.namespace == namespace and not live.ending]:
-            self._owner.block(live, detail)
-            count += 1
-        with self._owner.departures() as gone:
-            for mode in (Mode.PARKED, Mode.PAUSED, Mode.QUEUED, Mode.IN_DOUBT, Mode.HOT):
-                after: bytes | None = None
-                while rows := await self._reader.open_runs(mode, after, PAGE, self._owner.ownership.shards()):
-                    after = rows[-1].run_id
-                    for row in rows:
-                        there = row.run_id in self._owner.live or row.run_id in gone
-                        if row.namespace == namespace and not there and self._owner.owns(row):
-                            self._block(row, detail)
-                            count += 1
-        return count
 
     @property
     def under_way(self) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from rco.engine.loading import replay
 from rco.engine.program import Programs
+from rco.engine.replaying import replay
 from rco.errors import CodeChanged, RcoError
 from rco.model.journal import Kind, Record
 from rco.model.run import Outcome, RunRow

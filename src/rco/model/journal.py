@@ -16,6 +16,7 @@ import msgspec
 from rco.model.payload import plain_hook, stored_hook
 
 __all__ = [
+    "COMMANDED",
     "ENCRYPTED",
     "ENCRYPTED_COUNT_AT",
     "Kind",
@@ -86,6 +87,10 @@ class Kind(IntEnum):
     VERSION = 22
     """From here on it goes on with another version of the code, which was tried on all that stands before. body: from,
     to, actor, move (the run that moved it)."""
+
+
+COMMANDED = (Kind.CANCEL, Kind.PAUSE, Kind.RESUME)
+"""What was said to the run by a message; ``message_id`` in the body says which."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):

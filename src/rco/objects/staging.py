@@ -27,7 +27,6 @@ OBJECT_BYTES_MAX = 16 << 10
 MOVED_TOGETHER = 512
 EVERY_S = 0.5
 ORPHAN_S = 60.0
-"""What has stood for so long was left by who died, or by a commit of which nobody knew whether it stands."""
 AWAY_S = 5.0
 LAST_S = 3.0
 _ENOUGH = 3
@@ -61,11 +60,14 @@ class StagedObjects:
         limit_bytes: int,
         trouble: Callable[[BaseException], None],
         every_s: float = EVERY_S,
+        orphan_s: float = ORPHAN_S,
     ) -> None:
         """``limit_bytes`` bounds what waits to be moved; ``trouble`` hears of what gives no answer, and is tried
-        again."""
+        again. What has stood for ``orphan_s`` was left by who died, or by a commit of which nobody knew whether it
+        stands: it is looked for as often."""
         self._inner, self._rows, self._clock = inner, rows, clock
-        self._limit_bytes, self._trouble, self._every_s = limit_bytes, trouble, every_s
+        self._limit_bytes, self._trouble = limit_bytes, trouble
+        self._every_s, self._orphan_s = every_s, orphan_s
         self.place = inner.place
         self._held: dict[str, StagedObject] = {}
         self._size_bytes = self._last_us = 0
@@ -177,8 +179,8 @@ class StagedObjects:
             except StoreError as problem:
                 self._trouble(problem)
             else:
-                age_s = ORPHAN_S
-            await asyncio.sleep(ORPHAN_S)
+                age_s = self._orphan_s
+            await asyncio.sleep(self._orphan_s)
 
     async def _move_each(self, some: list[StagedObject]) -> bool:
         """One by one, as not all can be moved together. Whether all were."""

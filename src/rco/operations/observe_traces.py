@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from rco.engine.ask import StartAsk, Started
 from rco.engine.engine import Engine
 from rco.engine.live import Live
 from rco.engine.operation import Effect
@@ -27,7 +28,7 @@ from rco.telemetry.span import Span, SpanKind, Value
 from rco.telemetry.trace import span_id_of
 from rco.telemetry.tracer import Tracer
 
-__all__ = ["came_in", "observe_traces", "of_delivery"]
+__all__ = ["asked_for", "came_in", "observe_traces", "of_delivery"]
 
 
 def observe_traces(engine: Engine, tracer: Tracer, clock: Clock) -> None:
@@ -59,6 +60,32 @@ def came_in(tracer: Tracer, clock: Clock, event: Event, route: str, parent_id: s
             name=f"POST {route}",
             kind=SpanKind.SERVER,
             began_us=event.received_us,
+            ended_us=clock.now_us(),
+            attributes=attributes,
+        ),
+    )
+
+
+def asked_for(tracer: Tracer, clock: Clock, ask: StartAsk, started: Started, parent_id: str, began_us: int) -> None:
+    """The span of a request that started a run by its name, or found it started; ``parent_id`` is its caller's span.
+    For who has seen that spans are made."""
+    attributes: dict[str, Value] = {
+        "rco.run.id": id_text(started.run_id),
+        "rco.workflow": ask.workflow,
+        "rco.namespace": ask.namespace,
+        "rco.corr_id": ask.corr_id,
+    }
+    if not started.created:
+        attributes["rco.duplicate"] = True
+    tracer.end(
+        ask.trace,
+        lambda trace_id, span_id: Span(
+            trace_id=trace_id,
+            span_id=span_id,
+            parent_id=parent_id,
+            name=f"start {ask.workflow}",
+            kind=SpanKind.SERVER,
+            began_us=began_us,
             ended_us=clock.now_us(),
             attributes=attributes,
         ),

@@ -11,6 +11,7 @@ from rco.model.principal import Principal, Role
 from rco.operations.access import Bearer, require
 from rco.operations.clearance import GrantFor
 from rco.operations.desk import Desk
+from rco.operations.observe_traces import asked_for
 
 __all__ = ["bearer_grant", "start"]
 
@@ -30,15 +31,21 @@ async def start(desk: Desk, principal: Principal, ask: StartAsk, b3: str = "") -
     else:
         require(principal, Role.OPERATOR)
         grant_for = desk.clearance.principal(principal, ask.workflow, corr_id)
-    return await desk.engine.start_run(
-        msgspec.structs.replace(
-            ask,
-            namespace=principal.namespace,
-            actor=f"principal:{principal.principal_id}",
-            corr_id=corr_id,
-            grant_for=grant_for,
-        )
+    tracer, began_us = desk.tracer, desk.clock.now_us()
+    # Where no spans are made, a run that nobody's trace comes with begins one with itself.
+    trace, caller = tracer.came(ask.trace) if tracer.on else (ask.trace, "")
+    given = msgspec.structs.replace(
+        ask,
+        namespace=principal.namespace,
+        actor=f"principal:{principal.principal_id}",
+        corr_id=corr_id,
+        trace=trace,
+        grant_for=grant_for,
     )
+    started = await desk.engine.start_run(given)
+    if tracer.on:
+        asked_for(tracer, desk.clock, given, started, caller, began_us)
+    return started
 
 
 def bearer_grant(bearer: Bearer, workflow: str, corr_id: str, b3: str) -> GrantFor:

@@ -88,6 +88,10 @@ class Clients:
     def finished(self) -> bool:
         return self._last.done()
 
+    def node_of(self, engine: Engine) -> Node:
+        """The node whose engine this is now."""
+        return next(node for node in self.nodes if node.engine is engine)
+
     # -- asking ----------------------------------------------------------------------------------------------------
 
     async def ask(self, work: Callable[[Engine], Any], node: Node | None = None) -> Any:

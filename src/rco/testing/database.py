@@ -13,7 +13,8 @@ from rco.model.run import SHARDS, Mode
 from rco.store.contract.ownership import Shards
 from rco.store.contract.writer import Sealer
 from rco.store.pools import Pools
-from rco.testing.tables import Batch, Committed, Tables, Transaction
+from rco.testing.tables import Batch, Committed, Tables
+from rco.testing.transaction import Transaction
 
 __all__ = ["Beat", "ModelDatabase", "wanted_by"]
 

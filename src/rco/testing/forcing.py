@@ -12,10 +12,10 @@ from typing import Any
 
 from rco.engine.engine import Engine
 from rco.engine.live import Live
-from rco.engine.loading import replay
 from rco.engine.operation import Effect, Operation
 from rco.engine.probing import Probed
 from rco.engine.program import Programs
+from rco.engine.replaying import replay
 from rco.errors import CodeChanged
 from rco.model.journal import Record
 from rco.model.run import RunRow

@@ -23,6 +23,7 @@ from rco.scheduler.scheduler import Scheduler
 from rco.store.contract.reader import Reader
 from rco.testing.clocks import DriftingClock
 from rco.testing.collecting import Collecting
+from rco.testing.depot import Depot, DepotDoor
 from rco.testing.housekeeping import Housekeeping, ModelDesk
 from rco.testing.limited import Limited
 from rco.testing.loop import Actor, InPlace, VirtualLoop
@@ -30,6 +31,7 @@ from rco.testing.plan import Plan
 from rco.testing.secrecy import Secrecy
 from rco.testing.shelf import Shelf, ShelfDoor
 from rco.testing.store import ModelKeeper
+from rco.testing.uploads import Uploads
 from rco.testing.upstream import ModelCaller, Upstream
 from rco.testing.wire import Network
 from rco.testing.workloads import VERSIONS, WORKFLOWS, connect, pool_of_programs
@@ -65,11 +67,12 @@ class Node:
         random: Random,
         told: Callable[[str], None],
         shelf: Shelf,
+        depot: Depot,
         calm: Callable[[], bool],
     ) -> None:
         self.name, self._loop, self._network, self._upstream = name, loop, network, upstream
         self._plan, self._random, self._told = plan, random, told
-        self._shelf, self._calm = shelf, calm
+        self._shelf, self._depot, self._calm = shelf, depot, calm
         rate = 1 + plan.drift * (2 * random.random() - 1)
         skew_s = plan.skew_s * (2 * random.random() - 1)
         self.clock = DriftingClock(loop.world, rate=rate, skew_s=skew_s, boot_s=1000 * random.random())
@@ -83,6 +86,7 @@ class Node:
         self.housekeeping: Housekeeping | None = None
         self.collecting: Collecting | None = None
         self.secrecy: Secrecy | None = None
+        self.uploads: Uploads | None = None
         self.broken: list[BaseException] = []
         """What ended its lives, where it could write no more."""
         self.on_end: Callable[[Node], None] = lambda _: None
@@ -211,6 +215,10 @@ class Node:
         if plan.collect_every_s and payloads is not None:
             self.collecting = Collecting(plan, keeper, payloads, desk)
             self.collecting.begin()
+        if plan.puts:
+            depot = DepotDoor(self._depot, plan, Random(f"{self.alias} depot {plan.seed}"), self._calm)  # noqa: S311 - likewise
+            self.uploads = Uploads(plan, keeper, depot, self.clock, self._told)
+            await self.uploads.start()
         self.engine = engine
         self._told(f"{self.alias} is up")
 
@@ -230,6 +238,7 @@ class Node:
 
     def _ended(self) -> None:
         self.engine = self.scheduler = self.dispatcher = self.housekeeping = self.secrecy = self.collecting = None
+        self.uploads = None
         self._network.detach(self.alias)
         self._network.cut.discard(self.alias)
         if self._plan.nodes == 1:
@@ -239,7 +248,7 @@ class Node:
         """Stop it as an operator would: drain, hand over, end."""
         engine, keeper, scheduler, dispatcher = self.engine, self.keeper, self.scheduler, self.dispatcher
         limited, secrecy = self.limited, self.secrecy
-        duties = [one for one in (self.housekeeping, self.collecting) if one is not None]
+        duties = [one for one in (self.uploads, self.housekeeping, self.collecting) if one is not None]
         if engine is None or keeper is None or limited is None:
             return
         self.engine = None

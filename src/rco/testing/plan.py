@@ -16,6 +16,8 @@ __all__ = ["Plan", "draw"]
 
 SWEPT_WITHIN_S = 45.0
 """What is over its time goes within this, whoever dies meanwhile."""
+MOVED_WITHIN_S = 20.0
+"""What was left behind is moved within this, once it counts as that."""
 RETAINED = 0.25
 """The share of worlds in which what is finished goes after a while."""
 ERASED = 0.2
@@ -104,6 +106,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How many transactions a node has in flight at a time."""
     erasure: bool = False
     """Whether there is a namespace that is encrypted, until its key is erased."""
+    puts: int = 0
+    """How often small content is put."""
+    put_away: float = 0.0
+    """How often the place where it ends is away while there is trouble."""
+    put_s: float = 0.0
+    """How long a way to it takes at most."""
+    put_limit_bytes: int = 1 << 20
+    """How much of it may wait to be moved, at each node."""
+    put_orphan_s: float = 2.0
+    """After how long what waits is taken for left behind."""
 
     @property
     def clocks_differ_s(self) -> float:
@@ -136,6 +148,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             linger_s = longest_s + self.clocks_differ_s + SWEPT_WITHIN_S
         if self.collect_every_s:
             linger_s += self.collect_grace_s + self.clocks_differ_s + 4 * self.collect_every_s + SWEPT_WITHIN_S
+        if self.puts:
+            linger_s += 3 * self.put_orphan_s + self.clocks_differ_s + MOVED_WITHIN_S
         return linger_s
 
 
@@ -174,6 +188,19 @@ def _payloads(random: Random) -> dict[str, Any]:
         "payload_away": random.choice((0.0, 0.1, 0.5)),
         "payload_s": random.choice((0.001, 0.02, 0.5)),
         "collect_every_s": random.choice((0.0, 2.0, 5.0)),
+    }
+
+
+def _puts(random: Random) -> dict[str, Any]:
+    """Likewise: most worlds have no content."""
+    if random.random() < 0.75:
+        return {}
+    return {
+        "puts": random.randint(3, 20),
+        "put_away": random.choice((0.0, 0.1, 0.5)),
+        "put_s": random.choice((0.001, 0.02, 0.5)),
+        "put_limit_bytes": random.choice((100, 1 << 20, 1 << 20)),
+        "put_orphan_s": random.choice((2.0, 10.0)),
     }
 
 
@@ -267,6 +294,7 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
         limit_budget=random.choice((1, 5, 12, 1_000)),
         versions=Random(f"versions {seed}").random() < 0.3,  # noqa: S311 - likewise
         **_payloads(Random(f"payloads {seed}")),  # noqa: S311 - likewise
+        **_puts(Random(f"puts {seed}")),  # noqa: S311 - likewise
         move=Random(f"move {seed}").choice((0.3, 1.0)),  # noqa: S311 - likewise
         retention=_retention(Random(f"retention {seed}")),  # noqa: S311 - likewise
         erasure=Random(f"erasure {seed}").random() < ERASED,  # noqa: S311 - likewise
@@ -275,8 +303,9 @@ def draw(seed: int, nodes: int | None = None) -> Plan:
     if drawn.fail_overs:
         # What was lost in a fail-over is asked for again, by keys that may have gone with their runs by then. And a
         # database that lost an erasure has not erased. Of several chains only one is watched for it in the model.
-        # And what was collected does not come back with the runs that a fail-over brings back.
-        drawn = msgspec.structs.replace(drawn, retention=None, erasure=False, lanes=1, collect_every_s=0.0)
+        # And what was collected does not come back with the runs that a fail-over brings back. Content that stood in
+        # the commits which are lost is lost with them.
+        drawn = msgspec.structs.replace(drawn, retention=None, erasure=False, lanes=1, collect_every_s=0.0, puts=0)
     if drawn.versions and count > 1:
         pools = _pools(Random(f"pools {seed}"), count)  # noqa: S311 - likewise
         drawn = msgspec.structs.replace(drawn, pools=pools)

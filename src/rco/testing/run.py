@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol
 
 from rco.engine.engine import Engine
-from rco.engine.loading import replay
 from rco.engine.operation import Effect, Timer, Wait
 from rco.engine.rehearsing import rehearse
+from rco.engine.replaying import replay
 from rco.errors import CodeChanged, Misuse
 from rco.kit.clock import MICROS
 from rco.kit.ids import id_text

@@ -23,6 +23,7 @@ from rco.store.contract.payloads import PayloadUse, UserKind
 from rco.testing.checks import Finding, History, check
 from rco.testing.clients import Clients
 from rco.testing.database import ModelDatabase
+from rco.testing.depot import Depot
 from rco.testing.fate import Fate
 from rco.testing.loop import Exhausted, VirtualLoop
 from rco.testing.node import Node
@@ -32,6 +33,7 @@ from rco.testing.secrecy import at_rest, key_of
 from rco.testing.shelf import Shelf
 from rco.testing.table_payloads import used
 from rco.testing.tenant import Tenant
+from rco.testing.uploaders import Uploaders
 from rco.testing.upstream import Upstream
 from rco.testing.wire import Network
 from rco.testing.workloads import VERSIONS
@@ -71,6 +73,7 @@ class World:
         self.trace: list[str] = []
         self.database = ModelDatabase(ChainSealer(), lambda: world.now_s)
         self.shelf = Shelf(world)
+        self.depot: Depot = {}
         self.collected: list[str] = []
         """Objects that were removed although something referred to them."""
         self.shelf.on_removed = self._removed
@@ -91,11 +94,13 @@ class World:
                 part(name),
                 self.told,
                 self.shelf,
+                self.depot,
                 lambda: self.fate.calm,
             )
             for name in "abcdefgh"[: plan.nodes]
         ]
         self.clients = Clients(self.loop, self.nodes, self.database, self.upstream, plan, part("clients"), self.told)
+        self.uploaders = Uploaders(self.loop, self.clients, plan)
         self.tenant: Tenant | None = None
         if plan.erasure:
             self.clients.at_rest = at_rest
@@ -138,6 +143,7 @@ class World:
         self.fate.on_calm = self._calm
         self.fate.begin()
         self.clients.begin()
+        self.uploaders.begin()
         if self.tenant is not None:
             self.tenant.begin()
         stuck = ""
@@ -171,6 +177,9 @@ class World:
             noticeable=any(node.alias in self.fate.knowing and not node.actor.dead for node in self.nodes),
             ended_s=self.loop.world.now_s,
             shelf=self.shelf,
+            depot=self.depot,
+            put=self.uploaders.put,
+            got=self.uploaders.got,
             collected=self.collected,
             broken=[problem for node in self.nodes for problem in node.broken],
             erased_s=None if self.tenant is None else self.tenant.erased_s,

@@ -80,7 +80,9 @@ class Tenant:
         await asyncio.sleep(self._plan.troubled_s * (0.2 + 0.8 * self._random.random()))
 
         def erase(engine: Engine) -> Any:
-            return self._node(engine).secrecy.keys.erase(NAMESPACE, actor="tenant", reason="asked for")
+            secrecy = self._clients.node_of(engine).secrecy
+            assert secrecy is not None
+            return secrecy.keys.erase(NAMESPACE, actor="tenant", reason="asked for")
 
         await self._clients.insist("erase", NAMESPACE, erase)
         self.erased_s = self._loop.world.now_s
@@ -89,7 +91,7 @@ class Tenant:
         """Ask some node for what the run did, now and then until long after the erasure."""
 
         async def look(engine: Engine) -> None:
-            node, at_s = self._node(engine), self._loop.world.now_s
+            node, at_s = self._clients.node_of(engine), self._loop.world.now_s
             try:
                 found = await engine._reader.journal(run_id)
             except PayloadErased:
@@ -102,6 +104,3 @@ class Tenant:
                 await self._clients.ask(look)
             except Exception:  # noqa: BLE001, S112 - another time
                 continue
-
-    def _node(self, engine: Engine) -> Any:
-        return next(node for node in self._clients.nodes if node.engine is engine)

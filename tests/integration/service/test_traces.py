@@ -192,9 +192,15 @@ async def test_a_run_that_an_operator_starts_begins_a_trace_or_goes_on_in_theirs
     theirs, ours = sorted(
         (one for one in spans if one.name == "run ship"), key=lambda one: one.trace_id != CALLER[3:35]
     )
-    assert (theirs.trace_id, theirs.parent_id) == (CALLER[3:35], CALLER[36:52])
+    doors = {one.trace_id: one for one in spans if one.name == "start ship"}
+    assert doors[theirs.trace_id].parent_id == CALLER[36:52]
+    assert theirs.trace_id == CALLER[3:35]
+    assert doors[ours.trace_id].parent_id == ""
     assert ours.trace_id != CALLER[3:35]
-    assert ours.parent_id == ""
+    for run in (theirs, ours):
+        door = doors[run.trace_id]
+        assert (run.parent_id, door.kind) == (door.span_id, "server")
+        assert door.attributes["rco.run.id"] == run.attributes["rco.run.id"]
     assert {one.parent_id for one in spans if one.kind == "client"} == {theirs.span_id, ours.span_id}
 
 
@@ -266,11 +272,12 @@ async def test_a_collector_that_is_busy_is_asked_again_and_what_it_refuses_is_co
     collector: Collector, place: Any
 ) -> None:
     world = await place(endpoint=collector.url)
-    collector.statuses = [503, 200, 400]
+    collector.statuses = [503, 200]
     await world.client.start("ship", {})
     spans = await collector.until(lambda spans: any(one.name == "run ship" for one in spans))
-    assert len(spans) == 2
+    assert len(spans) == 3
     assert len(collector.headers) >= 2
+    collector.statuses = [400]
     await world.client.start("ship", {})
     await world.until(lambda: _refused(world))
 
@@ -284,7 +291,7 @@ async def test_a_stop_sends_what_waits(collector: Collector, place: Any) -> None
     started = await world.client.start("ship", {})
     await world.end(started.id)
     await world.stop()
-    assert {one.name for one in collector.spans} == {"run ship", "GET /**"}
+    assert {one.name for one in collector.spans} == {"start ship", "run ship", "GET /**"}
     await world.start()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from rco.testing.checks import (
     attributes,
     closing,
+    content,
     durable,
     effects,
     erasure,
@@ -67,6 +68,7 @@ RULES: dict[str, Callable[[History], Iterable[str]]] = {
     "ordered": queues.in_order,
     "calls": limits.kept,
     "payloads": payloads.kept,
+    "content": content.kept,
     "erased": erasure.complete,
     "found": attributes.found,
     "kept": retention.kept,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +14,13 @@ from rco.model.run import RunRow
 from rco.payloads.segments import packed_value, references_of, with_payloads
 from rco.testing.clients import Asked
 from rco.testing.clocks import WorldTime
+from rco.testing.depot import Depot
 from rco.testing.plan import Plan
 from rco.testing.secrecy import NAMESPACE
 from rco.testing.shelf import Shelf
 from rco.testing.tables import Tables
 from rco.testing.tenant import Looked
+from rco.testing.uploaders import Got
 from rco.testing.upstream import Done, Sent
 
 __all__ = ["Finding", "History", "Run"]
@@ -90,6 +92,9 @@ class History:
         broken: Sequence[BaseException] = (),
         erased_s: float | None = None,
         looks: Sequence[Looked] = (),
+        depot: Depot | None = None,
+        put: Mapping[str, bytes] | None = None,
+        got: Sequence[Got] = (),
     ) -> None:
         self.plan, self.tables, self.log = plan, tables, log
         self.sent, self.done = sent, done
@@ -101,6 +106,8 @@ class History:
         """What ended nodes that could write no more."""
         self.erased_s, self.looks = erased_s, looks
         """When the tenant's key was erased, and what it was shown before and after that."""
+        self.depot, self.put, self.got = depot or {}, put or {}, got
+        """Where content ends, what of it was acknowledged, by address, and what it was read as afterwards."""
         self.noticeable = noticeable
         """Whether a node lives that knew of commits which the database lost."""
 
