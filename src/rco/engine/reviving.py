@@ -116,6 +116,7 @@ class Reviving:
         return live
 
     def block(self, row: RunRow, detail: dict[str, Any]) -> None:
+        """Set a run aside that is not in memory, with the cause; nothing of it is armed any more."""
         self.blocked += 1
         self._unbegun.forget(row.run_id)
         start = {"workflow": row.workflow, "namespace": row.namespace, "corr_id": row.corr_id, "parent": row.parent}

@@ -130,7 +130,7 @@ class Dispatcher:
             shard = queue_shard(name)
             if name not in self._held and self._ownership.owns(shard):
                 line = Line(name, spec, self._options.page, self._options.keys_limit)
-                self._held[name] = Held(line, shard, set(), set())
+                self._held[name] = Held(line, shard, set(), set(), set())
                 self._reading.refresh(self._held[name])
 
     def _gained(self, shards: Shards) -> None:
@@ -183,13 +183,13 @@ class Dispatcher:
     def _set_aside(self, run_id: bytes, queue: str) -> None:
         held = self._held.get(queue)
         if held is not None and run_id not in held.line.running:
-            held.heard(run_id)
+            held.heard(run_id, freed=False)
             held.line.drop(run_id)
 
     def _returned(self, run_id: bytes, queue: str) -> None:
         held = self._held.get(queue)
         if held is not None:
-            held.heard(run_id)
+            held.heard(run_id, freed=True)
             held.line.release(run_id)
             self._kick(held)
 
@@ -201,7 +201,7 @@ class Dispatcher:
         held = None if live.queue is None else self._held.get(live.queue)
         if held is None:
             return
-        held.heard(live.run_id)
+        held.heard(live.run_id, freed=True)
         if not held.line.release(live.run_id):
             held.line.drop(live.run_id)
         self._kick(held)

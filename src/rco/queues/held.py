@@ -17,7 +17,10 @@ class Held(msgspec.Struct):
     granting: set[bytes]
     """Runs whose turn is being committed."""
     changed: set[bytes]
-    """Runs that were heard of while a read was under way: what it says of them is old."""
+    """Runs that were heard of while a read was under way: where it says that they wait, that is old."""
+    freed: set[bytes]
+    """Those of them whose permits are free since: where it says that they run, that is old too. One that was only
+    paused keeps the permit it may have."""
     reads: int = 0
     kicked: bool = False
     stale: bool = True
@@ -26,10 +29,12 @@ class Held(msgspec.Struct):
     uncounted: int = 0
     """Counts in a row that were passed over."""
 
-    def heard(self, run_id: bytes) -> None:
-        """Something became of this run."""
+    def heard(self, run_id: bytes, *, freed: bool) -> None:
+        """This run waits no more; ``freed``: nor does it run."""
         if self.reads:
             self.changed.add(run_id)
+            if freed:
+                self.freed.add(run_id)
 
     def begin_read(self) -> None:
         """From here on what is heard is newer than what is read."""
@@ -40,3 +45,4 @@ class Held(msgspec.Struct):
         self.reads -= 1
         if not self.reads:
             self.changed.clear()
+            self.freed.clear()

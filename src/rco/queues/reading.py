@@ -104,7 +104,7 @@ class Reading:
             for run_id in known - running.keys():
                 line.release(run_id)
             for run_id, item in running.items():
-                if run_id not in held.changed:
+                if run_id not in held.freed:
                     line.hold(run_id, item.key)
             if first:
                 counted = {one.queue: one for one in await self._reader.queue_counts()}.get(name)

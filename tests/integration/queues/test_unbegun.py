@@ -38,7 +38,8 @@ class Counting:
 
 
 def counting(node: Any) -> Counting:
-    reader = node.engine._loading._reader = Counting(node.engine._loading._reader)
+    loading = node.engine._loading
+    reader = loading._reader = loading.reviving._reader = Counting(loading._reader)
     return reader
 
 
