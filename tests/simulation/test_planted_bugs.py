@@ -38,9 +38,9 @@ def test_a_planted_bug_is_found(
 ) -> None:
     plant(monkeypatch)
     others: set[str] = set()
-    for seed in range(WITHIN):
+    changed = {name: value for name, value in where.items() if name not in ("nodes", "from")}
+    for seed in range(where.get("from", 0), where.get("from", 0) + WITHIN):
         plan = draw(seed, where.get("nodes"))
-        changed = {name: value for name, value in where.items() if name != "nodes"}
         found = {finding.rule for finding in simulate(seed, plan=msgspec.structs.replace(plan, **changed)).findings}
         if rule in found:
             return

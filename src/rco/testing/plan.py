@@ -193,7 +193,7 @@ def _payloads(random: Random) -> dict[str, Any]:
 
 def _puts(random: Random) -> dict[str, Any]:
     """Likewise: most worlds have no content."""
-    if random.random() < 0.75:
+    if random.random() < 0.85:
         return {}
     return {
         "puts": random.randint(3, 20),

@@ -58,5 +58,5 @@ PLANTED: list[Planted] = [
     (erase_and_keep_the_key, "erased", {"erasure": True}),
     (details_as_they_are, "erased", {"erasure": True}),
     (believe_what_was_heard_last, "erased", {"erasure": True, "nodes": 3}),
-    (go_on_after_the_erasure, "live", {"erasure": True}),
+    (go_on_after_the_erasure, "live", {"from": 30, "erasure": True}),
 ]

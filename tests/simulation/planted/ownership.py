@@ -137,6 +137,6 @@ PLANTED: list[Planted] = [
     (
         begin_whatever_was_found,
         "writes",
-        {"nodes": 3, "lanes": 3, "schedules": 3, "lost_answer": 0.2, "patience_s": 2.0, "retention": None},
+        {"from": 50, "nodes": 3, "lanes": 3, "schedules": 3, "lost_answer": 0.2, "patience_s": 2.0, "retention": None},
     ),
 ]

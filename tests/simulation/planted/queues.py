@@ -153,7 +153,7 @@ def keep_the_permit_of_a_turn_that_went_back(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED: list[Planted] = [
     (forget_the_permits, "limits", {"nodes": 3, "crashes": 3, **CROWDED}),
-    (give_turns_without_the_fence, "limits", HELD_UP),
+    (give_turns_without_the_fence, "limits", {"from": 25, **HELD_UP}),
     (limit_all_but_no_key, "limits", {"nodes": 1, **NARROW}),
     (keep_the_word_of_a_turn_that_went_back, "turns", STRANDED),
     (forget_whose_turn_went_back, "live", STRANDED),
@@ -161,5 +161,5 @@ PLANTED: list[Planted] = [
     (begin_without_a_turn, "turns", {"nodes": 1, "pause": 0.8, **CROWDED}),
     (stay_with_one_key, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
     (forget_the_levels, "fair", {"nodes": 1, "crashes": 0, "lost_answer": 0.0, **CROWDED}),
-    (trust_what_is_heard, "ordered", {"nodes": 3, **IN_ORDER}),
+    (trust_what_is_heard, "ordered", {"from": 8, "nodes": 3, **IN_ORDER}),
 ]
