@@ -33,6 +33,7 @@ from rco.testing.workloads import KINDS, QUEUED
 __all__ = ["Asked", "Clients"]
 
 ANSWER_WITHIN_S = 4.0
+UNDER_WAY_S = 25.0
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,8 @@ class Clients:
         self.log: list[Asked] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.calm = False
+        self.swept: Callable[[], bool] = lambda: True
+        """Whether all has gone that may go."""
         self.at_rest: Callable[[RunRow], bool] = lambda _: False
         """Whether an open run has come to its end all the same."""
 
@@ -340,7 +343,7 @@ class Clients:
         """When all has come to rest and what is over its time must have gone, list runs by what they said."""
         while not self._resting:  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.5)
-        await asyncio.sleep(self._plan.linger_s)
+        await self._linger()
         random = Random(f"lists {self._plan.seed}")  # noqa: S311 - not for secrets
         order = f"o{random.randrange(self._plan.runs)}"
         for where in (
@@ -356,6 +359,15 @@ class Clients:
 
             rows = await self.insist("list", where.name, list_them)
             self._note("list", where.name, where=where, found=tuple(row.run_id for row in rows))
+
+    async def _linger(self) -> None:
+        """Until all has gone that may go, as far as the plan has time for it. Not at once: what nobody waits for any
+        more may still be under way."""
+        linger_s = self._plan.linger_s
+        await asyncio.sleep(min(linger_s, UNDER_WAY_S))
+        until_s = self._loop.world.now_s + linger_s - UNDER_WAY_S
+        while self._loop.world.now_s < until_s and not self.swept():  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(1.0)
 
     # -- doubt -----------------------------------------------------------------------------------------------------
 

@@ -141,7 +141,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def linger_s(self) -> float:
-        """How long a world goes on when all has come to rest, so that what is over its time goes."""
+        """How long a world goes on at most when all has come to rest, so that what is over its time goes."""
         linger_s = 0.0
         if self.retention is not None:
             longest_s = max(one.keep_s or 0.0 for one in self.retention.classes.values())

@@ -31,6 +31,7 @@ from rco.testing.plan import Plan, draw
 from rco.testing.schedules import schedules_of
 from rco.testing.secrecy import at_rest, key_of
 from rco.testing.shelf import Shelf
+from rco.testing.sweeping import swept
 from rco.testing.table_payloads import used
 from rco.testing.tenant import Tenant
 from rco.testing.uploaders import Uploaders
@@ -101,6 +102,7 @@ class World:
         ]
         self.clients = Clients(self.loop, self.nodes, self.database, self.upstream, plan, part("clients"), self.told)
         self.uploaders = Uploaders(self.loop, self.clients, plan)
+        self.clients.swept = lambda: swept(plan, self.database.tables, self.shelf)
         self.tenant: Tenant | None = None
         if plan.erasure:
             self.clients.at_rest = at_rest
