@@ -39,7 +39,8 @@ def test_a_planted_bug_is_found(
     plant(monkeypatch)
     others: set[str] = set()
     changed = {name: value for name, value in where.items() if name not in ("nodes", "from")}
-    for seed in range(where.get("from", 0), where.get("from", 0) + WITHIN):
+    first = where.get("from", 0)
+    for seed in range(first, first + WITHIN):
         plan = draw(seed, where.get("nodes"))
         found = {finding.rule for finding in simulate(seed, plan=msgspec.structs.replace(plan, **changed)).findings}
         if rule in found:

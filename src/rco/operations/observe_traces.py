@@ -51,19 +51,7 @@ def came_in(tracer: Tracer, clock: Clock, event: Event, route: str, parent_id: s
         "rco.corr_id": event.corr_id,
         **more,
     }
-    tracer.end(
-        event.trace,
-        lambda trace_id, span_id: Span(
-            trace_id=trace_id,
-            span_id=span_id,
-            parent_id=parent_id,
-            name=f"POST {route}",
-            kind=SpanKind.SERVER,
-            began_us=event.received_us,
-            ended_us=clock.now_us(),
-            attributes=attributes,
-        ),
-    )
+    _served(tracer, clock, event.trace, parent_id, f"POST {route}", event.received_us, attributes)
 
 
 def asked_for(tracer: Tracer, clock: Clock, ask: StartAsk, started: Started, parent_id: str, began_us: int) -> None:
@@ -77,13 +65,20 @@ def asked_for(tracer: Tracer, clock: Clock, ask: StartAsk, started: Started, par
     }
     if not started.created:
         attributes["rco.duplicate"] = True
+    _served(tracer, clock, ask.trace, parent_id, f"start {ask.workflow}", began_us, attributes)
+
+
+def _served(
+    tracer: Tracer, clock: Clock, trace: str, parent_id: str, name: str, began_us: int, attributes: dict[str, Value]
+) -> None:
+    """The span of a request of others', which ends now."""
     tracer.end(
-        ask.trace,
+        trace,
         lambda trace_id, span_id: Span(
             trace_id=trace_id,
             span_id=span_id,
             parent_id=parent_id,
-            name=f"start {ask.workflow}",
+            name=name,
             kind=SpanKind.SERVER,
             began_us=began_us,
             ended_us=clock.now_us(),

@@ -11,7 +11,8 @@ from rco.kit.clock import Clock
 from rco.model.decision import Decision, Verb
 from rco.objects.content import ContentStore, Meta
 from rco.objects.staging import StagedObjects
-from rco.store.contract.changes import Admission, Admitted
+from rco.operations.receive import admission_of
+from rco.store.contract.changes import Admitted
 from rco.testing.depot import DepotDoor
 from rco.testing.plan import Plan
 from rco.testing.store import ModelKeeper
@@ -56,7 +57,8 @@ class Uploads:
                 self._staging.keep(staged)
 
         try:
-            admission = Admission(done=_ignore, failed=_ignore, accepted=accepted, staged=staged)
+            admission = admission_of(None, [], [], None, accepted, [])
+            admission.staged = staged
             await engine.submit(0, admission, then)
         except BaseException:
             if staged is not None:
@@ -73,7 +75,3 @@ class Uploads:
             return content.at_hand()
         except EvidenceBroken:
             return b""
-
-
-def _ignore(_: Any) -> None:
-    """Replaced before use."""
